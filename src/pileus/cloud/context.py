@@ -1,0 +1,95 @@
+"""The context of one call, and the cloud it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from pileus.delivery.contract import Outbox
+from pileus.kernel.clock import Clock
+from pileus.kernel.ids import Ids
+from pileus.kernel.principal import Principal
+from pileus.kernel.settings import Settings
+from pileus.store.blobs import Blobs
+from pileus.store.contract import Store
+
+P = TypeVar("P")
+
+
+class Caller(Protocol):
+    """A call from inside: enters the pipeline after decode, as a principal, and is authorized like any other."""
+
+    async def __call__(
+        self,
+        principal: Principal,
+        service: str,
+        operation: str,
+        request: Mapping[str, Any],
+        *,
+        region: str,
+        account: str | None = None,
+    ) -> dict[str, Any]:
+        """The operation's answer; raises `AWSError`. `account` (default: the principal's) is whose cloud is meant."""
+        ...
+
+
+@dataclass(eq=False, kw_only=True)
+class Cloud:
+    """The running node as services see it. Made by `app.py`, one per node."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    store: Store
+    blobs: Blobs
+    outbox: Outbox
+    # Runs the loop of that name soon; safe from any thread, cheap, and harmless when it runs already.
+    nudge: Callable[[str], None]
+    call: Caller
+    # Where this node is reached, once it serves: "http://localhost:4566".
+    endpoint: str = ""
+    # What services keep in memory (caches, pools), by its type.
+    parts: dict[type[Any], Any] = field(default_factory=dict)
+
+    def part(self, kind: type[P]) -> P:
+        """The one instance of `kind` that a service put into `parts` when it started."""
+        part = self.parts[kind]
+        assert isinstance(part, kind)
+        return part
+
+
+@dataclass(slots=True, eq=False)
+class HttpInfo:
+    """What an operation may want to know of the request beyond its members; empty for calls from inside."""
+
+    method: str = ""
+    # Scheme and authority as the client wrote them: "http://localhost:4566".
+    origin: str = ""
+    path: str = ""
+    # Lower-case names.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    source_ip: str = ""
+    user_agent: str = ""
+    secure: bool = False
+    # Set when the client goes away while the operation runs; long polls watch it.
+    disconnected: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """One call."""
+
+    cloud: Cloud
+    request_id: str
+    service: str
+    operation: str
+    account: str
+    region: str
+    principal: Principal
+    # When the call came in, seconds since the epoch: one call has one time.
+    now: float
+    http: HttpInfo
+    # An operation may set these: another success status than the model's, further response headers.
+    status: int | None = None
+    response_headers: dict[str, str] = field(default_factory=dict)

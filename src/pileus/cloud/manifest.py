@@ -1,0 +1,110 @@
+"""The shape of a service: its manifest names what it is made of, without logic.
+
+SERVICE = Service(
+    name="sqs",
+    operations={
+        "SendMessage": writing(messages.send_message, queue_permission),
+        "ReceiveMessage": free(messages.receive_message, queue_permission),
+        "ListQueues": reading(queues.list_queues),
+    },
+    loops=(Loop("sqs.retention", loops.expire_messages, period_s=60),),
+    targets={"sqs": targets.deliver},
+)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pileus.cloud.context import Cloud, Context
+from pileus.store.contract import Reader
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Kind(Enum):
+    """How the pipeline runs an operation."""
+
+    # (ctx, tx, request) on a snapshot.
+    READING = "reading"
+    # (ctx, tx, request) in one transaction that the pipeline opens and retries: no effect outside it.
+    WRITING = "writing"
+    # (ctx, request): long polls, invokes, object bodies, orchestration; opens its own transactions.
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a call must be allowed: `action` on `resource` (an ARN or "*"), with condition keys of the service's own."""
+
+    action: str
+    resource: str = "*"
+    conditions: Mapping[str, str | list[str]] = field(default_factory=dict)
+
+
+# Which permissions a call needs; every one must be allowed.
+Permissions = Callable[[Context, Request], Sequence[Permission]]
+# The resource's own policy document (parsed), or None.
+ResourcePolicy = Callable[[Context, Reader, Request], Awaitable[dict[str, Any] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    kind: Kind
+    function: Callable[..., Awaitable[Answer | None]]
+    # None: the action `{signing name}:{operation}` on "*".
+    permissions: Permissions | None = None
+    resource_policy: ResourcePolicy | None = None
+
+
+def reading(
+    function: Callable[..., Awaitable[Answer | None]],
+    permissions: Permissions | None = None,
+    resource_policy: ResourcePolicy | None = None,
+) -> Operation:
+    return Operation(Kind.READING, function, permissions, resource_policy)
+
+
+def writing(
+    function: Callable[..., Awaitable[Answer | None]],
+    permissions: Permissions | None = None,
+    resource_policy: ResourcePolicy | None = None,
+) -> Operation:
+    return Operation(Kind.WRITING, function, permissions, resource_policy)
+
+
+def free(
+    function: Callable[..., Awaitable[Answer | None]],
+    permissions: Permissions | None = None,
+    resource_policy: ResourcePolicy | None = None,
+) -> Operation:
+    return Operation(Kind.FREE, function, permissions, resource_policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Background work: one idempotent `step(cloud)`, run every `period_s` and when nudged by name.
+
+    A step may return the seconds until it wants to run again, which counts instead of the period.
+    """
+
+    name: str
+    step: Callable[[Cloud], Awaitable[float | None]]
+    period_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    # botocore's name of the service ("s3", "lambda", "stepfunctions").
+    name: str
+    operations: Mapping[str, Operation]
+    loops: Sequence[Loop] = ()
+    # Outbox targets this service delivers to, by name; called as (cloud, delivery).
+    targets: Mapping[str, Callable[[Cloud, Any], Awaitable[None]]] = field(default_factory=dict)
+    # Run once before requests are served, and once after the last; what they make is put into `cloud.parts`.
+    start: Callable[[Cloud], Awaitable[None]] | None = None
+    stop: Callable[[Cloud], Awaitable[None]] | None = None

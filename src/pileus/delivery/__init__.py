@@ -1,0 +1,1 @@
+"""How an event gets from one service to the next: outbox, retries, dead letters."""

@@ -1,0 +1,44 @@
+"""Identifiers and other random strings: nothing else in Pileus draws random numbers.
+
+A seeded `Ids` gives the same sequence again, so that a failing run can be replayed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import string
+import uuid
+
+UPPER_ALNUM = string.ascii_uppercase + string.digits
+# The alphabet of IAM's unique ids (AROA..., AKIA...): base32.
+BASE32 = string.ascii_uppercase + "234567"
+LOWER_ALNUM = string.ascii_lowercase + string.digits
+HEX = "0123456789abcdef"
+
+
+class Ids:
+    """A source of identifiers. Without a seed it draws from the system's entropy."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 -- seeded: for replay only
+        self._seeded = seed is not None
+
+    def token_bytes(self, count: int) -> bytes:
+        """`count` random bytes, fit for secrets when unseeded."""
+        return self._random.randbytes(count) if self._seeded else os.urandom(count)
+
+    def uuid(self) -> str:
+        """A version 4 UUID in its 36-character form: the form of most AWS request ids."""
+        return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
+
+    def string(self, length: int, alphabet: str = UPPER_ALNUM) -> str:
+        """`length` characters of `alphabet`."""
+        return "".join(self._random.choices(alphabet, k=length))
+
+    def hex(self, length: int) -> str:
+        return self.token_bytes((length + 1) // 2).hex()[:length]
+
+    def uniform(self, low: float, high: float) -> float:
+        """A float in [low, high]: jitter, weighted routing."""
+        return self._random.uniform(low, high)

@@ -1,0 +1,51 @@
+"""Who makes a call."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+PrincipalKind = Literal["root", "user", "role", "federated", "service", "anonymous"]
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """An authenticated caller.
+
+    `arn` is the form that policies and `GetCallerIdentity` show:
+    root `arn:aws:iam::{account}:root`, user `arn:aws:iam::{account}:user{path}{name}`,
+    role session `arn:aws:sts::{account}:assumed-role/{role}/{session}`; for a service `service` holds
+    `s3.amazonaws.com` and `arn` is empty; for an anonymous caller both are empty.
+    """
+
+    kind: PrincipalKind
+    account: str
+    arn: str = ""
+    # The unique id: AIDA... for a user, AROA...:session for a role session, the account for root.
+    id: str = ""
+    name: str = ""
+    service: str = ""
+    # For a role session: the role's own ARN, whose policies count.
+    role_arn: str = ""
+    access_key_id: str = ""
+    # Policy documents (parsed JSON) passed to AssumeRole; they narrow what the role allows.
+    session_policies: tuple[dict[str, Any], ...] = ()
+    tags: dict[str, str] = {}
+    # What a service principal acts for: aws:SourceArn and aws:SourceAccount of its call.
+    source_arn: str = ""
+    source_account: str = ""
+
+
+def service_principal(service: str, *, account: str, source_arn: str = "") -> Principal:
+    """The principal `{service}.amazonaws.com`, acting for a resource of `account`."""
+    return Principal(
+        kind="service",
+        account=account,
+        service=f"{service}.amazonaws.com",
+        name=f"{service}.amazonaws.com",
+        source_arn=source_arn,
+        source_account=account,
+    )
+
+
+ANONYMOUS = Principal(kind="anonymous", account="")

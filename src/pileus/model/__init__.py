@@ -1,0 +1,1 @@
+"""AWS's service models: loading, shapes, constraints."""

@@ -1,0 +1,1 @@
+"""Execution environments: private worlds that functions and tasks run in."""

@@ -1,0 +1,1 @@
+"""From bytes to an operation and back: the only place that knows protocols, headers and XML."""

@@ -1,0 +1,32 @@
+"""An HTTP request and answer, as the codecs see them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from pileus.kernel.streams import ByteStream
+
+
+@dataclass(slots=True, eq=False)
+class HttpRequest:
+    """A request whose body, unless it streams, has been read whole, unchunked and decompressed."""
+
+    method: str
+    # Percent-encoded, as it came.
+    path: str
+    # Without the "?", as it came.
+    query: str
+    # Lower-case names; several headers of one name are joined with ",".
+    headers: dict[str, str]
+    body: bytes = b""
+    # Instead of `body`, where the operation's payload streams.
+    stream: ByteStream | None = None
+
+
+@dataclass(slots=True, eq=False)
+class HttpAnswer:
+    status: int
+    # In the order in which they are sent.
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes | AsyncIterator[bytes] = b""
