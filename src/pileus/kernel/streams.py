@@ -15,6 +15,8 @@ class ByteStream(Protocol):
 
     # Bytes of decoded payload, or None where the caller did not say.
     length: int | None
+    # Trailing headers by lower-case name, once the end has been reached: {"x-amz-checksum-crc32": "..."}.
+    trailers: dict[str, str]
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Chunks of at most 1 MiB, until the end."""
@@ -31,6 +33,7 @@ class BytesStream:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.length: int | None = len(data)
+        self.trailers: dict[str, str] = {}
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         data, self._data = self._data, b""
