@@ -1,0 +1,1 @@
+"""AWS Lambda: functions, their versions, and the environments that run them."""
