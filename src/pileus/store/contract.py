@@ -20,6 +20,13 @@ KEY_BYTES_MAX = 8 * 1024
 VALUE_BYTES_MAX = 16 * 1024 * 1024
 
 
+class StoreUnavailable(Exception):
+    """The store cannot do what was asked: the disk is full or fails, the data is in use or of another format.
+
+    A write that ends so is not acknowledged; the text is one line for a person.
+    """
+
+
 class Reader(Protocol):
     """A consistent snapshot."""
 

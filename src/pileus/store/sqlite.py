@@ -1,0 +1,469 @@
+"""The embedded store: SQLite, for one process.
+
+Everything runs on one event loop's thread except what waits for the disk. The transactions of all callers that are
+ready at the same time form a group: each runs on its caller's task, one after the other, in one SQLite transaction; at
+the end of the loop's turn a thread commits it, with one sync for all of them; then all callers are told. Callers that
+come while a commit is under way form the next group. With durability `relaxed` nothing waits for the disk, so the
+commit needs no thread; in `memory` there is nothing to gain by groups.
+
+Reads have a connection and so a snapshot of their own; it is renewed before the callers of a commit are told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from pileus.kernel.settings import Durability
+from pileus.store.contract import (
+    KEY_BYTES_MAX,
+    VALUE_BYTES_MAX,
+    Reader,
+    StoreUnavailable,
+    Transaction,
+)
+from pileus.store.sqlite_files import Log, Worker, lock_folder, open_database
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_GET = "SELECT value FROM kv WHERE key = ?"
+_SCAN = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+_SCAN_BACK = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?"
+_PUT = "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_DELETE = "DELETE FROM kv WHERE key = ?"
+_DELETE_RANGE = "DELETE FROM kv WHERE key >= ? AND key < ?"
+
+
+def open_store(folder: Path | None, durability: Durability = "full") -> SqliteStore:
+    """Open the store in `folder`, made where there is none; `folder` is None with durability `memory`, and only then.
+
+    Raises `StoreUnavailable`, in one line, where the folder is in use, unusable or of another format.
+    """
+    if (folder is None) != (durability == "memory"):
+        raise ValueError("a store in memory has no folder, any other has one")
+    return SqliteStore(folder, durability)
+
+
+class _Reader:
+    __slots__ = ("_db",)
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    async def get(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._db.execute(_GET, (key,)).get
+        return value
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [await self.get(key) for key in keys]
+
+    async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
+        if limit < 0:
+            raise ValueError(f"a scan's limit is not negative: {limit}")
+        rows: list[Any] = self._db.execute(_SCAN_BACK if reverse else _SCAN, (start, end, limit)).fetchall()
+        return rows
+
+
+class _Transaction(_Reader):
+    """Writes are kept here until something has to see them in the database.
+
+    Most transactions get and put single keys, and so need no savepoint: when they fail, nothing is there to undo.
+    """
+
+    __slots__ = ("_over", "_savepoint", "_writes", "callbacks")
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._writes: dict[bytes, bytes | None] = {}
+        self._savepoint = False
+        self._over = False
+        self.callbacks: list[Callable[[], None]] = []
+
+    async def get(self, key: bytes) -> bytes | None:
+        if key in self._writes:
+            return self._writes[key]
+        value: bytes | None = self._db.execute(_GET, (key,)).get
+        return value
+
+    async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
+        if any(start <= key < end for key in self._writes):
+            self._flush()
+        return await super().scan(start, end, limit=limit, reverse=reverse)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._check(key)
+        if type(value) is not bytes:
+            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+        if len(value) > VALUE_BYTES_MAX:
+            raise ValueError(f"a value takes at most {VALUE_BYTES_MAX} bytes, not {len(value)}")
+        self._writes[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self._check(key)
+        self._writes[key] = None
+
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        self._check(start)
+        self._check(end)
+        self._flush()
+        self._db.execute(_DELETE_RANGE, (start, end))
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+    def _check(self, key: bytes) -> None:
+        if self._over:
+            raise RuntimeError("the transaction is over: its function has returned")
+        if type(key) is not bytes:
+            raise TypeError(f"a key is bytes, not {type(key).__name__}")
+        if len(key) > KEY_BYTES_MAX:
+            raise ValueError(f"a key takes at most {KEY_BYTES_MAX} bytes, not {len(key)}")
+
+    def _flush(self) -> None:
+        if not self._savepoint:
+            self._db.execute("SAVEPOINT caller")
+            self._savepoint = True
+        self._apply()
+
+    def _apply(self) -> None:
+        for key, value in self._writes.items():
+            if value is None:
+                self._db.execute(_DELETE, (key,))
+            else:
+                self._db.execute(_PUT, (key, value))
+        self._writes.clear()
+
+    def end(self) -> None:
+        """Hand the writes to the database."""
+        self._over = True
+        self._apply()
+        if self._savepoint:
+            self._db.execute("RELEASE caller")
+
+    def undo(self) -> None:
+        self._over = True
+        if self._savepoint:
+            self._db.execute("ROLLBACK TO caller")
+            self._db.execute("RELEASE caller")
+
+
+class _Group:
+    """The transactions of one commit."""
+
+    __slots__ = ("callbacks", "failure", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: list[asyncio.Future[None]] = []
+        self.callbacks: list[Callable[[], None]] = []
+        self.failure: StoreUnavailable | None = None
+
+
+class SqliteStore:
+    """See the module, and `pileus.store.contract.Store`. Usable from several loops: calls go to the first one's."""
+
+    def __init__(self, folder: Path | None, durability: Durability) -> None:
+        self._lock = None if folder is None else lock_folder(folder)
+        try:
+            self._db = open_database(folder, durability)
+            self._log = None if folder is None else Log(folder, durability, self._db)
+            # In memory nothing is ever half done while a read runs: one connection does.
+            self._read_db = self._db if folder is None else open_database(folder, durability)
+        except BaseException:
+            if self._lock is not None:
+                os.close(self._lock)
+            raise
+        self._committer = Worker("pileus-store-commit") if durability == "full" else None
+        self._grouped = folder is not None
+        self._reader = _Reader(self._read_db)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_lock = threading.Lock()
+        # The group that callers may still join, and whether nobody may write now: a commit is under way.
+        self._group: _Group | None = None
+        self._busy = False
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._snapshot = False
+        # A transaction function is running.
+        self._inside = False
+        self._closed = False
+
+    async def read(self, fn: Callable[[Reader], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop and not self._at_home(loop):
+            return await self._at_other_loop(self.read(fn))
+        if self._inside or self._closed:
+            self._refuse()
+        try:
+            if self._grouped and not self._snapshot:
+                self._read_db.execute("BEGIN")
+                self._snapshot = True
+            return self._drive(fn(self._reader))
+        except apsw.Error as error:
+            self._end_snapshot()
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
+    async def write(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop and not self._at_home(loop):
+            return await self._at_other_loop(self.write(fn))
+        if self._inside or self._closed:
+            self._refuse()
+        while self._busy:
+            await self._turn()
+            if self._closed:
+                self._refuse()
+        if not self._grouped:
+            return self._write_at_once(fn)
+        group = self._group or self._begin(loop)
+        result, failure = self._run(fn, group)
+        # Also a failure is told only after the commit: it may rest on what others of the group have written.
+        waiter = loop.create_future()
+        group.waiters.append(waiter)
+        await waiter
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure
+        return result  # type: ignore[return-value]
+
+    async def close(self) -> None:
+        """Wait for the commit that is under way; whoever comes later is refused."""
+        while not self._closed and (self._busy or self._group is not None):
+            await self._turn()
+        if self._closed:
+            return
+        self._closed = True
+        self._wake()
+        self._end_snapshot()
+        await asyncio.to_thread(self._close_files)
+
+    def _close_files(self) -> None:
+        if self._committer is not None:
+            self._committer.stop()
+        if self._log is not None:
+            self._log.close()
+        self._read_db.close()
+        # The last one to be closed moves the rest of the log.
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    # One caller's transaction.
+
+    def _drive(self, awaitable: Awaitable[T]) -> T:
+        steps = awaitable.__await__()
+        self._inside = True
+        try:
+            next(steps)
+            steps.close()
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        finally:
+            self._inside = False
+        raise RuntimeError("a transaction function awaited something that is not its transaction's")
+
+    def _run(self, fn: Callable[[Transaction], Awaitable[T]], group: _Group) -> tuple[T | None, BaseException | None]:
+        """Run `fn` in the group's transaction; returns its result or what it raised."""
+        tx = _Transaction(self._db)
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = self._drive(fn(tx))
+        except apsw.Error as error:
+            self._break(group, error)
+            return None, None
+        except BaseException as error:  # noqa: BLE001 -- whatever it is belongs to this caller and to nobody else
+            failure = error
+        try:
+            if not self._db.in_transaction:
+                raise apsw.AbortError("the transaction was rolled back")
+            if failure is None:
+                tx.end()
+                group.callbacks += tx.callbacks
+            else:
+                tx.undo()
+        except BaseException as error:  # noqa: BLE001 -- half of it may be in the group: that must not be committed
+            self._break(group, error)
+        return result, failure
+
+    def _write_at_once(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
+        group = _Group()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            raise StoreUnavailable(f"the store cannot be written: {error}") from error
+        result, failure = self._run(fn, group)
+        if group.failure is None:
+            self._commit_now(group)
+        if group.failure is not None:
+            raise group.failure
+        self._committed(group)
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure
+        return result  # type: ignore[return-value]
+
+    # A group's commit.
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> _Group:
+        # An old snapshot would keep the log from starting anew.
+        self._end_snapshot()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            raise StoreUnavailable(f"the store cannot be written: {error}") from error
+        self._group = group = _Group()
+        # At the end of this turn of the loop: all who are ready now join the group, and nobody waits for a timer.
+        loop.call_soon(self._commit, group)
+        return group
+
+    def _break(self, group: _Group, error: BaseException) -> None:
+        """The database refused something: nothing of the group is kept, and its callers are told so."""
+        group.failure = StoreUnavailable(f"the store cannot be written: {error}")
+        group.failure.__cause__ = error
+        if self._group is group:
+            self._group = None
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except apsw.Error:
+            _log.exception("the store could not roll back")
+
+    def _commit(self, group: _Group) -> None:
+        if group.failure is not None:
+            self._wake()
+            self._tell(group)
+            return
+        self._group = None
+        loop = self._loop
+        assert loop is not None
+        if self._committer is None:
+            self._commit_now(group)
+            self._finish(group, loop)
+            return
+
+        def in_thread() -> None:
+            self._commit_now(group)
+            self._on_loop(lambda: self._finish(group, loop), loop)
+
+        self._busy = True
+        self._committer.submit(in_thread)
+
+    def _commit_now(self, group: _Group) -> None:
+        try:
+            self._db.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 -- the thread goes on, and the callers are told
+            self._break(group, error)
+
+    def _finish(self, group: _Group, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            # The store has moved to another loop meanwhile; those who waited here are all that is left to do.
+            self._tell(group)
+            return
+        self._end_snapshot()
+        if group.failure is None:
+            self._committed(group)
+        self._release()
+        self._tell(group)
+
+    def _committed(self, group: _Group) -> None:
+        for callback in group.callbacks:
+            try:
+                callback()
+            except BaseException:  # noqa: BLE001 -- one caller's callback must not keep the others from being told
+                _log.exception("a callback after a commit failed")
+        if self._log is not None:
+            self._log.grown(self._log_too_long)
+
+    def _tell(self, group: _Group) -> None:
+        for waiter in group.waiters:
+            if not waiter.done():
+                if group.failure is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(StoreUnavailable(*group.failure.args))
+
+    # Who may write now.
+
+    async def _turn(self, *, first: bool = False) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        if first:
+            self._turns.appendleft(turn)
+        else:
+            self._turns.append(turn)
+        await turn
+
+    def _release(self) -> None:
+        self._busy = False
+        self._wake()
+
+    def _wake(self) -> None:
+        turns, self._turns = self._turns, deque()
+        for turn in turns:
+            if not turn.done():
+                turn.set_result(None)
+
+    def _refuse(self) -> None:
+        if self._inside:
+            raise RuntimeError("a transaction function may not call the store: it has its transaction")
+        raise StoreUnavailable("the store is closed")
+
+    def _end_snapshot(self) -> None:
+        if self._snapshot:
+            self._snapshot = False
+            # An error may have ended it already.
+            with contextlib.suppress(apsw.Error):
+                self._read_db.execute("ROLLBACK")
+
+    def _log_too_long(self) -> None:
+        self._on_loop(lambda: asyncio.ensure_future(self._cut_log()), self._loop)
+
+    async def _cut_log(self) -> None:
+        while self._busy or self._group is not None:
+            await self._turn(first=True)
+        assert self._log is not None
+        self._busy = True
+        self._end_snapshot()
+        self._log.cut(lambda: self._on_loop(self._release, self._loop))
+
+    # Which loop all of this runs on.
+
+    def _on_loop(self, callback: Callable[[], object], loop: asyncio.AbstractEventLoop | None) -> None:
+        assert loop is not None
+        # Where the loop is closed, all who waited are gone with it; `_at_home` clears up.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(callback)
+
+    async def _at_other_loop(self, call: Awaitable[T]) -> T:
+        assert self._loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, self._loop))  # type: ignore[arg-type]
+
+    def _at_home(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether `loop` is the one that the store runs on, as it is from now on where that one runs no more."""
+        with self._loop_lock:
+            if self._loop is not None and self._loop.is_running():
+                return self._loop is loop
+            for worker in (self._committer, self._log):
+                if worker is not None:
+                    worker.drain()
+            if self._group is not None:
+                self._break(self._group, apsw.AbortError("its event loop stopped"))
+            self._busy = False
+            self._turns.clear()
+            self._end_snapshot()
+            self._loop = loop
+            return True

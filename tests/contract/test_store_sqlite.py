@@ -1,0 +1,215 @@
+"""What is SQLite's own: files, durability, loops that stop, disks that fail."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+
+import apsw
+import pytest
+
+from pileus.store import sqlite_files
+from pileus.store.contract import StoreUnavailable
+from pileus.store.sqlite import open_store
+
+
+async def put(store, key, value=b"1"):
+    async def fn(tx):
+        tx.put(key, value)
+
+    await store.write(fn)
+
+
+async def get(store, key):
+    return await store.read(lambda reader: reader.get(key))
+
+
+@pytest.fixture(params=["full", "relaxed"])
+def durability(request):
+    return request.param
+
+
+async def test_what_was_written_is_there_again(tmp_path, durability):
+    for turn in range(3):
+        store = open_store(tmp_path / "data", durability)
+        assert await get(store, b"turn") == (b"%d" % (turn - 1) if turn else None)
+        await put(store, b"turn", b"%d" % turn)
+        await store.close()
+    assert oct((tmp_path / "data").stat().st_mode & 0o777) == "0o700"
+    assert sorted(os.listdir(tmp_path / "data")) == ["store.db", "store.lock"]
+
+
+async def test_a_folder_is_used_by_one_process_at_a_time(tmp_path, durability):
+    store = open_store(tmp_path, durability)
+    with pytest.raises(StoreUnavailable, match=rf"in use by another Pileus \(process {os.getpid()}\)"):
+        open_store(tmp_path, durability)
+    code = f"from pathlib import Path; from pileus.store.sqlite import open_store; open_store(Path({str(tmp_path)!r}))"
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=subprocess.PIPE)
+    _, text = await other.communicate()
+    assert other.returncode == 1
+    assert b"in use by another Pileus" in text
+    await put(store, b"a")
+    await store.close()
+    store = open_store(tmp_path, durability)
+    assert await get(store, b"a") == b"1"
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("found", "age"), [(sqlite_files.FORMAT + 1, "a newer"), (sqlite_files.FORMAT - 1, "an older")]
+)
+async def test_another_format_is_refused(tmp_path, found, age):
+    await open_store(tmp_path).close()
+    db = apsw.Connection(str(tmp_path / "store.db"))
+    db.pragma("user_version", found)
+    db.close()
+    with pytest.raises(StoreUnavailable, match=f"was written by {age} Pileus") as refused:
+        open_store(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+async def test_foreign_files_are_refused_and_left_alone(tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "store.db").write_bytes(b"not a database at all" * 1000)
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        open_store(tmp_path / "text")
+    (tmp_path / "other").mkdir()
+    db = apsw.Connection(str(tmp_path / "other" / "store.db"))
+    db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    with pytest.raises(StoreUnavailable, match="something else than Pileus"):
+        open_store(tmp_path / "other")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreUnavailable, match="cannot use the data folder"):
+        open_store(tmp_path / "file")
+
+
+def test_memory_has_no_folder_and_others_have_one(tmp_path):
+    with pytest.raises(ValueError, match="folder"):
+        open_store(tmp_path, "memory")
+    with pytest.raises(ValueError, match="folder"):
+        open_store(None, "full")
+
+
+def test_a_loop_that_stops_takes_nothing_with_it(tmp_path, durability):
+    """Loops end at every moment of a commit; the next one finds the store working and what was acknowledged."""
+    store = open_store(tmp_path, durability)
+    acknowledged = []
+
+    async def write(name):
+        await put(store, name)
+        acknowledged.append(name)
+
+    async def run(turn):
+        tasks = [asyncio.ensure_future(write(b"%d.%d" % (turn, n))) for n in range(8)]
+        for _ in range(turn % 5):
+            await asyncio.sleep(0)
+        if turn % 2:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for name in acknowledged.copy():
+            assert await get(store, name) == b"1"
+
+    for turn in range(40):
+        if turn % 3:
+            asyncio.run(run(turn))
+        else:
+            # Left as it stands, without cancelling anybody.
+            loop = asyncio.new_event_loop()
+            loop.set_exception_handler(lambda *_: None)
+            loop.run_until_complete(run(turn))
+            loop.close()
+    assert acknowledged
+    asyncio.run(store.close())
+
+
+def test_two_loops_that_run_in_turns_share_a_store(tmp_path, durability):
+    store = open_store(tmp_path, durability)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    for turn in range(6):
+        loop = loops[turn % 2]
+        loop.run_until_complete(put(store, b"k", b"%d" % turn))
+        assert loop.run_until_complete(get(store, b"k")) == b"%d" % turn
+    loops[0].run_until_complete(store.close())
+    for loop in loops:
+        loop.close()
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from pileus.store.contract import StoreUnavailable
+from pileus.store.sqlite import open_store
+
+async def main(folder, durability):
+    store = open_store(folder, durability)
+    async def put(key):
+        async def fn(tx):
+            tx.put(key, b"v" * 3000)
+        await store.write(fn)
+    await put(b"first")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+    done, failed = {b"first"}, 0
+    for turn in range(40):
+        keys = [b"%d.%d" % (turn, n) for n in range(8)]
+        for key, result in zip(keys, await asyncio.gather(*map(put, keys), return_exceptions=True)):
+            if result is None:
+                done.add(key)
+            else:
+                assert isinstance(result, StoreUnavailable), result
+                assert "cannot be written" in str(result), result
+                failed += 1
+    assert failed, "the disk never was full"
+    found = {key for key, _ in await store.read(lambda r: r.scan(b"", b"z", limit=1000))}
+    assert found == done, found ^ done
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await put(b"last")
+    await store.close()
+    store = open_store(folder, durability)
+    found = {key for key, _ in await store.read(lambda r: r.scan(b"", b"z", limit=1000))}
+    assert found == done | {b"last"}, found ^ done
+    await store.close()
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+"""
+
+
+def test_a_full_disk_is_told_to_all_it_concerns_and_survived(tmp_path, durability):
+    """A limit on the size of files stands for the full disk; nothing is acknowledged that is not there later."""
+    assert hasattr(resource, "RLIMIT_FSIZE")
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path, durability], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+async def test_a_function_that_swallows_a_broken_transaction_commits_nothing(tmp_path, durability):
+    """SQLite rolls the whole transaction back on some errors: nobody of that group may be told of success."""
+    store = open_store(tmp_path, durability)
+
+    async def bad(tx):
+        tx.put(b"bad", b"1")
+        store._db.execute("ROLLBACK")
+
+    results = await asyncio.gather(put(store, b"a"), store.write(bad), return_exceptions=True)
+    assert isinstance(results[1], StoreUnavailable)
+    assert isinstance(results[0], StoreUnavailable)
+    await put(store, b"b")
+    assert await store.read(lambda reader: reader.scan(b"", b"z", limit=9)) == [(b"b", b"1")]
+    await store.close()
+
+
+async def test_the_log_stays_short(tmp_path, durability, monkeypatch):
+    monkeypatch.setattr(sqlite_files, "_CHECKPOINT_PAGES", 50)
+    monkeypatch.setattr(sqlite_files, "_LOG_PAGES_MAX", 200)
+    store = open_store(tmp_path, durability)
+
+    async def client(name):
+        for n in range(150):
+            await put(store, b"%d.%d" % (name, n), b"v" * 4000)
+
+    await asyncio.gather(*(client(name) for name in range(8)))
+    # 1,200 values took at least that many pages; what came while a pass was under way is what the margin is for.
+    assert (tmp_path / "store.db-wal").stat().st_size < 800 * 8192
+    await store.close()
+    assert (tmp_path / "store.db").stat().st_size > 1200 * 4000
