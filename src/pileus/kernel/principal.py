@@ -31,6 +31,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     # Policy documents (parsed JSON) passed to AssumeRole; they narrow what the role allows.
     session_policies: tuple[dict[str, Any], ...] = ()
     tags: dict[str, str] = {}
+    source_identity: str = ""
+    # For temporary credentials: when they were issued, seconds since the epoch; 0 for all others.
+    issued: float = 0.0
     # What a service principal acts for: aws:SourceArn and aws:SourceAccount of its call.
     source_arn: str = ""
     source_account: str = ""

@@ -1,0 +1,39 @@
+"""What access asks of whoever keeps users, keys and roles; the service iam implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from pileus.access.policy import Policy
+from pileus.kernel.principal import Principal
+from pileus.store.contract import Reader
+
+
+class Credential(NamedTuple):
+    """What stands behind an access key id."""
+
+    secret: str
+    principal: Principal
+
+
+class IdentityPolicies(NamedTuple):
+    """The policies attached to a principal, compiled.
+
+    `boundary` None means that there is none; an empty one denies everything.
+    """
+
+    identity: Sequence[Policy] = ()
+    boundary: Sequence[Policy] | None = None
+
+
+class Identities(Protocol):
+    """Both are on the way of every call: they answer from memory, and from the store only what they do not know."""
+
+    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
+        """The active long-term key (AKIA...) of that id, or None; notes that it was used."""
+        ...
+
+    async def policies(self, principal: Principal, reader: Reader) -> IdentityPolicies:
+        """What is attached to a user (with its groups) or to a session's role; nothing where it is gone."""
+        ...
