@@ -1,0 +1,119 @@
+"""DynamoDB's AttributeValue by hand: items are what its requests and answers are made of.
+
+The same results as the compiled shape gives, several times faster, because a value is looked at once instead of once
+as a structure and once as its only member.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.model import Shape
+from pileus.wire.protocols import faults, values
+from pileus.wire.protocols.json_shapes import Convert, JsonShapes
+
+# Kinds whose value is its own wire form.
+_TEXTS = frozenset({"S", "N"})
+
+
+class DynamoShapes(JsonShapes):
+    """The shapes of DynamoDB and DynamoDB Streams."""
+
+    def structure_decoder(self, shape: Shape, names: list[str] | None = None) -> Convert:
+        if shape.name != "AttributeValue":
+            return super().structure_decoder(shape, names)
+        made = self._decoders.get(shape.name)
+        if made is None:
+            made = self._decoders[shape.name] = _decoder(self._service)
+        return made
+
+    def structure_encoder(self, shape: Shape, names: list[str] | None = None) -> Convert:
+        if shape.name != "AttributeValue":
+            return super().structure_encoder(shape, names)
+        return encode
+
+
+def _decoder(service: str) -> Convert:
+    wrong_type, bad_base64 = faults.wrong_type, faults.bad_base64
+    parse_blob = values.parse_blob
+
+    def text(value: Any) -> Any:
+        if type(value) is not str:
+            raise wrong_type(service, "string", value)
+        return value
+
+    def boolean(value: Any) -> Any:
+        if value is not True and value is not False:
+            raise wrong_type(service, "boolean", value)
+        return value
+
+    def blob(value: Any) -> Any:
+        if type(value) is not str:
+            raise wrong_type(service, "blob", value)
+        try:
+            return parse_blob(value)
+        except ValueError:
+            raise bad_base64(service, value) from None
+
+    def listing(value: Any) -> Any:
+        if type(value) is not list:
+            raise wrong_type(service, "list", value)
+        return value
+
+    def texts(value: Any) -> Any:
+        for item in listing(value):
+            if item is not None:
+                text(item)
+        return value
+
+    def blobs(value: Any) -> Any:
+        return [None if item is None else blob(item) for item in listing(value)]
+
+    def items(value: Any) -> Any:
+        return [None if item is None else decode(item) for item in listing(value)]
+
+    def mapping(value: Any) -> Any:
+        if type(value) is not dict:
+            raise wrong_type(service, "map", value)
+        return {key: None if item is None else decode(item) for key, item in value.items()}
+
+    kinds = {
+        "S": text,
+        "N": text,
+        "B": blob,
+        "SS": texts,
+        "NS": texts,
+        "BS": blobs,
+        "M": mapping,
+        "L": items,
+        "NULL": boolean,
+        "BOOL": boolean,
+    }
+
+    def decode(value: Any) -> Any:
+        if type(value) is not dict:
+            raise wrong_type(service, "structure", value)
+        if len(value) == 1:
+            # The parsed value is ours alone: what needs no change is handed on as it is.
+            for kind, item in value.items():
+                if kind in _TEXTS and type(item) is str:
+                    return value
+        return {kind: kinds[kind](item) for kind, item in value.items() if item is not None and kind in kinds}
+
+    return decode
+
+
+def encode(value: Any) -> Any:
+    """What orjson takes for an AttributeValue: the value itself, unless there are bytes somewhere within."""
+    for kind, item in value.items():
+        if kind in _TEXTS:
+            continue
+        if kind == "M":
+            return {"M": {key: encode(inner) for key, inner in item.items()}}
+        if kind == "L":
+            return {"L": [encode(inner) for inner in item]}
+        if kind == "B":
+            return {"B": values.blob_text(item)}
+        if kind == "BS":
+            return {"BS": [values.blob_text(inner) for inner in item]}
+    return value
