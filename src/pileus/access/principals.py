@@ -19,9 +19,9 @@ class Grant(IntEnum):
     NONE = 0
     # The account is named: what its administrators allow there is up to their identity policies.
     ACCOUNT = 1
-    # The role behind a session is named.
-    ROLE = 2
-    # The caller is named, or everyone is.
+    # Everyone is named, or the role behind a session: boundary and session policies still limit the caller.
+    LIMITED = 2
+    # The caller is named.
     DIRECT = 3
 
 
@@ -41,7 +41,7 @@ def compile_principals(source: Mapping[str, Any], *, variables: bool) -> Princip
 
 def _compile(element: Any) -> PrincipalMatcher:
     if element == "*":
-        return lambda _call: Grant.DIRECT
+        return lambda _call: Grant.LIMITED
     if not isinstance(element, Mapping):
         raise ValueError("Principal must be * or an object")
     aws: set[str] = set()
@@ -61,7 +61,7 @@ def _compile(element: Any) -> PrincipalMatcher:
             # Canonical ids name S3's accounts, of which Pileus has none.
             raise ValueError(f"Invalid principal in policy: {kind}")
     if "*" in aws:
-        return lambda _call: Grant.DIRECT
+        return lambda _call: Grant.LIMITED
 
     def matcher(call: Call) -> Grant:
         principal = call.principal
@@ -81,6 +81,6 @@ def _aws_grant(principal: Principal, named: set[str]) -> Grant:
         # The ARN of a root user stands for the whole account.
         return Grant.ACCOUNT if principal.kind == "root" else Grant.DIRECT
     if principal.role_arn and (principal.role_arn in named or principal.id.partition(":")[0] in named):
-        return Grant.ROLE
+        return Grant.LIMITED
     account = principal.account
     return Grant.ACCOUNT if account in named or f"arn:aws:iam::{account}:root" in named else Grant.NONE

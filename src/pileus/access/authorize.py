@@ -1,0 +1,150 @@
+"""Whether a call may be made, and AWS's answer where it may not.
+
+Source: "Access denied error message examples" (IAM User Guide).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from pileus.access.contract import Identities, IdentityPolicies
+from pileus.access.errors import Family
+from pileus.access.evaluate import ALLOWED, Decision, evaluate
+from pileus.access.policy import compile_policy
+from pileus.access.request import Call, Circumstances
+from pileus.kernel.errors import AWSError
+from pileus.kernel.principal import Principal
+from pileus.kernel.settings import IamMode
+from pileus.store.contract import Reader
+
+# The policies of the resource that is asked for: one document, or several where a call concerns several resources.
+ResourcePolicies = Callable[[], Awaitable[dict[str, Any] | Sequence[dict[str, Any]] | None]]
+
+
+class Needed(Protocol):
+    """A permission that a call needs."""
+
+    @property
+    def action(self) -> str: ...
+
+    @property
+    def resource(self) -> str: ...
+
+    @property
+    def conditions(self) -> Mapping[str, str | list[str]]: ...
+
+
+async def authorize(
+    principal: Principal,
+    needed: Sequence[Needed],
+    *,
+    account: str,
+    circumstances: Circumstances,
+    reader: Reader,
+    identities: Identities,
+    resource_policies: ResourcePolicies | None,
+    family: Family,
+    mode: IamMode,
+) -> None:
+    """Raise AWS's error unless every permission is given.
+
+    `account` owns what is asked for where its ARN does not say (S3's do not). `resource_policies` is only awaited where
+    it can matter.
+    """
+    if mode == "off":
+        return
+    if principal.kind == "root" and resource_policies is None and _own(principal, account, needed):
+        return
+    identity, session, resources = IdentityPolicies(), None, []
+    if principal.kind in ("user", "role", "federated"):
+        identity = await identities.policies(principal, reader)
+    if principal.session_policies or principal.kind == "federated":
+        session = [compile_policy(document) for document in principal.session_policies]
+    if resource_policies is not None:
+        found = await resource_policies()
+        if found is not None:
+            documents = [found] if isinstance(found, dict) else found
+            resources = [compile_policy(document) for document in documents]
+    for one in needed:
+        owner = _owner(one.resource, account)
+        call = Call(principal, one.action, one.resource, one.conditions, circumstances)
+        decision = evaluate(call, identity, resources, session, same_account=principal.account == owner)
+        if decision is not ALLOWED and not decision.allowed:
+            if mode == "audit":
+                _log(call, decision)
+            else:
+                raise access_denied(call, decision, family, same_account=principal.account == owner)
+
+
+def _own(principal: Principal, account: str, needed: Sequence[Needed]) -> bool:
+    """Whether all that is asked for belongs to the principal's account."""
+    own = principal.account
+    return all(_owner(one.resource, account) == own for one in needed)
+
+
+def _owner(resource: str, account: str) -> str:
+    """The account of a resource: its ARN's, where it has one."""
+    parts = resource.split(":", 5)
+    if len(parts) == 6 and len(parts[4]) == 12 and parts[4].isdigit():
+        return parts[4]
+    return account
+
+
+def _log(call: Call, decision: Decision) -> None:
+    import structlog
+
+    structlog.get_logger("pileus.access").warning(
+        "would be denied",
+        principal=caller(call.principal),
+        action=call.action,
+        resource=call.resource,
+        because=reason(call, decision),
+    )
+
+
+def caller(principal: Principal) -> str:
+    """How error messages call a principal."""
+    return principal.arn or principal.service or "anonymous"
+
+
+def reason(call: Call, decision: Decision) -> str:
+    """The end of AWS's sentence: which policy denies, or which would have had to allow."""
+    if decision.explicit:
+        return f"with an explicit deny in {decision.policy}"
+    kind = decision.policy.partition(" ")[2]
+    return f"because no {kind} allows the {_shown(call.action)} action"
+
+
+# Services whose messages write actions differently than policies do.
+_SHOWN: dict[str, Callable[[str], str]] = {"sqs": str.lower, "sns": lambda action: "SNS:" + action.partition(":")[2]}
+
+
+def _shown(action: str) -> str:
+    show = _SHOWN.get(action.partition(":")[0])
+    return show(action) if show is not None else action
+
+
+def access_denied(call: Call, decision: Decision, family: Family, *, same_account: bool = True) -> AWSError:
+    """AWS's refusal of `call`, in the words and under the code of its service."""
+    principal, action = call.principal, _shown(call.action)
+    service = action.partition(":")[0].lower()
+    who = caller(principal)
+    if family == "s3":
+        if principal.kind == "anonymous" or not same_account:
+            return AWSError("AccessDenied", "Access Denied", status=403)
+        message = (
+            f'User: {who} is not authorized to perform: {action} on resource: "{call.resource}" '
+            f"{reason(call, decision)}"
+        )
+        return AWSError("AccessDenied", message, status=403)
+    message = (
+        f"User: {who} is not authorized to perform: {action} on resource: {call.resource} {reason(call, decision)}"
+    )
+    if family == "ec2":
+        return AWSError(
+            "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", status=403
+        )
+    if family == "query":
+        return AWSError("AuthorizationError" if service == "sns" else "AccessDenied", message, status=403)
+    return AWSError("AccessDeniedException", message, status=403 if family == "rest-json" else 400)
