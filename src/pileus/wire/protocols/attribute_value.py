@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from pileus.kernel.raw import RawJson
 from pileus.model import Shape
 from pileus.wire.protocols import faults, values
 from pileus.wire.protocols.json_shapes import Convert, JsonShapes
@@ -31,6 +34,13 @@ class DynamoShapes(JsonShapes):
         if shape.name != "AttributeValue":
             return super().structure_encoder(shape, names)
         return encode
+
+    def _map_encoder(self, shape: Shape) -> Convert:
+        """Maps of attribute values may come as the JSON in which they are stored."""
+        members = super()._map_encoder(shape)
+        if shape.value.name != "AttributeValue":
+            return members
+        return lambda value: orjson.Fragment(value.json) if type(value) is RawJson else members(value)
 
 
 def _decoder(service: str) -> Convert:
