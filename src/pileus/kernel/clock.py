@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 
@@ -43,3 +45,90 @@ class SystemClock:
         # The system clock may be stepped while we wait: look again at least every minute.
         while (left := when - time.time()) > 0:  # noqa: ASYNC110 -- time itself is what is waited for
             await asyncio.sleep(min(left, 60.0))
+
+
+class VirtualClock:
+    """A clock that is moved by hand: it stands still, or runs at real speed (`running`), until it is moved.
+
+    `advance` stops at every moment for which somebody sleeps, wakes the sleepers of that moment in the order in which
+    they fell asleep, and waits until what they set off has come to rest; so everything happens at its own time. `jump`
+    goes there at once: whoever overslept wakes late, as after a machine's suspension. What has come to rest is known of
+    those who said so with `wait_for_rest`; other tasks get a few turns of the loop. Used from one event loop.
+    """
+
+    def __init__(self, start: float = 1_700_000_000.0, *, running: bool = False) -> None:
+        self._offset = start - time.time() if running else start
+        self._running = running
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+        self._at_rest: list[Callable[[], Awaitable[None]]] = []
+
+    def time(self) -> float:
+        return self._offset + time.time() if self._running else self._offset
+
+    def monotonic(self) -> float:
+        return self.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.sleep_until(self.time() + seconds)
+
+    async def sleep_until(self, when: float) -> None:
+        left = when - self.time()
+        if left <= 0:
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (when, self._count, waiter))
+        timer = loop.call_later(left, self._wake) if self._running else None
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def wait_for_rest(self, at_rest: Callable[[], Awaitable[None]]) -> None:
+        """`at_rest()` returns once nothing is under way that this moment has set off."""
+        self._at_rest.append(at_rest)
+
+    async def advance(self, seconds: float) -> None:
+        """Move on by `seconds`, through every moment for which somebody sleeps."""
+        await self._move(self.time() + seconds, stops=True)
+
+    async def jump(self, seconds: float) -> None:
+        """Move on by `seconds` at once."""
+        await self._move(self.time() + seconds, stops=False)
+
+    async def _move(self, target: float, *, stops: bool) -> None:
+        await self.rest()
+        while stops and self._sleepers and self._sleepers[0][0] <= target:
+            when, _, waiter = self._sleepers[0]
+            if waiter.done():
+                heapq.heappop(self._sleepers)
+                continue
+            self._set(when)
+            await self.rest()
+        self._set(target)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Wake those whose time has come, until nothing that is due is left to do."""
+        while True:
+            self._wake()
+            for _ in range(8):
+                await asyncio.sleep(0)
+            for at_rest in self._at_rest:
+                await at_rest()
+            if not any(when <= self.time() and not waiter.done() for when, _, waiter in self._sleepers[:1]):
+                return
+
+    def _set(self, when: float) -> None:
+        # Never back: with `running` some real time has passed meanwhile.
+        self._offset += max(0.0, when - self.time())
+
+    def _wake(self) -> None:
+        while self._sleepers and self._sleepers[0][0] <= self.time():
+            _, _, waiter = heapq.heappop(self._sleepers)
+            if not waiter.done():
+                waiter.set_result(None)
