@@ -5,6 +5,7 @@ Source: "Access denied error message examples" (IAM User Guide).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.kernel.settings import IamMode
 from pileus.store.contract import Reader
+
+log = logging.getLogger("pileus.access")
 
 # The policies of the resource that is asked for: one document, or several where a call concerns several resources.
 ResourcePolicies = Callable[[], Awaitable[dict[str, Any] | Sequence[dict[str, Any]] | None]]
@@ -92,15 +95,13 @@ def _owner(resource: str, account: str) -> str:
 
 
 def _log(call: Call, decision: Decision) -> None:
-    import structlog
-
-    structlog.get_logger("pileus.access").warning(
-        "would be denied",
-        principal=caller(call.principal),
-        action=call.action,
-        resource=call.resource,
-        because=reason(call, decision),
-    )
+    details = {
+        "principal": caller(call.principal),
+        "action": call.action,
+        "resource": call.resource,
+        "because": reason(call, decision),
+    }
+    log.warning("would be denied", extra={"details": details})
 
 
 def caller(principal: Principal) -> str:
