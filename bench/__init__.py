@@ -1,1 +1,0 @@
-"""What Pileus costs and how fast it is, beside its peers, in one run."""
