@@ -7,6 +7,18 @@ from typing import Any, NamedTuple
 from pileus.kernel.errors import AWSError
 from pileus.model import ServiceModel, Shape
 
+# What stands before the "#" in `__type`, where a service shows it.
+_NAMESPACES = {
+    "cloudwatch": "com.amazonaws.cloudwatch.v2010_08_01",
+    "dynamodb": "com.amazonaws.dynamodb.v20120810",
+    "dynamodbstreams": "com.amazonaws.dynamodb.v20120810",
+    "sqs": "com.amazonaws.sqs",
+    "stepfunctions": "com.amazonaws.swf.service.v2.model",
+}
+# In those services, what the frame around them answers.
+_FRAME_NAMESPACES = {"ValidationException": "com.amazon.coral.validate"}
+_FRAME_NAMESPACE = "com.amazon.coral.service"
+
 
 class Fault(NamedTuple):
     """An error, looked up in its service's model."""
@@ -38,3 +50,13 @@ def look_up(model: ServiceModel, error: AWSError) -> Fault:
                 members.setdefault(name, error.message)
                 break
     return Fault(modelled.name, modelled.code, status, kind, error.message, modelled.shape, members)
+
+
+def type_name(model: ServiceModel, fault: Fault) -> str:
+    """What JSON and CBOR answers have under `__type`."""
+    namespace = _NAMESPACES.get(model.name)
+    if namespace is None:
+        return fault.name
+    if fault.shape is None or fault.name in _FRAME_NAMESPACES:
+        namespace = _FRAME_NAMESPACES.get(fault.name, _FRAME_NAMESPACE)
+    return f"{namespace}#{fault.name}"

@@ -12,7 +12,7 @@ from pileus.model import Operation, ServiceModel, Shape
 from pileus.wire import eventstream
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.protocols import faults
-from pileus.wire.protocols.errors import look_up
+from pileus.wire.protocols.errors import look_up, type_name
 from pileus.wire.protocols.json_shapes import Convert, JsonShapes
 from pileus.wire.protocols.rpc_json import merge_headers
 
@@ -21,8 +21,6 @@ _MAX_DEPTH = 100
 # What the reader would turn into objects of its own: dates, big numbers, references, patterns, ...
 _TAGS = (0, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
 _PATH = re.compile(r"/service/([^/]+)/operation/([^/]+)/?$")
-# The namespace of a Smithy model, where it is not the service's name.
-_NAMESPACES = {"cloudwatch": "com.amazonaws.cloudwatch"}
 
 
 class CborCodec:
@@ -80,8 +78,7 @@ class CborCodec:
 
     def encode_error(self, operation: Operation | None, error: AWSError, request_id: str) -> HttpAnswer:
         fault = look_up(self._model, error)
-        namespace = _NAMESPACES.get(self._model.name, f"com.amazonaws.{self._model.name}")
-        content: dict[str, Any] = {"__type": f"{namespace}#{fault.name}"}
+        content: dict[str, Any] = {"__type": type_name(self._model, fault)}
         content.update(self._shapes.encoder(fault.shape)(fault.members) if fault.shape is not None else fault.members)
         if fault.message and "message" not in content and "Message" not in content:
             content["message"] = fault.message

@@ -15,19 +15,9 @@ from pileus.wire import eventstream
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.protocols import faults
 from pileus.wire.protocols.attribute_value import DynamoShapes
-from pileus.wire.protocols.errors import Fault, look_up
+from pileus.wire.protocols.errors import Fault, look_up, type_name
 from pileus.wire.protocols.json_shapes import Convert, JsonShapes
 
-# What stands before the "#" in `__type`, where a service shows it.
-_NAMESPACES = {
-    "dynamodb": "com.amazonaws.dynamodb.v20120810",
-    "dynamodbstreams": "com.amazonaws.dynamodb.v20120810",
-    "sqs": "com.amazonaws.sqs",
-    "stepfunctions": "com.amazonaws.swf.service.v2.model",
-}
-# In those services, errors that come from the frame around them.
-_FRAME_NAMESPACES = {"ValidationException": "com.amazon.coral.validate"}
-_FRAME_NAMESPACE = "com.amazon.coral.service"
 # Errors whose message the frame spells "Message".
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _CAPITAL_MESSAGE = frozenset({"SerializationException", "AccessDeniedException"})
@@ -98,10 +88,7 @@ class JsonCodec:
         return self._answer(fault.status, body, request_id, headers)
 
     def _error_body(self, fault: Fault) -> bytes:
-        namespace = _NAMESPACES.get(self._model.name)
-        if namespace is not None and fault.shape is None:
-            namespace = _FRAME_NAMESPACES.get(fault.name, _FRAME_NAMESPACE)
-        content: dict[str, Any] = {"__type": f"{namespace}#{fault.name}" if namespace else fault.name}
+        content: dict[str, Any] = {"__type": type_name(self._model, fault)}
         if fault.shape is not None:
             content.update(self._shapes.encoder(fault.shape)(fault.members))
         else:

@@ -24,8 +24,6 @@ _INDEX = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 _MAX_DEPTH = 64
 # Services whose timestamps have no fraction: "2024-03-06T18:53:26Z".
 _WHOLE_SECONDS = frozenset({"iam", "sts"})
-# Services whose XML begins with a declaration.
-_DECLARED = frozenset({"sqs", "ec2", "sns_errors"})
 _EC2_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -157,7 +155,8 @@ class QueryCodec:
     def encode_error(self, operation: Operation | None, error: AWSError, request_id: str) -> HttpAnswer:
         fault = look_up(self._model, error)
         members = error_members(self._xml, fault)
-        shown = f"<Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>{members}"
+        message = f"<Message>{escape(fault.message)}</Message>" if fault.message else ""
+        shown = f"<Code>{escape(fault.code)}</Code>{message}{members}"
         if self._ec2:
             text = (
                 f"{_EC2_DECLARATION}<Response><Errors><Error>{shown}</Error></Errors>"

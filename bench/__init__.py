@@ -1,0 +1,1 @@
+"""What Pileus costs and how fast it is, beside its peers, in one run."""

@@ -1,0 +1,128 @@
+"""python -m bench: Pileus and its peers, the same requests, one run. README.md says how to read what comes out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import report
+from bench.cases import dynamodb, lambda_, memory, s3, start
+from bench.load import generator
+from bench.metrics import METRICS
+from bench.servers import HOME, LABELS, PEERS, ROOT, Cannot, Server, fsync_ms, install, quiet, serving, version
+
+Case = Callable[[Server, bool], Iterator[tuple[str, list[float]]]]
+CASES: dict[str, Case] = {
+    "start": start.run,
+    "memory": memory.run,
+    "lambda": lambda_.run,
+    "dynamodb": dynamodb.run,
+    "s3": s3.run,
+}
+
+
+def main() -> int:
+    """0 where every case ran on Pileus; bars that are missed are told, and are no failure."""
+    options = _options()
+    servers = (["pileus"] if options.pileus else []) + options.peers
+    for peer in options.peers:
+        _say(f"{LABELS[peer]} {version(peer)}: installing, where it is not there yet")
+        install(peer)
+    figures: dict[str, dict[str, Any]] = {server: {} for server in servers}
+    result = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": _output("git", "rev-parse", "HEAD") + ("+changes" if _output("git", "status", "--porcelain") else ""),
+        "machine": _machine(),
+        "versions": _versions(options.peers),
+        "busy_share": 0.0,
+        "figures": figures,
+    }
+    busy = []
+    for case in options.only:
+        for server in servers:
+            busy.append(quiet())
+            _say(f"{case}: {LABELS[server]}")
+            figures[server] |= _measure(case, server, options.quick)
+    result["busy_share"] = round(statistics.median(busy), 2)
+    report.show(result)
+    if not options.quick and options.only == list(CASES) and servers == ["pileus", *PEERS]:
+        _say(f"Kept in {report.save(result).relative_to(ROOT)}; docs/benchmarks.md is written from it.")
+    return int(any("cannot" in figure for figure in figures.get("pileus", {}).values()))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--only", type=_list(list(CASES)), default=list(CASES), help="cases: " + ",".join(CASES))
+    parser.add_argument("--peers", type=_list(list(PEERS)), default=list(PEERS), help="ministack,moto or none")
+    parser.add_argument("--no-pileus", dest="pileus", action="store_false", help="the peers alone")
+    parser.add_argument("--quick", action="store_true", help="short rounds, for working on something; nothing is kept")
+    return parser.parse_args()
+
+
+def _list(known: list[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        named = [] if text == "none" else text.split(",")
+        if unknown := set(named) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not among {', '.join(known)}")
+        return [name for name in known if name in named]
+
+    return parse
+
+
+def _measure(case: str, name: str, quick: bool) -> dict[str, Any]:
+    """The case's figures on one server; what it could not do carries the error instead."""
+    figures: dict[str, Any] = {}
+    error = ""
+    try:
+        with serving(name, start.answers) as server:
+            for key, rounds in CASES[case](server, quick):
+                figures[key] = {"rounds": [round(figure, 3) for figure in rounds]}
+    # Whatever a server does wrong is a result of the run, and must not end it.
+    except Exception as problem:  # noqa: BLE001
+        error = str(problem) if isinstance(problem, Cannot) else f"{type(problem).__name__}: {problem}"
+        error = re.sub(r"\s+", " ", error.replace(str(ROOT), "."))[:400]
+        print(f"  cannot: {error}", file=sys.stderr)
+    for metric in METRICS:
+        if error and metric.case == case and metric.key not in figures and (name == "pileus" or not metric.alone):
+            figures[metric.key] = {"cannot": error}
+    return figures
+
+
+def _machine() -> dict[str, Any]:
+    HOME.mkdir(exist_ok=True)
+    cpu = re.search(r"(?m)^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text())
+    return {
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
+        "system": f"Linux {platform.release()}",
+        "filesystem": _output("stat", "-f", "-c", "%T", str(HOME)),
+        "fsync_ms": round(fsync_ms(), 2),
+        "load": generator(),
+    }
+
+
+def _versions(peers: list[str]) -> dict[str, str]:
+    return {"Python": platform.python_version()} | {peer: version(peer) for peer in peers}
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    return done.stdout.strip() or ("unknown" if done.returncode else "")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Functions: cold, warm, sixteen clients at once, and what their environments cost."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from sys import version_info
+
+from bench.client import Connection, ask_all, aws, invoke
+from bench.load import Requests
+from bench.servers import Cannot, Peak, Server
+
+RUNTIME = f"python{version_info.major}.{version_info.minor}"
+ROLE = "bench-function"
+# One vCPU at AWS: nobody is slowed down to a share of one.
+MEMORY_MB = 1769
+CROWD = 200
+
+IMPORTS = """
+import os
+import time
+import uuid
+
+import boto3
+
+environment = uuid.UUID(bytes=os.urandom(16)).hex
+
+
+def handler(event, context):
+    time.sleep(max(0, event.get("until", 0) - time.time()))
+    return {"n": event["n"], "environment": environment, "boto3": boto3.__version__}
+"""
+# What most functions do: a client made once, at Init.
+CLIENT = IMPORTS.replace("import boto3\n", 'import boto3\n\ns3 = boto3.client("s3")\n', 1)
+
+
+def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+    count = 3 if quick else 9
+    create(server, "warm-up", IMPORTS)
+    first_invoke_ms(server, "warm-up")
+    server.settle()
+    before = server.pss_mb()
+    yield "cold_ms", _cold_ms(server, "imports", IMPORTS, count)
+    server.settle()
+    yield "environment_mb", [(server.pss_mb() - before) / count]
+    yield "cold_client_ms", _cold_ms(server, "client", CLIENT, count)
+
+    seconds, rounds = (1, 1) if quick else (3, 3)
+    requests = Requests([invoke(server, "warm-up", json.dumps({"n": n}).encode()) for n in range(500)])
+    requests.run(server, 1, 1)
+    loads = [requests.run(server, 1, seconds) for _ in range(rounds)]
+    yield "warm_ms", [load.p50_ms for load in loads]
+    yield "warm_p99_ms", [load.p99_ms for load in loads]
+    yield "warm_cpu_us", [load.cpu_us for load in loads]
+    # Time enough for whoever starts an interpreter for each of the sixteen.
+    requests.run(server, 16, 1 if quick else 6)
+    loads = [requests.run(server, 16, seconds) for _ in range(rounds)]
+    yield "invokes_per_s", [load.per_s for load in loads]
+    if server.name == "pileus":
+        yield "crowd_mb", [_crowd_mb(server)]
+
+
+def create(server: Server, name: str, code: str) -> None:
+    """A function, once it is Active."""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        # Readable by whoever the function runs as; ZipFile alone says nobody may.
+        entry = zipfile.ZipInfo("function.py")
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, code)
+    client = aws(server, "lambda")
+    client.create_function(
+        FunctionName=name,
+        Runtime=RUNTIME,
+        Role=_role(server),
+        Handler="function.handler",
+        Code={"ZipFile": package.getvalue()},
+        MemorySize=MEMORY_MB,
+        Timeout=60,
+    )
+    end = time.monotonic() + 60
+    while (state := client.get_function_configuration(FunctionName=name).get("State")) != "Active":
+        if time.monotonic() > end or state == "Failed":
+            raise Cannot(f"the function is {state}, not Active")
+        time.sleep(0.02)
+
+
+def _role(server: Server) -> str:
+    client = aws(server, "iam")
+    with suppress(client.exceptions.NoSuchEntityException):
+        return str(client.get_role(RoleName=ROLE)["Role"]["Arn"])
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    return str(client.create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+
+
+def first_invoke_ms(server: Server, name: str) -> float:
+    """From the last byte ready to send to the answer, on a connection that is open already."""
+    request = invoke(server, name, b'{"n": 7}')
+    with Connection(server) as connection:
+        begun = time.perf_counter()
+        status, answer = connection.ask(request)
+        took = (time.perf_counter() - begun) * 1000
+    _environment(status, answer, 7)
+    return took
+
+
+def _cold_ms(server: Server, name: str, code: str, count: int) -> list[float]:
+    times = []
+    for number in range(count):
+        create(server, f"{name}-{number}", code)
+        # A moment of rest: the usual cold start finds an idle machine.
+        time.sleep(0.2)
+        times.append(first_invoke_ms(server, f"{name}-{number}"))
+    return times
+
+
+def _crowd_mb(server: Server) -> float:
+    """The most memory taken while 200 environments of one function are busy at once; every one must answer."""
+    create(server, "crowd", IMPORTS)
+    until = time.time() + 8
+    requests = [invoke(server, "crowd", json.dumps({"n": n, "until": until}).encode()) for n in range(CROWD)]
+    with Peak(server, every_s=0.25) as peak:
+        answers = ask_all(server, requests, CROWD)
+    met = {_environment(status, answer, n) for n, (status, answer) in enumerate(answers)}
+    if len(met) != CROWD:
+        raise Cannot(f"{len(met)} environments answered {CROWD} invocations: they were not live at once")
+    return peak.mb
+
+
+def _environment(status: int, answer: bytes, n: int) -> str:
+    """Which environment answered; raises `Cannot` where the answer is not the function's own."""
+    with suppress(ValueError, KeyError, TypeError):
+        result = json.loads(answer)
+        if status == 200 and result["n"] == n:
+            return str(result["environment"])
+    raise Cannot(f"Invoke answered {status} {answer[:300].decode(errors='replace')}")

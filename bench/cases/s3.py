@@ -1,0 +1,62 @@
+"""S3: small objects on 64 connections, one large object at a time, and the memory that takes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from bench.client import Connection, ask_all, aws, expect, presigned, put_object, signed
+from bench.load import Requests
+from bench.servers import Cannot, Peak, Server
+
+BUCKET = "bench"
+OBJECTS = 2000
+SMALL = os.urandom(1024)
+LARGE_MB = 64
+LARGE = os.urandom(LARGE_MB * 2**20)
+
+
+def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+    aws(server, "s3").create_bucket(Bucket=BUCKET)
+    seconds, rounds = (1, 1) if quick else (3, 3)
+    puts = [put_object(server, BUCKET, f"small/{number}", SMALL) for number in range(OBJECTS)]
+    # So that a get finds every object, however slowly the measured puts go.
+    expect(ask_all(server, puts, 16))
+    gets = [signed(server, "s3", f"GET /{BUCKET}/small/{number}") for number in range(OBJECTS)]
+    for what, set_ in (("put", puts), ("get", gets)):
+        requests = Requests(set_)
+        requests.run(server, 64, 1)
+        loads = [requests.run(server, 64, seconds) for _ in range(rounds)]
+        yield f"s3_{what}_small_per_s", [load.per_s for load in loads]
+        yield f"s3_{what}_small_cpu_us", [load.cpu_us for load in loads]
+
+    server.settle()
+    before = server.pss_mb()
+    into = bytearray(len(LARGE))
+    with Connection(server) as connection:
+
+        def put() -> None:
+            request = presigned(server, "PUT", f"/{BUCKET}/large", len(LARGE))
+            expect([connection.ask(request, LARGE)])
+
+        def get() -> None:
+            status, got = connection.download(presigned(server, "GET", f"/{BUCKET}/large"), into)
+            if status != 200 or got != len(LARGE):
+                raise Cannot(f"a get of {len(LARGE)} bytes answered {status} with {got} bytes")
+
+        # Looking at the memory costs time, so it has a pass of its own; the first pass, with what it leaves behind.
+        with Peak(server) as peak:
+            put()
+            get()
+        if into != LARGE:
+            raise Cannot("what was got is not what was put")
+        yield "s3_large_peak_mb", [peak.mb - before]
+        for what, do in (("put", put), ("get", get)):
+            yield f"s3_{what}_large_mb_per_s", [LARGE_MB / _seconds(do) for _ in range(2 if quick else 7)]
+
+
+def _seconds(do: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    do()
+    return time.perf_counter() - begun

@@ -1,0 +1,48 @@
+"""What is measured: each figure's key, words, unit, and the bars Pileus holds itself to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    key: str
+    case: str
+    label: str
+    unit: str
+    # Whether more is better: rates; for times and memory less is.
+    more: bool = False
+    # The absolute bar, and how many times better than MiniStack it must be in the same run.
+    bar: float | None = None
+    times: float | None = None
+    # Asked of Pileus alone.
+    alone: bool = False
+
+
+METRICS = (
+    Metric("start_ms", "start", "Start to first answer", "ms", bar=250, times=1),
+    Metric("memory_idle_mb", "memory", "Idle memory", "MB", bar=45),
+    Metric("memory_function_mb", "memory", "Memory after a first Python function", "MB", bar=110),
+    Metric("cold_ms", "lambda", "Cold start, function imports boto3", "ms", bar=25, times=10),
+    Metric("cold_client_ms", "lambda", "Cold start, function makes an S3 client at Init", "ms"),
+    Metric("warm_ms", "lambda", "Warm invoke, one client, median", "ms", bar=1.5, times=20),
+    Metric("warm_p99_ms", "lambda", "Warm invoke, one client, 99th percentile", "ms"),
+    Metric("warm_cpu_us", "lambda", "Warm invoke, all processor time of the server's side", "µs"),
+    Metric("invokes_per_s", "lambda", "Warm invokes, sixteen clients", "/s", more=True, bar=1500),
+    Metric("environment_mb", "lambda", "One idle environment", "MB", bar=5),
+    Metric("crowd_mb", "lambda", "200 environments busy at once, peak memory", "MB", bar=1200, alone=True),
+    Metric("dynamodb_put_64_per_s", "dynamodb", "DynamoDB put, 64 connections", "/s", more=True, bar=4000, times=2.5),
+    Metric("dynamodb_put_1_per_s", "dynamodb", "DynamoDB put, one connection", "/s", more=True),
+    Metric("dynamodb_put_cpu_us", "dynamodb", "DynamoDB put, processor time of the server", "µs"),
+    Metric("dynamodb_get_64_per_s", "dynamodb", "DynamoDB get, 64 connections", "/s", more=True, bar=6000, times=2.5),
+    Metric("dynamodb_get_1_per_s", "dynamodb", "DynamoDB get, one connection", "/s", more=True),
+    Metric("dynamodb_get_cpu_us", "dynamodb", "DynamoDB get, processor time of the server", "µs"),
+    Metric("s3_put_small_per_s", "s3", "S3 put of 1 KB, 64 connections", "/s", more=True),
+    Metric("s3_put_small_cpu_us", "s3", "S3 put of 1 KB, processor time of the server", "µs"),
+    Metric("s3_get_small_per_s", "s3", "S3 get of 1 KB, 64 connections", "/s", more=True),
+    Metric("s3_get_small_cpu_us", "s3", "S3 get of 1 KB, processor time of the server", "µs"),
+    Metric("s3_put_large_mb_per_s", "s3", "S3 put of 64 MB", "MB/s", more=True, bar=250),
+    Metric("s3_get_large_mb_per_s", "s3", "S3 get of 64 MB", "MB/s", more=True, bar=500),
+    Metric("s3_large_peak_mb", "s3", "Memory gained at the peak of a 64 MB put and get", "MB", bar=32),
+)

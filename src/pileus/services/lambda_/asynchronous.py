@@ -1,0 +1,218 @@
+"""The asynchronous queue: events in the outbox, tried up to three times, and what becomes of them afterwards.
+
+Source: "Error handling for an asynchronous function" of the developer guide: two retries, after one and two minutes;
+events wait up to six hours while the function is throttled or the service fails.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import orjson
+
+from pileus.cloud.context import Cloud
+from pileus.delivery.contract import Delivery, Retry, Undeliverable
+from pileus.kernel.arn import parse_arn
+from pileus.kernel.errors import AWSError
+from pileus.services.lambda_ import keys
+from pileus.services.lambda_.execution import Invocation, InvokeResult, NoCapacity
+from pileus.services.lambda_.invoking import run
+from pileus.services.lambda_.names import Target
+from pileus.services.lambda_.node import node
+from pileus.services.lambda_.records import AsyncConfig, decode
+from pileus.store.contract import Reader, Transaction
+
+TARGET = "lambda.async"
+DEAD_TARGET = "lambda.async-dead"
+DESTINATION_TARGET = "lambda.destination"
+RETRIES = 2
+AGE_MAX_S = 6 * 3600
+BACKOFF_S = (60.0, 120.0)
+# Throttled events are tried again after one second, then ever later, up to five minutes.
+THROTTLED_MAX_S = 300.0
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What waits in the queue; the request id stays the same over all attempts."""
+
+    account: str
+    region: str
+    name: str
+    qualifier: str = ""
+    request_id: str
+    # JSON text.
+    payload: str
+    client_context: str = ""
+    trace_header: str = ""
+
+    @property
+    def at(self) -> Target:
+        return Target(self.account, self.region, self.name, self.qualifier)
+
+
+async def config_of(tx: Reader, at: Target) -> AsyncConfig | None:
+    data = await tx.get(keys.async_config(at))
+    return decode(AsyncConfig, data) if data is not None else None
+
+
+async def put(cloud: Cloud, tx: Transaction, event: Event, now: float) -> None:
+    """Queue `event`."""
+    config = await config_of(tx, event.at)
+    retries = config.retries if config and config.retries is not None else RETRIES
+    age_max = config.age_max_s if config and config.age_max_s is not None else AGE_MAX_S
+    cloud.outbox.put(
+        tx,
+        target=TARGET,
+        payload=msgspec.to_builtins(event),
+        now=now,
+        attempts_max=1 + retries,
+        age_max_s=float(age_max),
+        backoff_s=BACKOFF_S,
+        dead_target=DEAD_TARGET,
+    )
+
+
+async def deliver(cloud: Cloud, delivery: Delivery) -> None:
+    """The outbox's handler: one attempt."""
+    event = msgspec.convert(delivery.payload, Event)
+    mine = node(cloud)
+    try:
+        resolved = await mine.resolver.resolve(event.at)
+        if resolved.reserved == 0:
+            await _conclude(cloud, event, "ZeroReservedConcurrency", attempts=delivery.attempts)
+            return
+        spec = resolved.choose(cloud.ids.uniform)
+        result = await run(
+            mine,
+            resolved,
+            spec,
+            Invocation(
+                request_id=event.request_id,
+                payload=event.payload.encode(),
+                invoked_arn=event.at.asked_arn,
+                client_context=event.client_context,
+                trace_header=event.trace_header,
+            ),
+        )
+    except NoCapacity as error:
+        raise Retry(error.message, after_s=1.0, counted=False) from error
+    except AWSError as error:
+        if error.code == "ResourceNotFoundException":
+            raise Undeliverable(error.message) from error
+        # Throttled, not ready, or a role that cannot be assumed just now: the age is the limit.
+        age_s = cloud.clock.time() - delivery.created
+        raise Retry(error.message, after_s=min(THROTTLED_MAX_S, max(1.0, age_s)), counted=False) from error
+
+    attempts = delivery.attempts + 1
+    if result.function_error is None:
+        await _conclude(cloud, event, "Success", attempts=attempts, version=spec.version, result=result)
+    elif attempts >= delivery.attempts_max:
+        await _conclude(cloud, event, "RetriesExhausted", attempts=attempts, version=spec.version, result=result)
+    else:
+        wait_s = BACKOFF_S[min(attempts, len(BACKOFF_S)) - 1]
+        if cloud.clock.time() + wait_s > delivery.created + delivery.age_max_s:
+            await _conclude(cloud, event, "EventAgeExceeded", attempts=attempts, version=spec.version, result=result)
+        else:
+            raise Retry("the function failed")
+
+
+async def give_up(cloud: Cloud, delivery: Delivery) -> None:
+    """The outbox's dead letter: an event that grew too old waiting."""
+    event = msgspec.convert(delivery.payload, Event)
+    await _conclude(cloud, event, "EventAgeExceeded", attempts=delivery.attempts)
+
+
+async def _conclude(
+    cloud: Cloud,
+    event: Event,
+    condition: str,
+    *,
+    attempts: int,
+    version: str = "",
+    result: InvokeResult | None = None,
+) -> None:
+    """Tell the destination, if there is one, how the event ended."""
+
+    async def tell(tx: Transaction) -> None:
+        config = await config_of(tx, event.at)
+        destination = (config.on_success if condition == "Success" else config.on_failure) if config else ""
+        if destination:
+            cloud.outbox.put(
+                tx,
+                target=DESTINATION_TARGET,
+                payload={"event": msgspec.to_builtins(event), "destination": destination, "record": record},
+                now=cloud.clock.time(),
+                age_max_s=float(AGE_MAX_S),
+            )
+
+    record: dict[str, Any] = {
+        "version": "1.0",
+        "timestamp": _timestamp(cloud.clock.time()),
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": event.at.qualified_arn,
+            "condition": condition,
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": orjson.loads(event.payload),
+    }
+    if result is not None:
+        record["responseContext"] = {"statusCode": 200, "executedVersion": version}
+        if result.function_error:
+            record["responseContext"]["functionError"] = result.function_error
+        record["responsePayload"] = _json(result.payload)
+    await cloud.store.write(tell)
+
+
+def _json(payload: bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return payload.decode(errors="replace")
+
+
+def _timestamp(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+async def tell_destination(cloud: Cloud, delivery: Delivery) -> None:
+    """The outbox's handler: hand an invocation record to its destination, as the function's role."""
+    event = msgspec.convert(delivery.payload["event"], Event)
+    arn = parse_arn(delivery.payload["destination"])
+    assert arn is not None, "destinations are checked when they are set"
+    mine = node(cloud)
+    resolved = await mine.resolver.resolve(event.at)
+    role = await mine.resolver.caller(resolved)
+    body = orjson.dumps(delivery.payload["record"])
+
+    async def call(service: str, operation: str, request: dict[str, Any]) -> None:
+        await cloud.call(role, service, operation, request, region=arn.region or event.region)
+
+    if arn.service == "sqs":
+        url = f"{cloud.endpoint}/{arn.account}/{arn.resource}"
+        await call("sqs", "SendMessage", {"QueueUrl": url, "MessageBody": body.decode()})
+    elif arn.service == "sns":
+        await call("sns", "Publish", {"TopicArn": str(arn), "Message": body.decode()})
+    elif arn.service == "lambda":
+        await call("lambda", "Invoke", {"FunctionName": str(arn), "InvocationType": "Event", "Payload": body})
+    elif arn.service == "events":
+        detail = f"Lambda Function Invocation Result - {_outcome(delivery.payload['record'])}"
+        entry = {
+            "EventBusName": str(arn),
+            "Source": "lambda",
+            "DetailType": detail,
+            "Resources": [f"{event.at.qualified_arn}", str(arn)],
+            "Detail": body.decode(),
+        }
+        await call("events", "PutEvents", {"Entries": [entry]})
+    else:
+        moment = delivery.payload["record"]["timestamp"]
+        key = f"aws/lambda/async/{event.name}/{moment[:10].replace('-', '/')}/{moment}-{event.request_id}"
+        await call("s3", "PutObject", {"Bucket": arn.resource, "Key": key, "Body": body})
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    return "Success" if record["requestContext"]["condition"] == "Success" else "Failure"

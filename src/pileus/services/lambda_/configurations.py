@@ -1,0 +1,200 @@
+"""A function's configuration: from a request, checked, and as AWS shows it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.errors import NotBuilt
+from pileus.services.lambda_ import errors, runtimes
+from pileus.services.lambda_.names import LATEST, Target
+from pileus.services.lambda_.records import Configuration, Version
+
+ENVIRONMENT_BYTES_MAX = 4096
+# "Defined runtime environment variables" of the developer guide: those that cannot be set.
+RESERVED_VARIABLES = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    }
+)
+# Members of CreateFunction and UpdateFunctionConfiguration behind which there is nothing yet.
+_NOT_BUILT = (
+    "FileSystemConfigs",
+    "CodeSigningConfigArn",
+    "ImageConfig",
+    "PublishTo",
+    "TenancyConfig",
+    "CapacityProviderConfig",
+    "DurableConfig",
+    "RuntimeConfig",
+    "AcceleratorConfig",
+)
+
+
+def timestamp(seconds: float) -> str:
+    """Lambda's own form: `2024-01-31T12:00:00.000+0000`."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+
+
+def shown_sha256(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def check_settings(request: Request) -> None:
+    """What needs nothing but the request: runtime, environment, parts that are not built."""
+    for member in _NOT_BUILT:
+        if request.get(member):
+            raise NotBuilt(f"{member} of a Lambda function")
+    if request.get("PackageType") == "Image":
+        raise NotBuilt("PackageType Image of a Lambda function")
+    if any((request.get("VpcConfig") or {}).get(member) for member in ("SubnetIds", "SecurityGroupIds")):
+        raise NotBuilt("VpcConfig of a Lambda function")
+    if (request.get("DeadLetterConfig") or {}).get("TargetArn"):
+        raise NotBuilt("DeadLetterConfig of a Lambda function")
+    if (runtime := request.get("Runtime")) is not None:
+        runtimes.check(runtime)
+    if (environment := request.get("Environment")) is not None:
+        _check_environment(environment.get("Variables") or {})
+
+
+def _check_environment(variables: dict[str, str]) -> None:
+    reserved = sorted(RESERVED_VARIABLES & variables.keys())
+    if reserved:
+        raise errors.invalid_parameter(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
+            f"this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    if len(measured.encode()) > ENVIRONMENT_BYTES_MAX:
+        raise errors.invalid_parameter(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            f"provided exceeded the 4KB limit. String measured: {measured}"
+        )
+
+
+def settings(request: Request) -> dict[str, Any]:
+    """The fields of `Configuration` that the request sets; layers and code are looked up elsewhere."""
+    fields: dict[str, Any] = {}
+    for member, field in (
+        ("Role", "role"),
+        ("Runtime", "runtime"),
+        ("Handler", "handler"),
+        ("Description", "description"),
+        ("Timeout", "timeout_s"),
+        ("MemorySize", "memory_mb"),
+        ("KMSKeyArn", "kms_key"),
+    ):
+        if request.get(member) is not None:
+            fields[field] = request[member]
+    if request.get("Environment") is not None:
+        fields["environment"] = request["Environment"].get("Variables") or {}
+    if request.get("EphemeralStorage"):
+        fields["tmp_mb"] = request["EphemeralStorage"]["Size"]
+    if request.get("Architectures"):
+        fields["architecture"] = request["Architectures"][0]
+    if (request.get("TracingConfig") or {}).get("Mode"):
+        fields["tracing"] = request["TracingConfig"]["Mode"]
+    if (request.get("SnapStart") or {}).get("ApplyOn"):
+        fields["snap_start"] = request["SnapStart"]["ApplyOn"]
+    return fields
+
+
+def logging_settings(request: Request, current: Configuration | None, name: str) -> dict[str, Any]:
+    """The fields that `LoggingConfig` sets; what it leaves out keeps its value, levels exist with JSON only."""
+    given = request.get("LoggingConfig") or {}
+    log_format = given.get("LogFormat") or (current.log_format if current else "Text")
+    group = given.get("LogGroup") or (current.log_group if current else f"/aws/lambda/{name}")
+    fields: dict[str, Any] = {"log_format": log_format, "log_group": group}
+    for member, field in (("ApplicationLogLevel", "application_log_level"), ("SystemLogLevel", "system_log_level")):
+        if log_format != "JSON":
+            if given.get(member):
+                raise errors.invalid_parameter(
+                    f"{member} cannot be used with LogFormat Text. To use {member}, set LogFormat to JSON."
+                )
+            fields[field] = ""
+        else:
+            fields[field] = given.get(member) or (getattr(current, field) if current else "") or "INFO"
+    return fields
+
+
+def replaced(configuration: Configuration, **fields: Any) -> Configuration:
+    """A copy with these fields changed."""
+    return msgspec.structs.replace(configuration, **fields)
+
+
+def digest(configuration: Configuration, *extra: str) -> str:
+    """Changes when anything of the configuration does."""
+    return sha256(msgspec.msgpack.encode((configuration, extra))).hexdigest()
+
+
+def describe(at: Target, version: Version, *, function_arn: str = "", listed: bool = False) -> Answer:
+    """A FunctionConfiguration. In lists AWS leaves out states and the runtime's version."""
+    config = version.configuration
+    answer: Answer = {
+        "FunctionName": at.name,
+        "FunctionArn": function_arn or (at.arn if version.version == LATEST else f"{at.arn}:{version.version}"),
+        "Runtime": config.runtime,
+        "Role": config.role,
+        "Handler": config.handler,
+        "CodeSize": config.code_size_bytes,
+        "Description": config.description,
+        "Timeout": config.timeout_s,
+        "MemorySize": config.memory_mb,
+        "LastModified": timestamp(version.modified),
+        "CodeSha256": shown_sha256(config.code_sha256),
+        "Version": version.version,
+        "TracingConfig": {"Mode": config.tracing},
+        "RevisionId": version.revision,
+        "PackageType": "Zip",
+        "Architectures": [config.architecture],
+        "EphemeralStorage": {"Size": config.tmp_mb},
+        "SnapStart": {"ApplyOn": config.snap_start, "OptimizationStatus": "Off"},
+        "LoggingConfig": {"LogFormat": config.log_format, "LogGroup": config.log_group},
+    }
+    if config.log_format == "JSON":
+        answer["LoggingConfig"]["ApplicationLogLevel"] = config.application_log_level
+        answer["LoggingConfig"]["SystemLogLevel"] = config.system_log_level
+    if config.environment is not None:
+        answer["Environment"] = {"Variables": config.environment}
+    if config.kms_key:
+        answer["KMSKeyArn"] = config.kms_key
+    if config.layers:
+        answer["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.size_bytes} for layer in config.layers]
+    if listed:
+        return answer
+    answer["RuntimeVersionConfig"] = {"RuntimeVersionArn": runtimes.version_arn(config.runtime, at.region)}
+    answer["State"] = version.state
+    if version.state == "Pending":
+        answer["StateReason"] = "The function is being created."
+        answer["StateReasonCode"] = "Creating"
+    if version.update_status:
+        answer["LastUpdateStatus"] = version.update_status
+        if version.update_status == "InProgress":
+            answer["LastUpdateStatusReason"] = "The function is being created."
+            answer["LastUpdateStatusReasonCode"] = "Creating"
+    return answer

@@ -1,0 +1,23 @@
+"""One invocation, whoever asked for it: within the limits of concurrency, in an environment of the pool."""
+
+from __future__ import annotations
+
+from pileus.cloud.context import Cloud
+from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult
+from pileus.services.lambda_.node import Node
+from pileus.services.lambda_.resolver import Resolved
+
+
+async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
+    """Raises `TooManyRequestsException` past the limits; a function's own failure is in the result."""
+    place = mine.concurrency.enter(resolved.at, resolved.reserved, resolved.unreserved_max)
+    try:
+        return await mine.pool.invoke(spec, invocation)
+    finally:
+        mine.concurrency.leave(place)
+
+
+def new_trace(cloud: Cloud, now: float) -> str:
+    """An X-Ray header for an invocation that came without one; nothing is sampled."""
+    digits = cloud.ids.hex(40)
+    return f"Root=1-{int(now):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"

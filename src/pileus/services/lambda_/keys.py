@@ -1,0 +1,124 @@
+"""The keys of everything Lambda stores.
+
+    function      account, region, name                     Function
+    version       account, region, name, number             Version; $LATEST is number 0
+    alias         account, region, name, alias              Alias
+    policy        account, region, name, qualifier          Policy; the function's own under ""
+    reserved      account, region, name                     its reserved concurrency, where it has one
+    async-config  account, region, name, qualifier          AsyncConfig; the function's own under $LATEST
+    layer         account, region, name                     LayerHead
+    layer-version account, region, name, number             LayerVersion
+    layer-policy  account, region, name, number             Policy
+    code          sha256                                    Code, for all accounts
+    secret        purpose                                   random bytes made at the first start
+
+Kept for what is to come: provisioned (name, qualifier), url (name, qualifier), esm (uuid).
+"""
+
+from __future__ import annotations
+
+from pileus.services.lambda_.names import LATEST, Target
+from pileus.store.keys import pack, prefix_range, unpack
+
+Range = tuple[bytes, bytes]
+
+
+def function(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "function", at.name)
+
+
+def functions(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "function")
+
+
+def version(at: Target, version: str) -> bytes:
+    return pack("lambda", at.account, at.region, "version", at.name, 0 if version == LATEST else int(version))
+
+
+def versions(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "version", at.name)
+
+
+def all_versions(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "version")
+
+
+def is_function_version(key: bytes) -> bool:
+    return unpack(key)[3] == "version"
+
+
+def name_of_version(key: bytes) -> str:
+    """The function's name in the key of one of its versions."""
+    return str(unpack(key)[4])
+
+
+def number_of_version(key: bytes) -> int:
+    """0 for $LATEST."""
+    number = unpack(key)[5]
+    assert isinstance(number, int)
+    return number
+
+
+def alias(at: Target, name: str) -> bytes:
+    return pack("lambda", at.account, at.region, "alias", at.name, name)
+
+
+def aliases(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "alias", at.name)
+
+
+def policy(at: Target) -> bytes:
+    """Of the function itself, or of the version or alias that `at` names."""
+    return pack("lambda", at.account, at.region, "policy", at.name, "" if at.qualifier == LATEST else at.qualifier)
+
+
+def policies(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "policy", at.name)
+
+
+def reserved(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "reserved", at.name)
+
+
+def all_reserved(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "reserved")
+
+
+def async_config(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "async-config", at.name, at.qualifier or LATEST)
+
+
+def async_configs(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "async-config", at.name)
+
+
+def layer(account: str, region: str, name: str) -> bytes:
+    return pack("lambda", account, region, "layer", name)
+
+
+def layers(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "layer")
+
+
+def layer_version(account: str, region: str, name: str, version: int) -> bytes:
+    return pack("lambda", account, region, "layer-version", name, version)
+
+
+def layer_versions(account: str, region: str, name: str) -> Range:
+    return prefix_range("lambda", account, region, "layer-version", name)
+
+
+def all_layer_versions(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "layer-version")
+
+
+def layer_policy(account: str, region: str, name: str, version: int) -> bytes:
+    return pack("lambda", account, region, "layer-policy", name, version)
+
+
+def code(sha256: str) -> bytes:
+    return pack("lambda", "", "", "code", sha256)
+
+
+def secret(purpose: str) -> bytes:
+    return pack("lambda", "", "", "secret", purpose)

@@ -1,0 +1,45 @@
+"""Marker and MaxItems: the page that begins behind the marker's key."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Callable
+
+from pileus.cloud.manifest import Request
+from pileus.services.lambda_ import errors
+from pileus.store.contract import Reader
+from pileus.store.keys import after
+
+PAGE_DEFAULT = 50
+SCAN_LIMIT = 200
+
+
+async def page(
+    tx: Reader, request: Request, start: bytes, end: bytes, *, accept: Callable[[bytes], bool] | None = None
+) -> tuple[list[tuple[bytes, bytes]], str | None]:
+    """The pairs of one page whose key is accepted, and the marker of the next."""
+    limit = min(request.get("MaxItems") or PAGE_DEFAULT, PAGE_DEFAULT)
+    at = _read(request["Marker"], start, end) if request.get("Marker") else start
+    out: list[tuple[bytes, bytes]] = []
+    while True:
+        found = await tx.scan(at, end, limit=SCAN_LIMIT)
+        for key, data in found:
+            if accept is not None and not accept(key):
+                continue
+            if len(out) == limit:
+                return out, urlsafe_b64encode(key).decode()
+            out.append((key, data))
+        if len(found) < SCAN_LIMIT:
+            return out, None
+        at = after(found[-1][0])
+
+
+def _read(marker: str, start: bytes, end: bytes) -> bytes:
+    try:
+        key = urlsafe_b64decode(marker.encode())
+    except (Error, ValueError):
+        key = b""
+    if not start <= key <= end:
+        raise errors.invalid_parameter("Invalid marker.")
+    return key

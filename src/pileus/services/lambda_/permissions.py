@@ -1,0 +1,86 @@
+"""Which permissions Lambda's operations need, and the policies of functions and layers.
+
+Source: "Actions, resources, and condition keys for AWS Lambda" of the Service Authorization Reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Permission, Request
+from pileus.services.lambda_ import keys
+from pileus.services.lambda_.names import parse, parse_layer
+from pileus.services.lambda_.records import Policy, decode
+from pileus.store.contract import Reader
+
+Permissions = Callable[[Context, Request], list[Permission]]
+SERVICE_NAME = "lambda.amazonaws.com"
+
+
+def on_function(action: str) -> Permissions:
+    """Needs `action` on the function, version or alias that the request names."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
+        return [Permission(f"lambda:{action}", at.asked_arn), *_passed(ctx, request)]
+
+    return permissions
+
+
+def _passed(ctx: Context, request: Request) -> list[Permission]:
+    """What a configuration refers to: the role that is passed, the layers that are read."""
+    out: list[Permission] = []
+    if role := request.get("Role"):
+        out.append(Permission("iam:PassRole", role, {"iam:PassedToService": SERVICE_NAME}))
+    for layer in request.get("Layers") or ():
+        name = parse_layer(ctx, layer)
+        # Another account's layer is shared by its own policy, which `layers.resolve` looks at.
+        if name.account == ctx.account:
+            out.append(Permission("lambda:GetLayerVersion", layer))
+    return out
+
+
+def on_layer(action: str) -> Permissions:
+    """Needs `action` on the layer, or on the layer version where the request names one."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        name = parse_layer(ctx, request.get("LayerName") or request["Arn"], request.get("VersionNumber") or 0)
+        return [Permission(f"lambda:{action}", name.version_arn if name.version else name.arn)]
+
+    return permissions
+
+
+def on_tagged(action: str) -> Permissions:
+    """Needs `action` on the ARN in `Resource`."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        return [Permission(f"lambda:{action}", request["Resource"])]
+
+    return permissions
+
+
+def on_all(action: str) -> Permissions:
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        return [Permission(f"lambda:{action}")]
+
+    return permissions
+
+
+def document(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    """A policy as AWS shows it."""
+    return {"Version": "2012-10-17", "Id": "default", "Statement": statements}
+
+
+async def function_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
+    """The policy of the function, version or alias that is called: an alias's or version's own only."""
+    at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
+    data = await tx.get(keys.policy(at))
+    return document(decode(Policy, data).statements) if data is not None else None
+
+
+async def layer_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
+    name = parse_layer(ctx, request.get("LayerName") or request["Arn"], request.get("VersionNumber") or 0)
+    data = await tx.get(keys.layer_policy(name.account, name.region, name.name, name.version))
+    return document(decode(Policy, data).statements) if data is not None else None

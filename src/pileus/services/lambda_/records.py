@@ -1,0 +1,141 @@
+"""What Lambda stores. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Layer(msgspec.Struct, frozen=True, array_like=True):
+    """A layer version as a function uses it; it goes on working when the layer version is deleted."""
+
+    arn: str
+    code_sha256: str
+    size_bytes: int
+    unpacked_bytes: int
+
+
+class Configuration(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a version runs as: everything a caller can set."""
+
+    role: str
+    runtime: str
+    handler: str
+    # Hexadecimal; AWS shows it in base64.
+    code_sha256: str
+    code_size_bytes: int
+    unpacked_bytes: int
+    description: str = ""
+    timeout_s: int = 3
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    architecture: str = "x86_64"
+    # None where none was ever given: AWS then leaves `Environment` out.
+    environment: dict[str, str] | None = None
+    layers: tuple[Layer, ...] = ()
+    tracing: str = "PassThrough"
+    kms_key: str = ""
+    snap_start: str = "None"
+    log_group: str = ""
+    log_format: str = "Text"
+    application_log_level: str = ""
+    system_log_level: str = ""
+
+
+class Version(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`$LATEST` or a published version."""
+
+    version: str
+    configuration: Configuration
+    revision: str
+    modified: float
+    # "Pending" until its code is in place, then "Active".
+    state: str = "Pending"
+    # "", "InProgress" or "Successful".
+    update_status: str = ""
+    # What invocations get while an update is in progress.
+    serving: Configuration | None = None
+
+
+class Function(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    created: float
+    last_version: int = 0
+    # Digest of what $LATEST was when the last version was published: publishing again without a change makes none.
+    published: str = ""
+    tags: dict[str, str] = {}
+    recursive_loop: str = "Terminate"
+
+
+class Alias(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    version: str
+    description: str = ""
+    revision: str
+    # Another version and the share of invocations it gets.
+    weights: dict[str, float] = {}
+
+
+class Policy(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A resource policy: the statements as AWS shows them."""
+
+    statements: list[dict[str, Any]] = []
+    # Only a layer version's policy has a revision of its own.
+    revision: str = ""
+
+
+class AsyncConfig(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What an EventInvokeConfig says."""
+
+    modified: float
+    retries: int | None = None
+    age_max_s: int | None = None
+    on_success: str = ""
+    on_failure: str = ""
+
+
+class Code(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One deployment package, shared by every version and layer of every account that has the same bytes."""
+
+    blob: str
+    size_bytes: int
+    unpacked_bytes: int
+    references: int = 0
+
+
+class LayerHead(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    last_version: int = 0
+
+
+class LayerVersion(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    version: int
+    created: float
+    code_sha256: str
+    size_bytes: int
+    unpacked_bytes: int
+    description: str = ""
+    license: str = ""
+    # None where none was given: AWS then leaves the member out.
+    runtimes: list[str] | None = None
+    architectures: list[str] | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (Version, Function, Alias, Policy, AsyncConfig, Code, LayerHead, LayerVersion)
+}
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    return _encoder.encode(record)
+
+
+def decode(kind: type[R], data: bytes) -> R:
+    record: R = _decoders[kind].decode(data)
+    return record

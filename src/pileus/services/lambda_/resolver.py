@@ -1,0 +1,173 @@
+"""From the name in an invocation to what runs: functions as they are deployed now, kept in memory.
+
+An entry lives for a second (other nodes change functions, too) and is dropped at once when this node changes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pileus.cloud.context import Cloud
+from pileus.kernel.principal import Principal
+from pileus.services.lambda_ import concurrency, configurations, errors
+from pileus.services.lambda_.codestore import CodeStore
+from pileus.services.lambda_.execution import FunctionSpec, Pool, RoleCredentials
+from pileus.services.lambda_.logwriter import LogWriter
+from pileus.services.lambda_.lookup import find_alias, find_version, get_qualified
+from pileus.services.lambda_.names import LATEST, Target, is_version
+from pileus.services.lambda_.records import Version
+from pileus.services.lambda_.roles import Roles
+from pileus.store.contract import Reader
+
+ENTRY_AGE_MAX_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a name stands for now."""
+
+    at: Target
+    # Of the first of them.
+    role: str
+    # Versions and the share of invocations each gets; one of 1.0 but for aliases with weights.
+    specs: tuple[tuple[FunctionSpec, float], ...]
+    reserved: int | None
+    # The limit of all functions of the account that have no reservation, together.
+    unreserved_max: int
+    expires: float
+
+    def choose(self, draw: Callable[[float, float], float]) -> FunctionSpec:
+        if len(self.specs) == 1:
+            return self.specs[0][0]
+        left = draw(0.0, 1.0)
+        for spec, share in self.specs:
+            left -= share
+            if left < 0:
+                return spec
+        return self.specs[0][0]
+
+
+class Resolver:
+    """The node's memory of what is deployed."""
+
+    def __init__(self, cloud: Cloud, *, code: CodeStore, roles: Roles, logs: LogWriter, pool: Pool) -> None:
+        self._cloud = cloud
+        self._code = code
+        self._roles = roles
+        self._logs = logs
+        self._pool = pool
+        self._entries: dict[Target, Resolved] = {}
+        # What environments may be running: by function and version, its fingerprint.
+        self._running: dict[tuple[Target, str], str] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def resolve(self, at: Target) -> Resolved:
+        """Raises where it is not there, or not ready yet."""
+        entry = self._entries.get(at)
+        if entry is not None and entry.expires > self._cloud.clock.monotonic():
+            return entry
+        entry = await self._load(at)
+        self._entries[at] = entry
+        return entry
+
+    def forget(self, at: Target) -> None:
+        """The function has changed: look again before the next invocation."""
+        for known in [known for known in self._entries if known[:3] == at[:3]]:
+            del self._entries[known]
+
+    def retire(self, at: Target, version: str | None = None) -> None:
+        """The function, or that version of it, is gone: so go its environments."""
+        self.forget(at)
+        function = at._replace(qualifier="")
+        for key in [key for key in self._running if key[0] == function and version in (None, key[1])]:
+            self._retire(self._running.pop(key))
+
+    async def close(self) -> None:
+        for task in self._retiring:
+            task.cancel()
+
+    def _retire(self, fingerprint: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._pool.retire(fingerprint))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _load(self, at: Target) -> Resolved:
+        async def read(tx: Reader) -> tuple[list[tuple[Version, float]], int | None, int]:
+            reserved = await concurrency.reservations(tx, at.account, at.region)
+            unreserved_max = concurrency.ACCOUNT_MAX - sum(reserved.values())
+            return await _weighted(tx, at), reserved.get(at.name), unreserved_max
+
+        versions, reserved, unreserved_max = await self._cloud.store.read(read)
+        specs: list[tuple[FunctionSpec, float]] = []
+        for version, share in versions:
+            if version.state != "Active" and version.serving is None:
+                raise errors.in_state(version.state)
+            specs.append((await self._spec(at, version), share))
+        expires = self._cloud.clock.monotonic() + ENTRY_AGE_MAX_S
+        role = (versions[0][0].serving or versions[0][0].configuration).role
+        return Resolved(at, role, tuple(specs), reserved, unreserved_max, expires)
+
+    async def _spec(self, at: Target, version: Version) -> FunctionSpec:
+        function = at._replace(qualifier="")
+        config = version.serving or version.configuration
+        session = await self._roles.session(function, config.role)
+        # Described otherwise, a function still runs the same.
+        plain = configurations.replaced(config, description="")
+        fingerprint = configurations.digest(plain, at.arn, version.version, session.credentials.access_key_id)
+        self._logs.writes_as(function, config.role, config.log_group)
+        former = self._running.get((function, version.version))
+        if former != fingerprint:
+            self._running[function, version.version] = fingerprint
+            if former is not None:
+                self._retire(former)
+
+        return FunctionSpec(
+            fingerprint=fingerprint,
+            arn=at.arn,
+            name=at.name,
+            version=version.version,
+            account=at.account,
+            region=at.region,
+            runtime=config.runtime,
+            handler=config.handler,
+            architecture="arm64" if config.architecture == "arm64" else "x86_64",
+            memory_mb=config.memory_mb,
+            timeout_s=float(config.timeout_s),
+            tmp_mb=config.tmp_mb,
+            environment=config.environment or {},
+            code_dir=await self._code.ensure(config.code_sha256),
+            layer_dirs=[await self._code.ensure(layer.code_sha256) for layer in config.layers],
+            log_group=config.log_group,
+            log_format="JSON" if config.log_format == "JSON" else "Text",
+            application_log_level=config.application_log_level,
+            system_log_level=config.system_log_level,
+            tracing="Active" if config.tracing == "Active" else "PassThrough",
+            credentials=self._credentials(function, config.role),
+        )
+
+    async def caller(self, resolved: Resolved) -> Principal:
+        """The function's role, for what Lambda does in its name."""
+        return (await self._roles.session(resolved.at, resolved.role)).principal
+
+    def _credentials(self, function: Target, role: str) -> Callable[[], Awaitable[RoleCredentials]]:
+        async def credentials() -> RoleCredentials:
+            return (await self._roles.session(function, role)).credentials
+
+        return credentials
+
+
+async def _weighted(tx: Reader, at: Target) -> list[tuple[Version, float]]:
+    """The versions behind a name, each with its share."""
+    main = await get_qualified(tx, at)
+    if not at.qualifier or at.qualifier == LATEST or is_version(at.qualifier):
+        return [(main, 1.0)]
+    alias = await find_alias(tx, at, at.qualifier)
+    weights = alias.weights if alias is not None else {}
+    out = [(main, 1.0 - sum(weights.values()))]
+    for number, share in weights.items():
+        version = await find_version(tx, at, number)
+        if version is not None:
+            out.append((version, share))
+    return out

@@ -1,0 +1,81 @@
+"""Which runtimes AWS takes, and what it says of others (record "test_create_lambda_exceptions")."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from pileus.kernel.arn import PARTITION
+from pileus.services.lambda_ import errors
+
+# In the order in which AWS's error message lists them.
+RUNTIMES = (
+    "nodejs20.x",
+    "python3.14",
+    "provided.al2023",
+    "python3.12",
+    "python3.13",
+    "nodejs24.x",
+    "nodejs22.x",
+    "java25",
+    "python3.10",
+    "python3.11",
+    "java21",
+    "ruby3.3",
+    "ruby3.4",
+    "ruby3.2",
+    "python3.8",
+    "python3.9",
+    "java17",
+    "nodejs16.x",
+    "dotnet10",
+    "dotnet8",
+    "java11",
+    "dotnet6",
+    "nodejs18.x",
+    "provided.al2",
+    "java8.al2",
+)
+
+DEPRECATED = frozenset(
+    {
+        "dotnetcore1.0",
+        "dotnetcore2.0",
+        "dotnetcore2.1",
+        "dotnetcore3.1",
+        "go1.x",
+        "java8",
+        "nodejs",
+        "nodejs4.3",
+        "nodejs4.3-edge",
+        "nodejs6.10",
+        "nodejs8.10",
+        "nodejs10.x",
+        "nodejs12.x",
+        "nodejs14.x",
+        "provided",
+        "python2.7",
+        "python3.6",
+        "python3.7",
+        "ruby2.5",
+        "ruby2.7",
+    }
+)
+
+
+def check(runtime: str) -> None:
+    """Raise AWS's error where functions cannot be created with `runtime`."""
+    if runtime in DEPRECATED:
+        raise errors.invalid_parameter(
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. "
+            "We recommend you use a supported runtime while creating or updating functions."
+        )
+    if runtime not in RUNTIMES:
+        raise errors.invalid_parameter(
+            f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
+            f"[{', '.join(RUNTIMES)}] or be a valid ARN"
+        )
+
+
+def version_arn(runtime: str, region: str) -> str:
+    """Names the very build of a runtime; here it changes with the runtime only."""
+    return f"arn:{PARTITION}:lambda:{region}::runtime:{sha256(runtime.encode()).hexdigest()}"

@@ -1,0 +1,91 @@
+"""AWS Lambda: its manifest."""
+
+from __future__ import annotations
+
+from pileus.cloud.manifest import Loop, Service, free, reading, writing
+from pileus.services.lambda_ import asynchronous, deployments, loops
+from pileus.services.lambda_.operations import (
+    aliases,
+    async_configs,
+    concurrency,
+    functions,
+    invocations,
+    layers,
+    permissions,
+    tags,
+    versions,
+)
+from pileus.services.lambda_.permissions import function_policy, layer_policy, on_all, on_function, on_layer, on_tagged
+
+SERVICE = Service(
+    name="lambda",
+    operations={
+        "CreateFunction": free(functions.create_function, on_function("CreateFunction")),
+        "GetFunction": reading(functions.get_function_, on_function("GetFunction"), function_policy),
+        "GetFunctionConfiguration": reading(
+            functions.get_function_configuration, on_function("GetFunctionConfiguration"), function_policy
+        ),
+        "UpdateFunctionCode": free(functions.update_function_code, on_function("UpdateFunctionCode")),
+        "UpdateFunctionConfiguration": free(
+            functions.update_function_configuration, on_function("UpdateFunctionConfiguration")
+        ),
+        "DeleteFunction": writing(functions.delete_function, on_function("DeleteFunction")),
+        "ListFunctions": reading(functions.list_functions, on_all("ListFunctions")),
+        "GetAccountSettings": reading(functions.get_account_settings, on_all("GetAccountSettings")),
+        "PublishVersion": writing(versions.publish_version, on_function("PublishVersion")),
+        "ListVersionsByFunction": reading(versions.list_versions_by_function, on_function("ListVersionsByFunction")),
+        "CreateAlias": writing(aliases.create_alias, on_function("CreateAlias")),
+        "GetAlias": reading(aliases.get_alias, on_function("GetAlias")),
+        "UpdateAlias": writing(aliases.update_alias, on_function("UpdateAlias")),
+        "DeleteAlias": writing(aliases.delete_alias, on_function("DeleteAlias")),
+        "ListAliases": reading(aliases.list_aliases, on_function("ListAliases")),
+        "TagResource": writing(tags.tag_resource, on_tagged("TagResource")),
+        "UntagResource": writing(tags.untag_resource, on_tagged("UntagResource")),
+        "ListTags": reading(tags.list_tags, on_tagged("ListTags")),
+        "PutFunctionConcurrency": writing(concurrency.put_function_concurrency, on_function("PutFunctionConcurrency")),
+        "GetFunctionConcurrency": reading(concurrency.get_function_concurrency, on_function("GetFunctionConcurrency")),
+        "DeleteFunctionConcurrency": writing(
+            concurrency.delete_function_concurrency, on_function("DeleteFunctionConcurrency")
+        ),
+        "AddPermission": writing(permissions.add_permission, on_function("AddPermission")),
+        "GetPolicy": reading(permissions.get_policy, on_function("GetPolicy")),
+        "RemovePermission": writing(permissions.remove_permission, on_function("RemovePermission")),
+        "PutFunctionEventInvokeConfig": writing(
+            async_configs.put_function_event_invoke_config, on_function("PutFunctionEventInvokeConfig")
+        ),
+        "UpdateFunctionEventInvokeConfig": writing(
+            async_configs.update_function_event_invoke_config, on_function("UpdateFunctionEventInvokeConfig")
+        ),
+        "GetFunctionEventInvokeConfig": reading(
+            async_configs.get_function_event_invoke_config, on_function("GetFunctionEventInvokeConfig")
+        ),
+        "DeleteFunctionEventInvokeConfig": writing(
+            async_configs.delete_function_event_invoke_config, on_function("DeleteFunctionEventInvokeConfig")
+        ),
+        "ListFunctionEventInvokeConfigs": reading(
+            async_configs.list_function_event_invoke_configs, on_function("ListFunctionEventInvokeConfigs")
+        ),
+        "PublishLayerVersion": free(layers.publish_layer_version, on_layer("PublishLayerVersion")),
+        "GetLayerVersion": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
+        "GetLayerVersionByArn": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
+        "DeleteLayerVersion": writing(layers.delete_layer_version, on_layer("DeleteLayerVersion")),
+        "ListLayers": reading(layers.list_layers, on_all("ListLayers")),
+        "ListLayerVersions": reading(layers.list_layer_versions, on_all("ListLayerVersions")),
+        "AddLayerVersionPermission": writing(
+            layers.add_layer_version_permission, on_layer("AddLayerVersionPermission")
+        ),
+        "GetLayerVersionPolicy": reading(layers.get_layer_version_policy, on_layer("GetLayerVersionPolicy")),
+        "RemoveLayerVersionPermission": writing(
+            layers.remove_layer_version_permission, on_layer("RemoveLayerVersionPermission")
+        ),
+        "Invoke": free(invocations.invoke, on_function("InvokeFunction"), function_policy),
+        "InvokeAsync": free(invocations.invoke_async, on_function("InvokeFunction"), function_policy),
+    },
+    loops=(Loop("lambda.sweep-code", loops.sweep_code, period_s=900),),
+    targets={
+        deployments.TARGET: deployments.deploy,
+        asynchronous.TARGET: asynchronous.deliver,
+        asynchronous.DEAD_TARGET: asynchronous.give_up,
+        asynchronous.DESTINATION_TARGET: asynchronous.tell_destination,
+    },
+)

@@ -1,0 +1,57 @@
+"""Lambda's start and end on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pileus.cloud.context import Cloud
+from pileus.services.lambda_ import keys
+from pileus.services.lambda_.codestore import CodeStore
+from pileus.services.lambda_.concurrency import Concurrency
+from pileus.services.lambda_.execution import LogSink, Pool
+from pileus.services.lambda_.logwriter import LogWriter
+from pileus.services.lambda_.node import Node, node
+from pileus.services.lambda_.resolver import Resolver
+from pileus.services.lambda_.roles import Roles
+from pileus.store.contract import Transaction
+
+SECRET_BYTES = 32
+
+
+async def start_with(cloud: Cloud, make_pool: Callable[[Cloud, LogSink], Pool]) -> None:
+    """Put the node's `Node` into `cloud.parts`."""
+    code, roles = CodeStore(cloud), Roles(cloud)
+    code.start()
+    logs = LogWriter(cloud, roles)
+    logs.start()
+    pool = make_pool(cloud, logs.sink)
+    cloud.parts[Node] = Node(
+        code=code,
+        roles=roles,
+        logs=logs,
+        concurrency=Concurrency(),
+        pool=pool,
+        resolver=Resolver(cloud, code=code, roles=roles, logs=logs, pool=pool),
+        secret=await _secret(cloud),
+    )
+
+
+async def stop(cloud: Cloud) -> None:
+    """End every environment, then write the last of what they had to say."""
+    mine = node(cloud)
+    await mine.resolver.close()
+    await mine.pool.close()
+    await mine.logs.close()
+
+
+async def _secret(cloud: Cloud) -> bytes:
+    """What signs locations: made once, the same on every node and after a restart."""
+    key, fresh = keys.secret("locations"), cloud.ids.token_bytes(SECRET_BYTES)
+
+    async def load(tx: Transaction) -> bytes:
+        found = await tx.get(key)
+        if found is None:
+            tx.put(key, fresh)
+        return found or fresh
+
+    return await cloud.store.write(load)

@@ -1,1 +1,0 @@
-"""One module per noun; one function per operation of S3's API."""
