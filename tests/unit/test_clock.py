@@ -84,24 +84,32 @@ async def test_a_cancelled_sleeper_is_forgotten(clock):
 
 async def test_moving_waits_for_what_it_set_off(clock):
     """The work goes on in another thread for a while: the clock does not run away from it."""
-    log, working = [], set()
+    log = []
 
     async def work():
         for _ in range(3):
             await clock.sleep(10)
-            job = asyncio.create_task(asyncio.to_thread(log.append, clock.time()))
-            working.add(job)
-            await job
+            await asyncio.to_thread(log.append, clock.time())
 
-    async def at_rest():
-        while working:
-            await working.pop()
-
-    clock.wait_for_rest(at_rest)
     task = asyncio.create_task(work())
+    clock.watch(lambda: [task])
     await clock.advance(30)
     assert log == [1010.0, 1020.0, 1030.0]
     await task
+
+
+async def test_moving_does_not_wait_for_ever():
+    clock = VirtualClock(1000.0, patience_s=0.01)
+    released = asyncio.Event()
+
+    async def release():
+        await clock.sleep(20)
+        released.set()
+
+    tasks = [asyncio.create_task(released.wait()), asyncio.create_task(release())]
+    clock.watch(lambda: tasks)
+    await clock.advance(20)
+    await asyncio.gather(*tasks)
 
 
 async def test_sleeping_no_time_lets_others_run(clock):

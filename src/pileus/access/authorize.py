@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from pileus.access.contract import Identities, IdentityPolicies
+from pileus.access.contract import Guard, Identities, IdentityPolicies
 from pileus.access.errors import Family
 from pileus.access.evaluate import ALLOWED, Decision, evaluate
 from pileus.access.policy import compile_policy
@@ -22,7 +22,7 @@ from pileus.store.contract import Reader
 log = logging.getLogger("pileus.access")
 
 # The policies of the resource that is asked for: one document, or several where a call concerns several resources.
-ResourcePolicies = Callable[[], Awaitable[dict[str, Any] | Sequence[dict[str, Any]] | None]]
+ResourcePolicies = Callable[[], Awaitable[dict[str, Any] | Sequence[dict[str, Any]] | Guard | None]]
 
 
 class Needed(Protocol):
@@ -52,25 +52,28 @@ async def authorize(
 ) -> None:
     """Raise AWS's error unless every permission is given.
 
-    `account` owns what is asked for where its ARN does not say (S3's do not). `resource_policies` is only awaited where
-    it can matter.
+    `account` owns what is asked for where neither its ARN nor a `Guard` says who does. `resource_policies` is only
+    awaited where it can matter.
     """
     if mode == "off":
         return
     if principal.kind == "root" and resource_policies is None and _own(principal, account, needed):
         return
     identity, session, resources = IdentityPolicies(), None, []
+    owners: Mapping[str, str] = {}
     if principal.kind in ("user", "role", "federated"):
         identity = await identities.policies(principal, reader)
     if principal.session_policies or principal.kind == "federated":
         session = [compile_policy(document) for document in principal.session_policies]
     if resource_policies is not None:
         found = await resource_policies()
+        if isinstance(found, Guard):
+            found, owners = found
         if found is not None:
             documents = [found] if isinstance(found, dict) else found
             resources = [compile_policy(document) for document in documents]
     for one in needed:
-        owner = _owner(one.resource, account)
+        owner = owners.get(one.resource.partition("/")[0]) or _owner(one.resource, account)
         call = Call(principal, one.action, one.resource, one.conditions, circumstances)
         decision = evaluate(call, identity, resources, session, same_account=principal.account == owner)
         if decision is not ALLOWED and not decision.allowed:

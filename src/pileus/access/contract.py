@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from pileus.access.policy import Policy
 from pileus.kernel.principal import Principal
@@ -37,3 +37,11 @@ class Identities(Protocol):
     async def policies(self, principal: Principal, reader: Reader) -> IdentityPolicies:
         """What is attached to a user (with its groups) or to a session's role; nothing where it is gone."""
         ...
+
+
+class Guard(NamedTuple):
+    """The policies of resources whose ARNs do not name their account (S3's), and whose these are."""
+
+    documents: Sequence[dict[str, Any]] = ()
+    # Account by ARN, as far as the first slash of it: "arn:aws:s3:::bucket".
+    owners: Mapping[str, str] = {}

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from pileus.access.contract import Guard
 from pileus.cloud.context import Cloud, Context
 from pileus.store.contract import Reader
 
@@ -48,8 +49,8 @@ class Permission:
 
 # Which permissions a call needs; every one must be allowed.
 Permissions = Callable[[Context, Request], Sequence[Permission]]
-# The resource's own policy document (parsed), or None.
-ResourcePolicy = Callable[[Context, Reader, Request], Awaitable[dict[str, Any] | None]]
+# The resource's own policy document (parsed), or None; a `Guard` where its ARN does not say whose it is.
+ResourcePolicy = Callable[[Context, Reader, Request], Awaitable[dict[str, Any] | Guard | None]]
 
 
 @dataclass(frozen=True, slots=True)

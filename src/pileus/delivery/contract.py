@@ -9,7 +9,7 @@ A delivery with a later `due` is a durable timer: schedules, delays, TTLs use th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -32,13 +32,23 @@ class Delivery(msgspec.Struct, kw_only=True):
     due: float
     attempts: int = 0
     attempts_max: int = 0  # 0: as often as the age allows
+    # Counted from when it was first due; what was never tried is tried once however old it is.
     age_max_s: float = 24 * 3600.0
     # Seconds before the 2nd, 3rd, ... attempt; the last counts for all further ones.
-    # Empty: 1, 2, 4 ... 300 s, jittered.
+    # Empty, and after attempts that do not count: 1, 2, 4 ... 300 s, jittered.
     backoff_s: tuple[float, ...] = ()
-    # The handler of this target, if any, is told of a delivery that was given up ("" drops it with a log line).
+    # This target is told of a delivery that was given up, by a delivery of its own with the payload of `Dead`
+    # ("" drops it with a log line).
     dead_target: str = ""
     last_error: str = ""
+
+
+class Dead(msgspec.Struct, kw_only=True):
+    """The payload that a dead-letter target gets: `msgspec.convert(delivery.payload, Dead)`."""
+
+    # As it was given up, with its `attempts` and `last_error`.
+    delivery: Delivery
+    reason: Literal["Undeliverable", "AttemptsExhausted", "AgeExceeded"]
 
 
 class Retry(Exception):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -52,16 +52,21 @@ class VirtualClock:
 
     `advance` stops at every moment for which somebody sleeps, wakes the sleepers of that moment in the order in which
     they fell asleep, and waits until what they set off has come to rest; so everything happens at its own time. `jump`
-    goes there at once: whoever overslept wakes late, as after a machine's suspension. What has come to rest is known of
-    those who said so with `wait_for_rest`; other tasks get a few turns of the loop. Used from one event loop.
+    goes there at once: whoever overslept wakes late, as after a machine's suspension. At rest is who has ended or
+    sleeps on this clock, of the tasks that somebody watches (the steps of loops, deliveries); other tasks get a few
+    turns of the loop. A task that waits for something else for longer than `patience_s` of real time is not waited for:
+    it may itself be waiting for this clock. Used from one event loop.
     """
 
-    def __init__(self, start: float = 1_700_000_000.0, *, running: bool = False) -> None:
+    def __init__(self, start: float = 1_700_000_000.0, *, running: bool = False, patience_s: float = 1.0) -> None:
         self._offset = start - time.time() if running else start
         self._running = running
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
-        self._at_rest: list[Callable[[], Awaitable[None]]] = []
+        self._asleep: set[asyncio.Task[Any] | None] = set()
+        self._fell_asleep: asyncio.Future[None] | None = None
+        self._watched: list[Callable[[], Collection[asyncio.Task[Any]]]] = []
+        self._patience_s = patience_s
 
     def time(self) -> float:
         return self._offset + time.time() if self._running else self._offset
@@ -82,15 +87,20 @@ class VirtualClock:
         self._count += 1
         heapq.heappush(self._sleepers, (when, self._count, waiter))
         timer = loop.call_later(left, self._wake) if self._running else None
+        task = asyncio.current_task()
+        self._asleep.add(task)
+        if self._fell_asleep is not None and not self._fell_asleep.done():
+            self._fell_asleep.set_result(None)
         try:
             await waiter
         finally:
+            self._asleep.discard(task)
             if timer is not None:
                 timer.cancel()
 
-    def wait_for_rest(self, at_rest: Callable[[], Awaitable[None]]) -> None:
-        """`at_rest()` returns once nothing is under way that this moment has set off."""
-        self._at_rest.append(at_rest)
+    def watch(self, tasks: Callable[[], Collection[asyncio.Task[Any]]]) -> None:
+        """Wait for what `tasks()` gives at that moment before time goes on."""
+        self._watched.append(tasks)
 
     async def advance(self, seconds: float) -> None:
         """Move on by `seconds`, through every moment for which somebody sleeps."""
@@ -113,14 +123,20 @@ class VirtualClock:
         await self.rest()
 
     async def rest(self) -> None:
-        """Wake those whose time has come, until nothing that is due is left to do."""
+        """Wake those whose time has come, until all that is watched has come to rest."""
         while True:
             self._wake()
             for _ in range(8):
                 await asyncio.sleep(0)
-            for at_rest in self._at_rest:
-                await at_rest()
-            if not any(when <= self.time() and not waiter.done() for when, _, waiter in self._sleepers[:1]):
+            busy = [task for tasks in self._watched for task in tasks() if not task.done() and task not in self._asleep]
+            if busy:
+                self._fell_asleep = asyncio.get_running_loop().create_future()
+                changed, _ = await asyncio.wait(
+                    [*busy, self._fell_asleep], timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not changed:
+                    return
+            elif not any(when <= self.time() and not waiter.done() for when, _, waiter in self._sleepers[:1]):
                 return
 
     def _set(self, when: float) -> None:

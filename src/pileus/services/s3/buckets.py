@@ -1,0 +1,168 @@
+"""Buckets as such: names, regions, owners; finding the one that a request means.
+
+Sources: "General purpose bucket naming rules", "Regions and endpoints", recorded answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b32encode
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.kernel.errors import AWSError
+from pileus.services.s3 import cors, errors, keys
+from pileus.services.s3.records import Bucket, decode_bucket
+from pileus.store.contract import Reader
+
+DEFAULT_REGION = "us-east-1"
+REGIONS = frozenset(
+    (
+        "af-south-1",
+        "ap-east-1",
+        "ap-east-2",
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-south-1",
+        "ap-south-2",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ap-southeast-3",
+        "ap-southeast-4",
+        "ap-southeast-5",
+        "ap-southeast-6",
+        "ap-southeast-7",
+        "ca-central-1",
+        "ca-west-1",
+        "cn-north-1",
+        "cn-northwest-1",
+        "eu-central-1",
+        "eu-central-2",
+        "eu-north-1",
+        "eu-south-1",
+        "eu-south-2",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "il-central-1",
+        "me-central-1",
+        "me-south-1",
+        "mx-central-1",
+        "sa-east-1",
+        "us-east-1",
+        "us-east-2",
+        "us-gov-east-1",
+        "us-gov-west-1",
+        "us-west-1",
+        "us-west-2",
+    )
+)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+_PREFIXES = ("xn--", "sthree-")
+_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def check_name(name: str) -> None:
+    if (
+        not _NAME.fullmatch(name)
+        or ".." in name
+        or _IP_ADDRESS.fullmatch(name)
+        or name.startswith(_PREFIXES)
+        or name.endswith(_SUFFIXES)
+    ):
+        raise errors.invalid_bucket_name(name)
+
+
+@lru_cache(maxsize=1024)
+def canonical_id(account: str) -> str:
+    """The canonical user id of an account: 64 hexadecimal digits, as ACLs and listings show the owner."""
+    return hashlib.sha256(f"canonical user of {account}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def customer_id(account: str) -> str:
+    """The customer id of an account, as event records show the owner: "A3NL1KOZZKExample"."""
+    return "A" + b32encode(hashlib.sha256(f"customer of {account}".encode()).digest()).decode()[:13]
+
+
+def owner(bucket: Bucket) -> dict[str, str]:
+    return {"ID": canonical_id(bucket.account)}
+
+
+def choose_region(endpoint_region: str, location: str | None) -> str:
+    """The region of a new bucket, from that of the endpoint and the location constraint."""
+    if endpoint_region == "aws-global":
+        raise errors.authorization_region(endpoint_region, DEFAULT_REGION)
+    if endpoint_region == DEFAULT_REGION:
+        if location is None:
+            return DEFAULT_REGION
+        if location == "EU":
+            return "eu-west-1"
+        if location == DEFAULT_REGION or location not in REGIONS:
+            raise errors.invalid_location(location)
+        return location
+    if location == "EU" and endpoint_region == "eu-west-1":
+        return endpoint_region
+    if location is not None and location not in REGIONS:
+        raise errors.invalid_location(location)
+    if location != endpoint_region:
+        raise errors.illegal_location(location or "")
+    return endpoint_region
+
+
+async def load(tx: Reader, name: str) -> Bucket | None:
+    data = await tx.get(keys.bucket(name))
+    return decode_bucket(data) if data is not None else None
+
+
+async def find(ctx: Context, tx: Reader, request: Mapping[str, Any]) -> Bucket:
+    """The bucket that a request names: it exists, in this region, and is owned by whom the caller expects.
+
+    Also adds the CORS headers of its answer, if its origin is one that the bucket allows.
+    """
+    bucket = await load(tx, request["Bucket"])
+    if bucket is None:
+        raise errors.no_such_bucket(request["Bucket"])
+    check_region(ctx, bucket)
+    check_owner(request.get("ExpectedBucketOwner"), bucket)
+    if bucket.cors and (origin := ctx.http.headers.get("origin")):
+        rule = cors.find_rule(bucket.cors, origin, ctx.http.method, ())
+        if rule is not None:
+            ctx.response_headers.update(cors.response_headers(rule, origin))
+    return bucket
+
+
+async def find_source(tx: Reader, name: str, expected_owner: str | None) -> Bucket:
+    """The bucket that a copy reads from; any region."""
+    bucket = await load(tx, name)
+    if bucket is None:
+        raise errors.no_such_bucket(name)
+    check_owner(expected_owner, bucket)
+    return bucket
+
+
+def check_region(ctx: Context, bucket: Bucket) -> None:
+    """A signed request must be made in the bucket's own region."""
+    if ctx.region != bucket.region and ctx.principal.kind not in ("anonymous", "service"):
+        raise errors.permanent_redirect(bucket.name, bucket.region)
+
+
+def check_owner(expected: str | None, bucket: Bucket) -> None:
+    """`x-amz-expected-bucket-owner` and its like."""
+    if expected is None:
+        return
+    if not _ACCOUNT.fullmatch(expected):
+        raise AWSError(
+            "InvalidBucketOwnerAWSAccountID",
+            f"The value of the expected bucket owner parameter must be an AWS Account ID... [{expected}]",
+            status=400,
+        )
+    if expected != bucket.account:
+        raise errors.access_denied()

@@ -1,0 +1,25 @@
+"""`x-amz-copy-source`: "bucket/key" or "/bucket/key", percent-encoded, with "?versionId=" behind it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from pileus.services.s3 import errors
+
+
+class CopySource(NamedTuple):
+    bucket: str
+    key: str
+    version_id: str | None
+
+
+def parse_copy_source(given: str) -> CopySource:
+    path, mark, query = given.partition("?versionId=")
+    try:
+        bucket, slash, key = unquote(path, errors="strict").removeprefix("/").partition("/")
+    except UnicodeDecodeError:
+        bucket, slash, key = "", "", ""
+    if not bucket or not slash or not key:
+        raise errors.invalid_argument("Invalid copy source object key", "x-amz-copy-source", "x-amz-copy-source")
+    return CopySource(bucket, key, unquote(query) if mark else None)

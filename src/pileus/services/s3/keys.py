@@ -1,0 +1,93 @@
+"""S3's keys in the store.
+
+Bucket names are global, so nothing here but the owner's index carries an account or a region.
+
+    bucket    (s3, "", "", "bucket", name)                             the bucket and its configuration
+    owned     (s3, account, "", "owned", name)                         which buckets an account has; no value
+    object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
+    version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
+    body      (s3, "", "", "body", token)                              bytes of a small body
+    pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
+    upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
+    part      (s3, "", "", "part", upload id, number)                  an uploaded part
+
+Object keys stand as UTF-8 bytes: S3 lists in their order, and a prefix is then a range. Tokens and upload ids begin
+with the time, so that small bodies are appended to the tree, not strewn over it.
+"""
+
+from __future__ import annotations
+
+from pileus.store.keys import pack, pack_onto, prefix_range, unpack
+
+_BUCKETS = pack("s3", "", "", "bucket")
+_OBJECTS = pack("s3", "", "", "object")
+_VERSIONS = pack("s3", "", "", "version")
+_BODIES = pack("s3", "", "", "body")
+_PIECES = pack("s3", "", "", "pieces")
+_UPLOADS = pack("s3", "", "", "upload")
+_PARTS = pack("s3", "", "", "part")
+
+
+def bucket(name: str) -> bytes:
+    return pack_onto(_BUCKETS, name)
+
+
+def owned(account: str, name: str) -> bytes:
+    return pack("s3", account, "", "owned", name)
+
+
+def owned_range(account: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, "", "owned")
+
+
+def owned_name(key: bytes) -> str:
+    return str(unpack(key)[4])
+
+
+def objects(bucket: str) -> bytes:
+    """The prefix of a bucket's objects: `pack_onto(objects(bucket), key)` is one of them."""
+    return pack_onto(_OBJECTS, bucket)
+
+
+def object_(bucket: str, key: str) -> bytes:
+    return pack_onto(_OBJECTS, bucket, key.encode())
+
+
+def versions(bucket: str) -> bytes:
+    return pack_onto(_VERSIONS, bucket)
+
+
+def body(token: str) -> bytes:
+    return pack_onto(_BODIES, token)
+
+
+def pieces(token: str) -> bytes:
+    return pack_onto(_PIECES, token)
+
+
+def uploads(bucket: str) -> bytes:
+    return pack_onto(_UPLOADS, bucket)
+
+
+def upload(bucket: str, key: str, upload_id: str) -> bytes:
+    return pack_onto(_UPLOADS, bucket, key.encode(), upload_id)
+
+
+def part(upload_id: str, number: int) -> bytes:
+    return pack_onto(_PARTS, upload_id, number)
+
+
+def parts_range(upload_id: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", "", "", "part", upload_id)
+
+
+def upload_id(key: bytes) -> str:
+    """The upload id that ends an upload's key."""
+    return str(unpack(key)[-1])
+
+
+def part_number(key: bytes) -> int:
+    """The number that ends a part's key."""
+    number = unpack(key)[-1]
+    assert isinstance(number, int)
+    return number

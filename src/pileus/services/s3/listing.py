@@ -1,0 +1,156 @@
+"""Listing in S3's way: keys in UTF-8 order, those with a common prefix rolled into one.
+
+Source: "Listing object keys programmatically" and "Organizing objects using prefixes" in the Amazon S3 User Guide.
+
+A listing never reads what it does not show: behind a common prefix it goes on at the least key after all of those that
+begin with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus
+
+from pileus.services.s3 import errors
+from pileus.store.contract import Reader
+from pileus.store.keys import after, pack_onto, range_onto, unpack
+
+PAGE_MAX = 1000
+# How many entries are read at a time while common prefixes are being skipped.
+_BATCH = 64
+
+
+@dataclass(slots=True)
+class Page:
+    # (object key, the other parts of the store's key, stored value)
+    entries: list[tuple[bytes, tuple[Any, ...], bytes]] = field(default_factory=list)
+    prefixes: list[bytes] = field(default_factory=list)
+    truncated: bool = False
+    # The last entry's key or common prefix: where the next page goes on behind.
+    last: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.entries) + len(self.prefixes)
+
+
+def successor(prefix: bytes) -> bytes | None:
+    """The least bytes behind everything that begins with `prefix`; None where there are none."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes([head[-1] + 1]) if head else None
+
+
+def common_prefix(key: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:
+    """What `key` is rolled into: up to and with the first delimiter behind `prefix`."""
+    if not delimiter:
+        return None
+    at = key.find(delimiter, len(prefix))
+    return key[: at + len(delimiter)] if at >= 0 else None
+
+
+async def list_page(
+    tx: Reader,
+    space: bytes,
+    *,
+    prefix: bytes = b"",
+    delimiter: bytes = b"",
+    marker: bytes = b"",
+    behind: bytes | None = None,
+    most: int = PAGE_MAX,
+) -> Page:
+    """One page of the keys of `space` (a packed prefix of store keys that go on with the object key).
+
+    `marker` is exclusive: what stands behind it, and, where it lies in a common prefix, behind that. `behind` is a full
+    store key to go on from instead (several entries of one object key).
+    """
+    page = Page()
+    if most <= 0:
+        return page
+    start, end = _bounds(space, prefix)
+    if marker:
+        rolled = common_prefix(marker, prefix, delimiter) if marker.startswith(prefix) else None
+        start = max(start, _behind_prefix(space, rolled) if rolled else _behind_key(space, marker))
+    if behind is not None:
+        start = max(start, after(behind))
+    skip = len(space)
+    while start < end:
+        wanted = most - len(page) + 1
+        limit = min(wanted, _BATCH) if delimiter else wanted
+        batch = await tx.scan(start, end, limit=limit)
+        rolled = None
+        for store_key, value in batch:
+            key, *rest = unpack(store_key, skip)
+            assert isinstance(key, bytes)
+            if rolled and key.startswith(rolled):
+                continue
+            rolled = common_prefix(key, prefix, delimiter)
+            if len(page) == most:
+                page.truncated = True
+                return page
+            page.last = rolled or key
+            if rolled:
+                page.prefixes.append(rolled)
+            else:
+                page.entries.append((key, tuple(rest), value))
+        if len(batch) < limit:
+            return page
+        start = _behind_prefix(space, rolled) if rolled else after(batch[-1][0])
+    return page
+
+
+def _bounds(space: bytes, prefix: bytes) -> tuple[bytes, bytes]:
+    start, end = range_onto(space)
+    if prefix:
+        start = pack_onto(space, prefix)
+        beyond = successor(prefix)
+        end = pack_onto(space, beyond) if beyond is not None else end
+    return start, end
+
+
+def _behind_prefix(space: bytes, prefix: bytes) -> bytes:
+    beyond = successor(prefix)
+    return pack_onto(space, beyond) if beyond is not None else range_onto(space)[1]
+
+
+def _behind_key(space: bytes, key: bytes) -> bytes:
+    """Behind every entry of an object key."""
+    return range_onto(pack_onto(space, key))[1]
+
+
+def page_size(given: int | None, name: str) -> int:
+    """`max-keys` and its like: at most 1,000 are given, however many are asked for."""
+    if given is None:
+        return PAGE_MAX
+    if given < 0:
+        raise errors.invalid_argument(f"Argument {name} must be an integer between 0 and 2147483647", name, str(given))
+    return min(given, PAGE_MAX)
+
+
+def check_encoding(given: str | None) -> None:
+    if given is not None and given != "url":
+        raise errors.invalid_argument("Invalid Encoding Method specified in Request", "encoding-type", given)
+
+
+def shown(text: str, encoding: str | None) -> str:
+    """A key or prefix as a listing shows it: with `encoding-type=url`, percent-encoded but for slashes."""
+    return url_encoded(text) if encoding else text
+
+
+def url_encoded(text: str) -> str:
+    return quote_plus(text, safe="/*")
+
+
+def token(last: bytes) -> str:
+    """A continuation token."""
+    return "1" + base64.urlsafe_b64encode(last).decode()
+
+
+def from_token(given: str) -> bytes:
+    try:
+        if given[:1] != "1":
+            raise ValueError(given)
+        return base64.b64decode(given[1:], altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.invalid_argument("The continuation token provided is incorrect", "continuation-token") from None

@@ -1,0 +1,249 @@
+"""Event notifications: what a configuration may say, which events it asks for, what a record says.
+
+Sources: "Amazon S3 Event Notifications", "Event message structure", "Configuring event notifications using object key
+name filtering" in the Amazon S3 User Guide; recorded answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any
+
+from pileus.cloud.context import Cloud, Context
+from pileus.kernel.arn import parse_arn
+from pileus.kernel.errors import NotBuilt
+from pileus.kernel.ids import Ids
+from pileus.kernel.principal import Principal
+from pileus.services.s3 import errors
+from pileus.services.s3.buckets import customer_id
+from pileus.services.s3.listing import url_encoded
+from pileus.services.s3.records import Bucket, Object
+from pileus.store.contract import Transaction
+
+TARGET = "s3.notification"
+
+# Member of the configuration: (member with the ARN, its name in errors, the ARN's service).
+DESTINATIONS = {
+    "TopicConfigurations": ("TopicArn", "Topic", "sns"),
+    "QueueConfigurations": ("QueueArn", "Queue", "sqs"),
+    "LambdaFunctionConfigurations": ("LambdaFunctionArn", "CloudFunction", "lambda"),
+}
+
+_EVENTS = frozenset(
+    (
+        "s3:ReducedRedundancyLostObject",
+        "s3:ObjectCreated:*",
+        "s3:ObjectCreated:Put",
+        "s3:ObjectCreated:Post",
+        "s3:ObjectCreated:Copy",
+        "s3:ObjectCreated:CompleteMultipartUpload",
+        "s3:ObjectRemoved:*",
+        "s3:ObjectRemoved:Delete",
+        "s3:ObjectRemoved:DeleteMarkerCreated",
+        "s3:ObjectRestore:*",
+        "s3:ObjectRestore:Post",
+        "s3:ObjectRestore:Completed",
+        "s3:ObjectRestore:Delete",
+        "s3:Replication:*",
+        "s3:Replication:OperationFailedReplication",
+        "s3:Replication:OperationNotTracked",
+        "s3:Replication:OperationMissedThreshold",
+        "s3:Replication:OperationReplicatedAfterThreshold",
+        "s3:LifecycleTransition",
+        "s3:IntelligentTiering",
+        "s3:ObjectAcl:Put",
+        "s3:LifecycleExpiration:*",
+        "s3:LifecycleExpiration:Delete",
+        "s3:LifecycleExpiration:DeleteMarkerCreated",
+        "s3:ObjectTagging:*",
+        "s3:ObjectTagging:Put",
+        "s3:ObjectTagging:Delete",
+    )
+)
+
+
+def check(configuration: Mapping[str, Any], bucket: Bucket, ids: Ids) -> dict[str, Any]:
+    """The configuration as it is kept: ids given, filter names in their canonical spelling."""
+    kept: dict[str, Any] = {}
+    for member, (arn_member, arn_name, service) in DESTINATIONS.items():
+        entries = [_check_entry(entry, arn_member, ids) for entry in configuration.get(member) or ()]
+        for entry in entries:
+            arn = parse_arn(entry[arn_member])
+            if arn is None or arn.service != service:
+                raise errors.invalid_argument("The ARN could not be parsed", arn_name, entry[arn_member])
+            if arn.region != bucket.region:
+                raise errors.invalid_argument(
+                    "The notification destination service region is not valid for the bucket location constraint",
+                    arn_name,
+                    entry[arn_member],
+                )
+        if entries:
+            kept[member] = entries
+    if configuration.get("EventBridgeConfiguration") is not None:
+        kept["EventBridgeConfiguration"] = {}
+    entries = [entry for member in DESTINATIONS for entry in kept.get(member, ())]
+    if len({entry["Id"] for entry in entries}) != len(entries):
+        raise errors.invalid_argument("Same ID used for multiple configurations. IDs must be unique")
+    for one, other in combinations(entries, 2):
+        _check_overlap(one, other)
+    return kept
+
+
+def refuse_unbuilt(kept: Mapping[str, Any]) -> None:
+    for member, service in (
+        ("TopicConfigurations", "Amazon SNS"),
+        ("QueueConfigurations", "Amazon SQS"),
+        ("EventBridgeConfiguration", "Amazon EventBridge"),
+    ):
+        if member in kept:
+            raise NotBuilt(f"PutBucketNotificationConfiguration to {service}")
+
+
+def _check_entry(entry: Mapping[str, Any], arn_member: str, ids: Ids) -> dict[str, Any]:
+    events = entry.get("Events") or ()
+    if not events or arn_member not in entry or any(event not in _EVENTS for event in events):
+        raise errors.malformed_xml()
+    kept: dict[str, Any] = {"Id": entry.get("Id") or ids.uuid(), arn_member: entry[arn_member], "Events": list(events)}
+    rules = ((entry.get("Filter") or {}).get("Key") or {}).get("FilterRules") or ()
+    names: list[str] = []
+    shown = []
+    for rule in rules:
+        if rule.get("Name") is None or rule.get("Value") is None:
+            raise errors.malformed_xml()
+        name = str(rule["Name"]).capitalize()
+        if name not in ("Prefix", "Suffix"):
+            raise errors.invalid_argument(
+                "filter rule name must be either prefix or suffix", "FilterRule.Name", rule["Name"]
+            )
+        if name in names:
+            raise errors.invalid_argument(
+                f"Cannot specify more than one {name.lower()} rule in a filter.", "FilterRule.Name", rule["Name"]
+            )
+        if len(rule["Value"].encode()) > 1024:
+            raise errors.invalid_argument("Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation")
+        names.append(name)
+        shown.append({"Name": name, "Value": rule["Value"]})
+    if shown:
+        kept["Filter"] = {"Key": {"FilterRules": shown}}
+    return kept
+
+
+def _affixes(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """(prefix, suffix) that a key must have."""
+    rules = entry["Filter"]["Key"]["FilterRules"] if "Filter" in entry else ()
+    found = {rule["Name"]: rule["Value"] for rule in rules}
+    return found.get("Prefix", ""), found.get("Suffix", "")
+
+
+def _events_overlap(one: Sequence[str], other: Sequence[str]) -> bool:
+    return any(
+        a == b or (a.endswith("*") and b.startswith(a[:-1])) or (b.endswith("*") and a.startswith(b[:-1]))
+        for a in one
+        for b in other
+    )
+
+
+def _check_overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    if not _events_overlap(one["Events"], other["Events"]):
+        return
+    (prefix, suffix), (other_prefix, other_suffix) = _affixes(one), _affixes(other)
+    if not (prefix.startswith(other_prefix) or other_prefix.startswith(prefix)):
+        return
+    if not (suffix.endswith(other_suffix) or other_suffix.endswith(suffix)):
+        return
+    if not any((prefix, suffix, other_prefix, other_suffix)):
+        raise errors.invalid_argument(
+            "Configurations overlap. Configurations on the same bucket cannot share a common event type."
+        )
+    raise errors.invalid_argument(
+        "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes are "
+        "overlapping for the same event type."
+    )
+
+
+def matching(configuration: Mapping[str, Any], event: str, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(configuration's id, entry) of those that ask for `event` ("s3:ObjectCreated:Put") of `key`."""
+    family = event.rpartition(":")[0] + ":*"
+    for member in DESTINATIONS:
+        for entry in configuration.get(member, ()):
+            if event not in entry["Events"] and family not in entry["Events"]:
+                continue
+            prefix, suffix = _affixes(entry)
+            if key.startswith(prefix) and key.endswith(suffix):
+                yield entry["Id"], entry
+
+
+def host_id(request_id: str) -> str:
+    """x-amz-id-2 of a request."""
+    return base64.b64encode(hashlib.sha384(request_id.encode()).digest()).decode()
+
+
+def principal_id(principal: Principal) -> str:
+    if principal.kind == "root":
+        return customer_id(principal.account)
+    if principal.kind == "anonymous":
+        return "ANONYMOUS"
+    return "AWS:" + (principal.id or principal.service)
+
+
+def record(
+    ctx: Context, bucket: Bucket, configuration_id: str, event: str, *, key: str, version: Object | None, now: float
+) -> dict[str, Any]:
+    """One event record; `version` is the object that was made, None where one was removed."""
+    object_: dict[str, Any] = {"key": url_encoded(key)}
+    if version is not None:
+        if not version.delete_marker:
+            object_["size"] = version.size
+        object_["eTag"] = version.etag
+        if version.version_id:
+            object_["versionId"] = version.version_id
+    if not event.startswith("s3:ObjectTagging"):
+        object_["sequencer"] = f"{version.sequence if version else int(now * 1e6):018X}"
+    return {
+        "eventVersion": "2.3" if event.startswith("s3:ObjectTagging") else "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": bucket.region,
+        "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "eventName": event.removeprefix("s3:"),
+        "userIdentity": {"principalId": principal_id(ctx.principal)},
+        "requestParameters": {"sourceIPAddress": ctx.http.source_ip},
+        "responseElements": {"x-amz-request-id": ctx.request_id, "x-amz-id-2": host_id(ctx.request_id)},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": configuration_id,
+            "bucket": {
+                "name": bucket.name,
+                "ownerIdentity": {"principalId": customer_id(bucket.account)},
+                "arn": bucket.arn,
+            },
+            "object": object_,
+        },
+    }
+
+
+def announce(
+    ctx: Context, tx: Transaction, bucket: Bucket, event: str, *, key: str, version: Object | None, now: float
+) -> None:
+    """Put the deliveries of one event into the outbox, in the transaction that makes it happen."""
+    if not bucket.notification:
+        return
+    cloud: Cloud = ctx.cloud
+    for configuration_id, entry in matching(bucket.notification, event, key):
+        cloud.outbox.put(
+            tx,
+            target=TARGET,
+            payload={
+                "account": bucket.account,
+                "region": bucket.region,
+                "bucket": bucket.arn,
+                "function": entry["LambdaFunctionArn"],
+                "event": {"Records": [record(ctx, bucket, configuration_id, event, key=key, version=version, now=now)]},
+            },
+            now=now,
+            # Events of one key reach one destination in their order.
+            order=f"{bucket.name}/{configuration_id}/{key}",
+        )

@@ -1,0 +1,154 @@
+"""Making, finding and deleting buckets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.services.s3 import bodies, buckets, errors, keys, listing
+from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
+from pileus.services.s3.records import Bucket, decode_bucket, decode_part, encode
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import after, range_onto
+
+OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
+_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
+_LIST_MAX = 10_000
+_BATCH = 1000
+
+
+async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
+    name = request["Bucket"]
+    buckets.check_name(name)
+    configuration = request.get("CreateBucketConfiguration") or {}
+    location = configuration.get("LocationConstraint")
+    region = buckets.choose_region(ctx.region, location)
+    ownership = _ownership(request)
+    if request.get("ObjectLockEnabledForBucket"):
+        raise NotBuilt("CreateBucket with object lock")
+    if configuration.get("Bucket") or configuration.get("Location") or request.get("BucketNamespace"):
+        raise NotBuilt("CreateBucket of directory buckets and namespaces")
+    tags = tag_set(configuration.get("Tags") or (), BUCKET_TAGS_MAX, "Bucket")
+
+    existing = await buckets.load(tx, name)
+    if existing is None:
+        bucket = Bucket(
+            name=name,
+            account=ctx.account,
+            region=region,
+            created=ctx.now,
+            location=location or "",
+            tags=tags,
+            ownership=ownership,
+        )
+        tx.put(keys.bucket(name), encode(bucket))
+        tx.put(keys.owned(ctx.account, name), b"")
+    elif existing.account != ctx.account:
+        raise errors.bucket_already_exists(name)
+    elif not (region == existing.region == buckets.DEFAULT_REGION):
+        # In us-east-1 alone, making a bucket that one owns already is a success without effect.
+        raise errors.bucket_already_owned(name)
+    shown = f"/{name}" if region == buckets.DEFAULT_REGION else f"http://{name}.s3.amazonaws.com/"
+    return {"Location": shown, "BucketArn": f"arn:aws:s3:::{name}"}
+
+
+def _ownership(request: dict[str, Any]) -> str:
+    given = request.get("ObjectOwnership")
+    if given is not None and given not in OWNERSHIPS:
+        raise errors.invalid_argument(f"Invalid x-amz-object-ownership header: {given}", "x-amz-object-ownership")
+    ownership = given or OWNERSHIPS[0]
+    acl = request.get("ACL")
+    if acl is not None and acl not in _ACLS:
+        raise errors.invalid_argument(None, "x-amz-acl", acl)
+    granted = any(member.startswith("Grant") for member in request)
+    if granted or acl not in (None, "private"):
+        if ownership == OWNERSHIPS[0]:
+            raise AWSError(
+                "InvalidBucketAclWithObjectOwnership",
+                "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+                status=400,
+            )
+        raise NotBuilt("CreateBucket with access control lists")
+    return ownership
+
+
+async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    bucket = await buckets.find(ctx, tx, request)
+    return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": False}
+
+
+async def get_bucket_location(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    """The one call that may be made in any region."""
+    bucket = await buckets.find_source(tx, request["Bucket"], request.get("ExpectedBucketOwner"))
+    if bucket.region == buckets.DEFAULT_REGION:
+        return {}
+    return {"LocationConstraint": bucket.location or bucket.region}
+
+
+async def list_buckets(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    prefix: str = request.get("Prefix") or ""
+    region = request.get("BucketRegion")
+    most = request.get("MaxBuckets")
+    if region is not None and region not in buckets.REGIONS:
+        raise errors.invalid_argument(f"Argument value {region} is not a valid AWS Region", "bucket-region")
+    if most is not None and not 1 <= most <= _LIST_MAX:
+        raise errors.invalid_argument(
+            "Argument max-buckets must be an integer between 1 and 10000", "max-buckets", str(most)
+        )
+    start, end = keys.owned_range(ctx.account)
+    if given := request.get("ContinuationToken"):
+        start = max(start, after(keys.owned(ctx.account, listing.from_token(given).decode("utf-8", "replace"))))
+    found: list[Bucket] = []
+    wanted = (most or _LIST_MAX) + 1
+    while len(found) < wanted:
+        batch = await tx.scan(start, end, limit=_BATCH)
+        names = [name for key, _ in batch if (name := keys.owned_name(key)).startswith(prefix)]
+        values = await tx.get_many([keys.bucket(name) for name in names])
+        found += [
+            bucket
+            for value in values
+            if value is not None and ((bucket := decode_bucket(value)).region == region or region is None)
+        ]
+        if len(batch) < _BATCH:
+            break
+        start = after(batch[-1][0])
+    answer: dict[str, Any] = {
+        "Buckets": [
+            {
+                "Name": bucket.name,
+                "CreationDate": float(int(bucket.created)),
+                "BucketRegion": bucket.region,
+                "BucketArn": bucket.arn,
+            }
+            for bucket in found[: wanted - 1]
+        ],
+        "Owner": {"ID": buckets.canonical_id(ctx.account)},
+    }
+    if request.get("Prefix") is not None:
+        answer["Prefix"] = prefix
+    if len(found) >= wanted:
+        answer["ContinuationToken"] = listing.token(found[wanted - 2].name.encode())
+    return answer
+
+
+async def delete_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    bucket = await buckets.find(ctx, tx, request)
+    for space in (keys.objects(bucket.name), keys.versions(bucket.name)):
+        if await tx.scan(*range_onto(space), limit=1):
+            raise errors.bucket_not_empty(bucket.name, versioned=bool(bucket.versioning))
+    await _drop_uploads(ctx, tx, bucket.name)
+    tx.delete(keys.bucket(bucket.name))
+    tx.delete(keys.owned(bucket.account, bucket.name))
+
+
+async def _drop_uploads(ctx: Context, tx: Transaction, bucket: str) -> None:
+    """Uploads under way do not keep a bucket; they end with it."""
+    while batch := await tx.scan(*range_onto(keys.uploads(bucket)), limit=_BATCH):
+        for key, _ in batch:
+            upload_id = keys.upload_id(key)
+            start, end = keys.parts_range(upload_id)
+            for _, value in await tx.scan(start, end, limit=10_000):
+                await bodies.release(ctx.cloud, tx, decode_part(value).body)
+            tx.delete_range(start, end)
+            tx.delete(key)

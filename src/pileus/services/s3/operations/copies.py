@@ -1,0 +1,152 @@
+"""Copying objects inside the cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.services.s3 import (
+    bodies,
+    buckets,
+    checksums,
+    conditions,
+    errors,
+    metadata,
+    notifications,
+    versions,
+)
+from pileus.services.s3.copysource import CopySource, parse_copy_source
+from pileus.services.s3.operations.objects import ENCRYPTION, check_defaults
+from pileus.services.s3.operations.reading import missing
+from pileus.services.s3.records import Bucket, Checksum, Object
+from pileus.store.contract import Reader, Transaction
+
+
+@dataclass(slots=True)
+class _Plan:
+    source: CopySource
+    version: Object
+    segments: list[bodies.Segment]
+
+
+async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    key = request["Key"]
+    metadata.check_key(key)
+    conditions.check_write_form(request)
+    metadata.refuse_unbuilt(request, "CopyObject")
+    for directive in ("metadata", "tagging"):
+        given = request.get(f"{directive.capitalize()}Directive")
+        if given not in (None, "COPY", "REPLACE"):
+            raise errors.invalid_argument(f"Unknown {directive} directive.", f"x-amz-{directive}-directive", given)
+    algorithm = request.get("ChecksumAlgorithm")
+    if algorithm is not None and algorithm not in checksums.ALGORITHMS:
+        raise checksums.unsupported()
+    storage_class = metadata.storage_class(request)
+    plan = await _plan(ctx, request)
+    old_version = plan.version
+    algorithm = algorithm or (old_version.checksum.algorithm if old_version.checksum else checksums.DEFAULT_ALGORITHM)
+    received = await bodies.receive(ctx.cloud, bodies.SegmentStream(ctx.cloud, plan.segments), (algorithm,))
+    checksum = Checksum(algorithm, received.checksums[algorithm])
+    headers, user_metadata = _metadata(request, old_version)
+    tags = metadata.header_tags(request) if request.get("TaggingDirective") == "REPLACE" else old_version.tags
+    token = bodies.new_token(ctx.cloud)
+    now = ctx.cloud.clock.time()
+
+    async def change(tx: Transaction) -> Object:
+        bucket, old = await _target(ctx, tx, request)
+        new = Object(
+            body=bodies.keep(ctx.cloud, tx, received, token),
+            etag=received.md5.hex(),
+            modified=now,
+            sequence=versions.next_sequence(now, old),
+            headers=headers,
+            metadata=user_metadata,
+            tags=tags,
+            storage_class=storage_class,
+            checksum=checksum,
+        )
+        await versions.put(ctx, tx, bucket, key, old=old, new=new)
+        notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Copy", key=key, version=new, now=now)
+        return new
+
+    new = await ctx.cloud.store.write(change)
+    return {
+        "CopyObjectResult": {
+            "ETag": f'"{new.etag}"',
+            "LastModified": float(int(new.modified)),
+            **checksums.members(checksum),
+        },
+        "ServerSideEncryption": ENCRYPTION,
+    }
+
+
+async def _plan(ctx: Context, request: dict[str, Any]) -> _Plan:
+    source = parse_copy_source(request["CopySource"])
+
+    async def look(tx: Reader) -> tuple[Bucket, Object | None, list[bodies.Segment]]:
+        from_bucket, version = await find_source(ctx, tx, request, source)
+        bucket, _ = await _target(ctx, tx, request)
+        in_place = (source.bucket, source.key) == (bucket.name, request["Key"])
+        if version is not None and in_place and source.version_id is None and not _changes(request, bucket, version):
+            raise errors.invalid_request(
+                "This copy request is illegal because it is trying to copy an object to itself without changing the "
+                "object's metadata, storage class, website redirect location or encryption attributes."
+            )
+        if version is None:
+            return from_bucket, None, []
+        if version.size > bodies.UPLOAD_BYTES_MAX:
+            raise errors.invalid_request(
+                "The specified copy source is larger than the maximum allowable size for a copy source: "
+                f"{bodies.UPLOAD_BYTES_MAX}"
+            )
+        return from_bucket, version, await bodies.locate(tx, version.body, 0, version.size - 1)
+
+    from_bucket, version, segments = await ctx.cloud.store.read(look)
+    if version is None:
+        raise await missing(ctx, from_bucket, source.key)
+    return _Plan(source, version, segments)
+
+
+async def find_source(
+    ctx: Context, tx: Reader, request: dict[str, Any], source: CopySource
+) -> tuple[Bucket, Object | None]:
+    """The source's bucket, and the version meant: it is readable, and its conditions hold."""
+    bucket = await buckets.find_source(tx, source.bucket, request.get("ExpectedSourceBucketOwner"))
+    version = await versions.wanted(tx, bucket, source.key, source.version_id)
+    if version is not None:
+        if version.storage_class in metadata.ARCHIVED:
+            raise errors.invalid_object_state(version.storage_class)
+        conditions.check_copy_source(request, version, ctx.now)
+    return bucket, version
+
+
+def _changes(request: dict[str, Any], bucket: Bucket, version: Object) -> bool:
+    """Whether a copy onto itself would change anything that a copy may change."""
+    return (
+        request.get("MetadataDirective") == "REPLACE"
+        or request.get("StorageClass") is not None
+        or request.get("WebsiteRedirectLocation") is not None
+        or request.get("ServerSideEncryption") is not None
+        or request.get("ChecksumAlgorithm") is not None
+        or bool(bucket.encryption)
+        or version.storage_class != "STANDARD"
+    )
+
+
+def _metadata(request: dict[str, Any], source: Object) -> tuple[dict[str, str], dict[str, str]]:
+    """(content headers, user metadata) of the copy. A redirect location is never copied along."""
+    if request.get("MetadataDirective") == "REPLACE":
+        return metadata.content_headers(request), metadata.user_metadata(request)
+    headers = {name: value for name, value in source.headers.items() if name != "WebsiteRedirectLocation"}
+    if request.get("WebsiteRedirectLocation") is not None:
+        headers["WebsiteRedirectLocation"] = metadata.content_headers(request)["WebsiteRedirectLocation"]
+    return headers, source.metadata
+
+
+async def _target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
+    bucket = await buckets.find(ctx, tx, request)
+    check_defaults(bucket, request, ctx.operation)
+    old = await versions.current(tx, bucket, request["Key"])
+    conditions.check_write(request, old, request["Key"])
+    return bucket, old

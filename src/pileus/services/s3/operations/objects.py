@@ -1,0 +1,140 @@
+"""Writing and deleting objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.kernel.errors import NotBuilt
+from pileus.services.s3 import (
+    bodies,
+    buckets,
+    checksums,
+    conditions,
+    errors,
+    metadata,
+    notifications,
+    uploading,
+    versions,
+)
+from pileus.services.s3.records import Bucket, Checksum, Object
+from pileus.store.contract import Reader, Transaction
+
+DELETE_MAX = 1000
+ENCRYPTION = "AES256"
+
+
+async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    key = request["Key"]
+    metadata.check_key(key)
+    conditions.check_write_form(request)
+    if request.get("WriteOffsetBytes") is not None:
+        raise errors.header_not_implemented("x-amz-write-offset-bytes")
+    metadata.refuse_unbuilt(request, "PutObject")
+    kept: dict[str, Any] = {
+        "headers": metadata.content_headers(request),
+        "metadata": metadata.user_metadata(request),
+        "tags": metadata.header_tags(request),
+        "storage_class": metadata.storage_class(request),
+    }
+    expected = uploading.announced(ctx, request)
+    stream = uploading.body_of(request)
+    if stream.length is None or stream.length > bodies.INLINE_BYTES_MAX:
+        # Before much is sent, not after it.
+        await ctx.cloud.store.read(lambda tx: _check_target(ctx, tx, request))
+    algorithm = expected.algorithm or checksums.DEFAULT_ALGORITHM
+    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=True)
+    checksum = Checksum(algorithm, received.checksums[algorithm])
+    token = bodies.new_token(ctx.cloud)
+    now = ctx.cloud.clock.time()
+
+    async def change(tx: Transaction) -> Object:
+        bucket, old = await _check_target(ctx, tx, request)
+        new = Object(
+            body=bodies.keep(ctx.cloud, tx, received, token),
+            etag=received.md5.hex(),
+            modified=now,
+            sequence=versions.next_sequence(now, old),
+            checksum=checksum,
+            **kept,
+        )
+        await versions.put(ctx, tx, bucket, key, old=old, new=new)
+        notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Put", key=key, version=new, now=now)
+        return new
+
+    new = await ctx.cloud.store.write(change)
+    return {"ETag": f'"{new.etag}"', **checksums.members(checksum), "ServerSideEncryption": ENCRYPTION}
+
+
+async def _check_target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
+    """The bucket that takes a write, and the object that it would replace."""
+    bucket = await buckets.find(ctx, tx, request)
+    check_defaults(bucket, request, ctx.operation)
+    old = await versions.current(tx, bucket, request["Key"])
+    conditions.check_write(request, old, request["Key"])
+    return bucket, old
+
+
+def check_defaults(bucket: Bucket, request: dict[str, Any], what: str) -> None:
+    """What the bucket's settings say about a write."""
+    metadata.check_acl(request, bucket.ownership, what)
+    if bucket.encryption and request.get("ServerSideEncryption") is None:
+        algorithm = bucket.encryption[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+        if algorithm != ENCRYPTION:
+            raise NotBuilt(f"{what} into a bucket with default encryption {algorithm}")
+
+
+async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    for member, header in (
+        ("IfMatchSize", "x-amz-if-match-size"),
+        ("IfMatchLastModifiedTime", "x-amz-if-match-last-modified-time"),
+    ):
+        if request.get(member) is not None:
+            raise errors.header_not_implemented(header)
+    bucket = await buckets.find(ctx, tx, request)
+    metadata.check_key(request["Key"])
+    versions.check_version_id(request.get("VersionId"))
+    await _delete(ctx, tx, bucket, request["Key"], request)
+
+
+async def _delete(ctx: Context, tx: Transaction, bucket: Bucket, key: str, request: dict[str, Any]) -> None:
+    old = await versions.current(tx, bucket, key)
+    conditions.check_delete(request, old, key)
+    if old is not None:
+        await versions.remove(ctx, tx, bucket, key, old)
+        notifications.announce(ctx, tx, bucket, "s3:ObjectRemoved:Delete", key=key, version=None, now=ctx.now)
+
+
+async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
+    """Each of the objects for itself: one that cannot be deleted is told of, and the others go."""
+    bucket = await buckets.find(ctx, tx, request)
+    wanted = (request.get("Delete") or {}).get("Objects") or ()
+    if not 1 <= len(wanted) <= DELETE_MAX or not all(one.get("Key") for one in wanted):
+        raise errors.malformed_xml()
+    quiet = bool(request["Delete"].get("Quiet"))
+    deleted: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    for one in wanted:
+        key, version_id = one["Key"], one.get("VersionId")
+        named = {"Key": key, **({"VersionId": version_id} if version_id is not None else {})}
+        error = None
+        if len(key.encode("utf-8", "surrogateescape")) > metadata.KEY_BYTES_MAX:
+            error = errors.key_too_long(len(key.encode("utf-8", "surrogateescape")))
+        elif version_id not in (None, versions.NULL_VERSION):
+            error = errors.no_such_version(key, version_id)
+        elif any(one.get(member) is not None for member in ("LastModifiedTime", "Size")):
+            error = errors.header_not_implemented("Size" if "Size" in one else "LastModifiedTime")
+        elif (etag := one.get("ETag")) is not None:
+            old = await versions.current(tx, bucket, key)
+            error = None if old and etag.strip('"') in ("*", old.etag) else errors.precondition_failed("If-Match")
+        if error is not None:
+            failed.append({**named, "Code": error.code, "Message": error.message})
+            continue
+        await _delete(ctx, tx, bucket, key, {})
+        deleted.append(named)
+    answer: dict[str, Any] = {}
+    if deleted and not quiet:
+        answer["Deleted"] = deleted
+    if failed:
+        answer["Errors"] = failed
+    return answer

@@ -1,0 +1,95 @@
+"""Uploading parts: from the request's body, and from other objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.services.s3 import bodies, buckets, checksums, errors, keys, ranges, uploading
+from pileus.services.s3.copysource import parse_copy_source
+from pileus.services.s3.operations.copies import find_source
+from pileus.services.s3.operations.objects import ENCRYPTION
+from pileus.services.s3.operations.reading import missing
+from pileus.services.s3.operations.uploads import PARTS_MAX, find_upload
+from pileus.services.s3.records import Bucket, Object, Part, Upload, decode_part, encode
+from pileus.store.contract import Reader, Transaction
+
+
+async def upload_part(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    _check_number(request)
+    expected = uploading.announced(ctx, request)
+    stream = uploading.body_of(request)
+    upload = await ctx.cloud.store.read(lambda tx: _find(ctx, tx, request))
+    if upload.checksum_algorithm and expected.algorithm not in (None, upload.checksum_algorithm):
+        raise errors.invalid_request(
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
+            f"actual checksum Type: {str(expected.algorithm).lower()}"
+        )
+    algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
+    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=False)
+    part = await _keep(ctx, request, received, algorithm)
+    answer = {"ETag": f'"{part.etag}"', "ServerSideEncryption": ENCRYPTION}
+    shown = expected.algorithm or upload.checksum_algorithm
+    if shown:
+        answer[checksums.member(shown)] = received.checksums[shown]
+    return answer
+
+
+async def upload_part_copy(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    _check_number(request)
+    source = parse_copy_source(request["CopySource"])
+
+    async def look(tx: Reader) -> tuple[Bucket, Object | None, list[bodies.Segment], Upload]:
+        upload = await _find(ctx, tx, request)
+        bucket, version = await find_source(ctx, tx, request, source)
+        if version is None:
+            return bucket, None, [], upload
+        first, last = 0, version.size - 1
+        if (span := request.get("CopySourceRange")) is not None:
+            first, last = ranges.parse_copy_range(span, version.size)
+        return bucket, version, await bodies.locate(tx, version.body, first, last), upload
+
+    bucket, version, segments, upload = await ctx.cloud.store.read(look)
+    if version is None:
+        raise await missing(ctx, bucket, source.key)
+    algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
+    received = await bodies.receive(ctx.cloud, bodies.SegmentStream(ctx.cloud, segments), (algorithm,))
+    part = await _keep(ctx, request, received, algorithm)
+    result: dict[str, Any] = {"ETag": f'"{part.etag}"', "LastModified": float(int(part.modified))}
+    if upload.checksum_algorithm:
+        result[checksums.member(algorithm)] = part.checksum
+    return {"CopyPartResult": result, "ServerSideEncryption": ENCRYPTION}
+
+
+def _check_number(request: dict[str, Any]) -> None:
+    number = request["PartNumber"]
+    if not 1 <= number <= PARTS_MAX:
+        raise errors.invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive", "partNumber", str(number)
+        )
+
+
+async def _find(ctx: Context, tx: Reader, request: dict[str, Any]) -> Upload:
+    return await find_upload(tx, await buckets.find(ctx, tx, request), request)
+
+
+async def _keep(ctx: Context, request: dict[str, Any], received: bodies.Received, algorithm: str) -> Part:
+    """Record the part in place of an earlier one of its number, as long as the upload is still there."""
+    token = bodies.new_token(ctx.cloud)
+    now = ctx.cloud.clock.time()
+
+    async def change(tx: Transaction) -> Part:
+        await _find(ctx, tx, request)
+        key = keys.part(request["UploadId"], request["PartNumber"])
+        if (old := await tx.get(key)) is not None:
+            await bodies.release(ctx.cloud, tx, decode_part(old).body)
+        part = Part(
+            body=bodies.keep(ctx.cloud, tx, received, token),
+            etag=received.md5.hex(),
+            modified=now,
+            checksum=received.checksums[algorithm],
+        )
+        tx.put(key, encode(part))
+        return part
+
+    return await ctx.cloud.store.write(change)

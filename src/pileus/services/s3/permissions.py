@@ -1,0 +1,120 @@
+"""Which permissions each call needs.
+
+Source: "Actions, resources, and condition keys for Amazon S3" in the Service Authorization Reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Permission, Permissions, Request
+from pileus.services.s3.copysource import parse_copy_source
+
+# Condition keys of S3's own, by the request member whose value they take.
+_CONDITIONS = {
+    "ACL": "s3:x-amz-acl",
+    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+    "StorageClass": "s3:x-amz-storage-class",
+    "MetadataDirective": "s3:x-amz-metadata-directive",
+    "CopySource": "s3:x-amz-copy-source",
+    "WebsiteRedirectLocation": "s3:x-amz-website-redirect-location",
+    "VersionId": "s3:VersionId",
+    "Prefix": "s3:prefix",
+    "Delimiter": "s3:delimiter",
+    "MaxKeys": "s3:max-keys",
+    "IfMatch": "s3:if-match",
+    "IfNoneMatch": "s3:if-none-match",
+}
+
+
+def _conditions(request: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    return {name: str(request[member]) for member, name in _CONDITIONS.items() if request.get(member) is not None}
+
+
+def bucket_arn(name: str) -> str:
+    return f"arn:aws:s3:::{name}"
+
+
+def object_arn(name: str, key: str) -> str:
+    return f"arn:aws:s3:::{name}/{key}"
+
+
+def account(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        return (Permission(f"s3:{action}", "*"),)
+
+    return needed
+
+
+def bucket(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        return (Permission(f"s3:{action}", bucket_arn(request["Bucket"]), _conditions(request)),)
+
+    return needed
+
+
+def object_(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        return (Permission(f"s3:{action}", object_arn(request["Bucket"], request["Key"]), _conditions(request)),)
+
+    return needed
+
+
+def versioned(action: str) -> Permissions:
+    """`action` with "Object" become "ObjectVersion" where a version is asked for: s3:GetObjectVersion."""
+    return _either(object_(action), object_(action.replace("Object", "ObjectVersion", 1)))
+
+
+def _either(plain: Permissions, with_version: Permissions) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        return (with_version if request.get("VersionId") else plain)(ctx, request)
+
+    return needed
+
+
+def put_object(ctx: Context, request: Request) -> Sequence[Permission]:
+    """Writing an object, and what its headers ask for beside that."""
+    arn, conditions = object_arn(request["Bucket"], request["Key"]), _conditions(request)
+    needed = [Permission("s3:PutObject", arn, conditions)]
+    if request.get("Tagging"):
+        needed.append(Permission("s3:PutObjectTagging", arn, conditions))
+    if request.get("ACL") or any(member.startswith("Grant") for member in request):
+        needed.append(Permission("s3:PutObjectAcl", arn, conditions))
+    return needed
+
+
+def copy_object(ctx: Context, request: Request) -> Sequence[Permission]:
+    """Reading the source beside writing the target."""
+    source = parse_copy_source(request["CopySource"])
+    arn = object_arn(source.bucket, source.key)
+    action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
+    return [Permission(action, arn), *put_object(ctx, request)]
+
+
+def get_object_attributes(ctx: Context, request: Request) -> Sequence[Permission]:
+    arn = object_arn(request["Bucket"], request["Key"])
+    kind = "ObjectVersion" if request.get("VersionId") else "Object"
+    return (Permission(f"s3:Get{kind}", arn), Permission(f"s3:Get{kind}Attributes", arn))
+
+
+def delete_objects(ctx: Context, request: Request) -> Sequence[Permission]:
+    named = (request.get("Delete") or {}).get("Objects") or ()
+    return [
+        Permission(
+            "s3:DeleteObjectVersion" if one.get("VersionId") else "s3:DeleteObject",
+            object_arn(request["Bucket"], one.get("Key", "")),
+        )
+        for one in named[:1000]
+    ] or [Permission("s3:DeleteObject", object_arn(request["Bucket"], "*"))]
+
+
+def create_bucket(ctx: Context, request: Request) -> Sequence[Permission]:
+    needed = list(bucket("CreateBucket")(ctx, request))
+    arn = bucket_arn(request["Bucket"])
+    if request.get("ObjectOwnership"):
+        needed.append(Permission("s3:PutBucketOwnershipControls", arn))
+    if request.get("ACL") or any(member.startswith("Grant") for member in request):
+        needed.append(Permission("s3:PutBucketAcl", arn))
+    return needed

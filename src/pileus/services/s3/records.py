@@ -1,0 +1,140 @@
+"""What S3 keeps. Every struct is stored with its version number; new fields go to the end, with a default."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+Versioning = Literal["", "Enabled", "Suspended"]
+
+
+class Bucket(msgspec.Struct, kw_only=True, tag=1):
+    """A bucket with its configuration; members in the names of the API's shapes."""
+
+    name: str
+    account: str
+    region: str
+    # Seconds since the epoch.
+    created: float
+    # As the creator wrote it: "EU" is answered as "EU".
+    location: str = ""
+    versioning: Versioning = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    # The policy document as it was put.
+    policy: str = ""
+    cors: list[dict[str, Any]] = []
+    # None: deleted.
+    public_access_block: dict[str, bool] | None = msgspec.field(
+        default_factory=lambda: dict.fromkeys(PUBLIC_ACCESS, True)
+    )
+    # "": deleted.
+    ownership: str = "BucketOwnerEnforced"
+    encryption: list[dict[str, Any]] = []
+    notification: dict[str, Any] = {}
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:s3:::{self.name}"
+
+
+class Body(msgspec.Struct, frozen=True, array_like=True):
+    """Where bytes are: nowhere (no bytes), in the store, in a blob, or in the pieces of a multipart object."""
+
+    kind: Literal["", "inline", "blob", "pieces"] = ""
+    # The token of the store's key, or the blob's id.
+    at: str = ""
+    size: int = 0
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """One part of a multipart object."""
+
+    number: int
+    body: Body
+    checksum: str = ""
+
+
+class Checksum(msgspec.Struct, frozen=True, array_like=True):
+    """`value` as the API gives it: base64, with "-N" behind it where it was made of those of N parts."""
+
+    algorithm: str
+    value: str
+    type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
+
+
+class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
+    """One version of an object."""
+
+    body: Body
+    # Hexadecimal MD5, or "{md5 of md5s}-{parts}".
+    etag: str
+    # Seconds since the epoch.
+    modified: float
+    # Grows with every version of a key: the order of versions and the sequencer of events.
+    sequence: int
+    # ContentType, CacheControl ... and WebsiteRedirectLocation, as they were put.
+    headers: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    tags: tuple[tuple[str, str], ...] = ()
+    storage_class: str = "STANDARD"
+    checksum: Checksum | None = None
+    # How many parts it was uploaded in; 0: in one request.
+    parts: int = 0
+    # "": the null version.
+    version_id: str = ""
+    delete_marker: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.body.size
+
+
+class Upload(msgspec.Struct, kw_only=True, array_like=True, tag=1):
+    """A multipart upload under way; what it will give the object."""
+
+    initiated: float
+    headers: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    tags: tuple[tuple[str, str], ...] = ()
+    storage_class: str = "STANDARD"
+    # "": none was asked for; S3 then makes a CRC64NVME of its own.
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+    # The sequence of the object that was there at the beginning; 0: none.
+    seen: int = 0
+    initiator_id: str = ""
+    initiator_name: str = ""
+
+
+class Part(msgspec.Struct, kw_only=True, array_like=True, tag=1):
+    body: Body
+    etag: str
+    modified: float
+    # By the upload's algorithm (CRC64NVME where it has none).
+    checksum: str = ""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_object_decoder = msgspec.msgpack.Decoder(Object)
+_upload_decoder = msgspec.msgpack.Decoder(Upload)
+_part_decoder = msgspec.msgpack.Decoder(Part)
+_pieces_decoder = msgspec.msgpack.Decoder(list[Piece])
+_bucket_decoder = msgspec.msgpack.Decoder(Bucket)
+
+encode = _encoder.encode
+decode_object = _object_decoder.decode
+decode_upload = _upload_decoder.decode
+decode_part = _part_decoder.decode
+decode_pieces = _pieces_decoder.decode
+
+
+@lru_cache(maxsize=1024)
+def decode_bucket(data: bytes) -> Bucket:
+    """The bucket of these bytes; shared, so never changed in place: `msgspec.structs.replace` makes another."""
+    return _bucket_decoder.decode(data)

@@ -1,0 +1,110 @@
+"""Amazon S3's manifest."""
+
+from __future__ import annotations
+
+from pileus.cloud.manifest import Service, free, reading, writing
+from pileus.services.s3 import notifications as events
+from pileus.services.s3 import permissions as needs
+from pileus.services.s3 import policies, targets
+from pileus.services.s3.operations import (
+    buckets,
+    configuration,
+    copies,
+    listing,
+    notifications,
+    objects,
+    parts,
+    tagging,
+    uploads,
+)
+from pileus.services.s3.operations import (
+    reading as reads,
+)
+
+_guard = policies.of_bucket
+
+SERVICE = Service(
+    name="s3",
+    operations={
+        "CreateBucket": writing(buckets.create_bucket, needs.create_bucket),
+        "HeadBucket": reading(buckets.head_bucket, needs.bucket("ListBucket"), _guard),
+        "GetBucketLocation": reading(
+            buckets.get_bucket_location, needs.bucket("GetBucketLocation"), policies.of_bucket_anywhere
+        ),
+        "ListBuckets": reading(buckets.list_buckets, needs.account("ListAllMyBuckets")),
+        "DeleteBucket": writing(buckets.delete_bucket, needs.bucket("DeleteBucket"), _guard),
+        "GetBucketVersioning": reading(
+            configuration.get_bucket_versioning, needs.bucket("GetBucketVersioning"), _guard
+        ),
+        "PutBucketVersioning": writing(
+            configuration.put_bucket_versioning, needs.bucket("PutBucketVersioning"), _guard
+        ),
+        "GetBucketTagging": reading(configuration.get_bucket_tagging, needs.bucket("GetBucketTagging"), _guard),
+        "PutBucketTagging": writing(configuration.put_bucket_tagging, needs.bucket("PutBucketTagging"), _guard),
+        "DeleteBucketTagging": writing(configuration.delete_bucket_tagging, needs.bucket("PutBucketTagging"), _guard),
+        "GetBucketPolicy": reading(configuration.get_bucket_policy, needs.bucket("GetBucketPolicy"), _guard),
+        "GetBucketPolicyStatus": reading(
+            configuration.get_bucket_policy_status, needs.bucket("GetBucketPolicyStatus"), _guard
+        ),
+        "PutBucketPolicy": writing(configuration.put_bucket_policy, needs.bucket("PutBucketPolicy"), _guard),
+        "DeleteBucketPolicy": writing(configuration.delete_bucket_policy, needs.bucket("DeleteBucketPolicy"), _guard),
+        "GetBucketCors": reading(configuration.get_bucket_cors, needs.bucket("GetBucketCORS"), _guard),
+        "PutBucketCors": writing(configuration.put_bucket_cors, needs.bucket("PutBucketCORS"), _guard),
+        "DeleteBucketCors": writing(configuration.delete_bucket_cors, needs.bucket("PutBucketCORS"), _guard),
+        "GetPublicAccessBlock": reading(
+            configuration.get_public_access_block, needs.bucket("GetBucketPublicAccessBlock"), _guard
+        ),
+        "PutPublicAccessBlock": writing(
+            configuration.put_public_access_block, needs.bucket("PutBucketPublicAccessBlock"), _guard
+        ),
+        "DeletePublicAccessBlock": writing(
+            configuration.delete_public_access_block, needs.bucket("PutBucketPublicAccessBlock"), _guard
+        ),
+        "GetBucketOwnershipControls": reading(
+            configuration.get_bucket_ownership_controls, needs.bucket("GetBucketOwnershipControls"), _guard
+        ),
+        "PutBucketOwnershipControls": writing(
+            configuration.put_bucket_ownership_controls, needs.bucket("PutBucketOwnershipControls"), _guard
+        ),
+        "DeleteBucketOwnershipControls": writing(
+            configuration.delete_bucket_ownership_controls, needs.bucket("PutBucketOwnershipControls"), _guard
+        ),
+        "GetBucketEncryption": reading(
+            configuration.get_bucket_encryption, needs.bucket("GetEncryptionConfiguration"), _guard
+        ),
+        "PutBucketEncryption": writing(
+            configuration.put_bucket_encryption, needs.bucket("PutEncryptionConfiguration"), _guard
+        ),
+        "DeleteBucketEncryption": writing(
+            configuration.delete_bucket_encryption, needs.bucket("PutEncryptionConfiguration"), _guard
+        ),
+        "GetBucketNotificationConfiguration": reading(
+            notifications.get_bucket_notification_configuration, needs.bucket("GetBucketNotification"), _guard
+        ),
+        "PutBucketNotificationConfiguration": free(
+            notifications.put_bucket_notification_configuration, needs.bucket("PutBucketNotification"), _guard
+        ),
+        "ListObjects": reading(listing.list_objects, needs.bucket("ListBucket"), _guard),
+        "ListObjectsV2": reading(listing.list_objects_v2, needs.bucket("ListBucket"), _guard),
+        "PutObject": free(objects.put_object, needs.put_object, _guard),
+        "GetObject": free(reads.get_object, needs.versioned("GetObject"), _guard),
+        "HeadObject": free(reads.head_object, needs.versioned("GetObject"), _guard),
+        "GetObjectAttributes": free(reads.get_object_attributes, needs.get_object_attributes, _guard),
+        "DeleteObject": writing(objects.delete_object, needs.versioned("DeleteObject"), _guard),
+        "DeleteObjects": writing(objects.delete_objects, needs.delete_objects, _guard),
+        "CopyObject": free(copies.copy_object, needs.copy_object, policies.of_copy),
+        "GetObjectTagging": reading(tagging.get_object_tagging, needs.versioned("GetObjectTagging"), _guard),
+        "PutObjectTagging": writing(tagging.put_object_tagging, needs.versioned("PutObjectTagging"), _guard),
+        "DeleteObjectTagging": writing(tagging.delete_object_tagging, needs.versioned("DeleteObjectTagging"), _guard),
+        "CreateMultipartUpload": writing(uploads.create_multipart_upload, needs.put_object, _guard),
+        "UploadPart": free(parts.upload_part, needs.object_("PutObject"), _guard),
+        "UploadPartCopy": free(parts.upload_part_copy, needs.copy_object, policies.of_copy),
+        "CompleteMultipartUpload": writing(uploads.complete_multipart_upload, needs.object_("PutObject"), _guard),
+        "AbortMultipartUpload": writing(uploads.abort_multipart_upload, needs.object_("AbortMultipartUpload"), _guard),
+        "ListParts": reading(uploads.list_parts, needs.object_("ListMultipartUploadParts"), _guard),
+        "ListMultipartUploads": reading(
+            uploads.list_multipart_uploads, needs.bucket("ListBucketMultipartUploads"), _guard
+        ),
+    },
+    targets={events.TARGET: targets.deliver},
+)

@@ -1,0 +1,75 @@
+"""What PutObject and UploadPart have in common: taking a body and checking what was announced of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.kernel.errors import AWSError
+from pileus.kernel.streams import BytesStream, ByteStream
+from pileus.services.s3 import bodies, checksums, errors
+
+
+@dataclass(slots=True)
+class Announced:
+    """How a body will be checked."""
+
+    md5: bytes | None
+    # The algorithm that the client chose, and its value unless that comes behind the body.
+    algorithm: str | None
+    value: str | None
+
+
+def announced(ctx: Context, request: dict[str, Any]) -> Announced:
+    given = checksums.from_members(request)
+    trailing = checksums.announced(ctx.http.headers)
+    if given and trailing:
+        raise errors.invalid_request(
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        )
+    md5 = checksums.content_md5(request)
+    if given:
+        return Announced(md5, given[0], given[1])
+    return Announced(md5, trailing, None)
+
+
+def body_of(request: dict[str, Any]) -> ByteStream:
+    body = request.get("Body")
+    if body is None or isinstance(body, bytes):
+        return BytesStream(body or b"")
+    stream: ByteStream = body
+    if stream.length is None:
+        raise errors.missing_content_length()
+    return stream
+
+
+async def receive(
+    ctx: Context, stream: ByteStream, expected: Announced, algorithms: Sequence[str], *, md5_in_hex: bool
+) -> bodies.Received:
+    """Read the body, computing `algorithms` beside the announced one; BadDigest where it is not what was announced.
+
+    `md5_in_hex`: PutObject shows the MD5 that was announced in hexadecimal, UploadPart as it came.
+    """
+    wanted = dict.fromkeys([*algorithms, expected.algorithm] if expected.algorithm else algorithms)
+    received = await bodies.receive(ctx.cloud, stream, tuple(wanted))
+    if expected.md5 is not None and expected.md5 != received.md5:
+        shown = expected.md5.hex() if md5_in_hex else base64.b64encode(expected.md5).decode()
+        raise errors.bad_md5(base64.b64encode(received.md5).decode(), shown)
+    if expected.algorithm:
+        value = expected.value
+        if value is None:
+            value = stream.trailers.get(checksums.header(expected.algorithm))
+            if value is None:
+                raise AWSError(
+                    "MalformedTrailerError",
+                    "The request contained trailing data that was not well-formed or did not conform to our "
+                    "published schema.",
+                    status=400,
+                )
+            checksums.check_form(expected.algorithm, value)
+        if value != received.checksums[expected.algorithm]:
+            raise errors.bad_checksum(expected.algorithm)
+    return received
