@@ -36,9 +36,15 @@ def _complaint(payload: bytes) -> str:
     text = payload.decode("latin-1")
     at = len(text)
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         at = error.pos
+    except _Constant as constant:
+        # Python's parser alone takes these.
+        end = text.find(str(constant)) + len(str(constant))
+        return f"Non-standard token '{constant}': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow" + _where(
+            text, end
+        )
     except RecursionError:
         return (
             "Document nesting depth (1001) exceeds the maximum allowed "
@@ -54,6 +60,14 @@ def _complaint(payload: bytes) -> str:
         return f"Unrecognized token '{text[at:end]}': was expecting {_VALUES}" + _where(text, end)
     shown = f"'{char}' (code {ord(char)})" if " " <= char <= "~" else f"(CTRL-CHAR, code {ord(char)})"
     return f"Unexpected character ({shown}): expected a valid value {_VALUES}" + _where(text, at)
+
+
+class _Constant(Exception):
+    """NaN, Infinity or -Infinity where a value is wanted."""
+
+
+def _refuse_constant(name: str) -> None:
+    raise _Constant(name)
 
 
 def _broken_utf8(payload: bytes) -> int | None:

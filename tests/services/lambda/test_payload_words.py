@@ -1,0 +1,68 @@
+"""What Lambda says of payloads that are no JSON: Jackson's words, as AWS answers them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pileus.kernel.errors import AWSError
+from pileus.services.lambda_.payloads import check_json
+
+HEAD = "Could not parse request body into json: Could not parse payload into json: "
+VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+SOURCE = "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]"
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint", "line", "column"),
+    [
+        (b"n\x87r\x9e\xe9\xb5\xd7I\xee\x9bmt", "Invalid UTF-8 start byte 0x87", 1, 3),
+        (b"\x99\xeb,j\x07", f"Unexpected character ((CTRL-CHAR, code 153)): expected a valid value {VALUES}", 1, 1),
+        (b"hello", f"Unrecognized token 'hello': was expecting {VALUES}", 1, 6),
+        (b'{"a":\n foo}', f"Unrecognized token 'foo': was expecting {VALUES}", 2, 5),
+        (b"[1,]", f"Unexpected character (']' (code 93)): expected a valid value {VALUES}", 1, 4),
+    ],
+)
+def test_the_complaint(payload: bytes, complaint: str, line: int, column: int) -> None:
+    with pytest.raises(AWSError) as caught:
+        check_json(payload)
+    assert caught.value.code == "InvalidRequestContentException"
+    assert caught.value.message == HEAD + complaint + SOURCE.format(line, column)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers()
+
+
+@given(st.recursive(st.none() | st.booleans() | NUMBERS | TEXT, st.lists))
+def test_json_is_taken(value: object) -> None:
+    check_json(json.dumps(value, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("payload", [b"NaN", b'{"a": Infinity}', b"-Infinity"])
+def test_what_only_python_takes_is_refused(payload: bytes) -> None:
+    with pytest.raises(AWSError, match="Non-standard token"):
+        check_json(payload)
+
+
+@given(st.binary())
+def test_anything_else_is_refused_and_never_worse(payload: bytes) -> None:
+    try:
+        json.loads(payload.decode())
+        valid = True
+    except (ValueError, RecursionError):
+        valid = False
+    try:
+        check_json(payload)
+    except AWSError as error:
+        assert error.code == "InvalidRequestContentException"  # noqa: PT017 -- either outcome is right
+    else:
+        assert valid
+
+
+def test_nesting_without_end_is_refused() -> None:
+    with pytest.raises(AWSError, match="Document nesting depth"):
+        check_json(b"[" * 1_000_000)
