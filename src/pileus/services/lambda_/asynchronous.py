@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from pileus.cloud.context import Cloud
-from pileus.delivery.contract import Delivery, Retry, Undeliverable
+from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import keys
@@ -120,8 +120,12 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
 
 async def give_up(cloud: Cloud, delivery: Delivery) -> None:
     """The outbox's dead letter: an event that grew too old waiting."""
-    event = msgspec.convert(delivery.payload, Event)
-    await _conclude(cloud, event, "EventAgeExceeded", attempts=delivery.attempts)
+    dead = msgspec.convert(delivery.payload, Dead)
+    if dead.reason == "Undeliverable":
+        # The function is gone, and its destinations with it.
+        return
+    event = msgspec.convert(dead.delivery.payload, Event)
+    await _conclude(cloud, event, "EventAgeExceeded", attempts=dead.delivery.attempts)
 
 
 async def _conclude(
