@@ -140,6 +140,6 @@ def test_what_is_no_pattern_is_refused(pattern: str) -> None:
 
 
 def test_a_pattern_that_takes_too_long_is_refused() -> None:
-    match = compile_pattern("%" + "[a-f]*" * 12 + "x$%")
+    match = compile_pattern("%" + "a*" * 8 + "[xyz]%")
     with pytest.raises(AWSError, match="too long"):
-        match("x" + "a" * 5000)
+        match("a" * 20_000)

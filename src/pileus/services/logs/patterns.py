@@ -96,9 +96,15 @@ def _expression(source: str) -> Matcher:
     except regex.error:
         raise _bad() from None
 
+    return _search(compiled.search)
+
+
+def _search(search: Callable[..., object]) -> Matcher:
+    """Whether it finds something, in bounded time."""
+
     def test(message: str) -> bool:
         try:
-            return compiled.search(message, timeout=REGEX_TIMEOUT_S) is not None
+            return search(message, timeout=REGEX_TIMEOUT_S) is not None
         except TimeoutError:
             raise errors.invalid("The filter pattern took too long to evaluate.") from None
 
@@ -145,10 +151,10 @@ def _comparison(operator: str, wanted: str, *, quoted: bool) -> Callable[[Any], 
     elif "*" in wanted:
         # Nothing but the asterisk is special.
         escaped = wanted.replace("[", "[[]").replace("?", "[?]")
-        compiled = regex.compile(translate(escaped))
+        matches = _search(regex.compile(translate(escaped)).match)
 
         def equal(value: Any) -> bool:
-            return isinstance(value, str) and compiled.match(value, timeout=REGEX_TIMEOUT_S) is not None
+            return isinstance(value, str) and matches(value)
     else:
 
         def equal(value: Any) -> bool:

@@ -25,7 +25,7 @@ TOO_NEW_MS = 2 * 3600 * 1000
 PAGE_EVENTS_MAX = 10_000
 PAGE_BYTES_MAX = 1 << 20
 # What one FilterLogEvents call looks through before it answers with what it has.
-SEARCH_BYTES_MAX = 16 << 20
+SEARCH_BYTES_MAX = 4 << 20
 STREAM_NAMES_MAX = 100
 _TOKEN_DIGITS = 56
 
