@@ -1,0 +1,128 @@
+"""Tables as they are described to callers.
+
+Source: the records of CreateTable, DescribeTable, DeleteTable; the API reference's page TableDescription.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.services.dynamodb.statistics import held
+from pileus.services.dynamodb.tables import Index, Table, table_arn
+from pileus.store.contract import Reader
+
+# What a table in on-demand mode, and its indexes, can take at once.
+ON_DEMAND_WARM = (12000, 4000)
+
+
+async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACTIVE") -> dict[str, Any]:
+    """The TableDescription of a table; `status` CREATING and UPDATING stand for the moment of the change itself."""
+    record = table.record
+    items, size = await held(ctx, tx, table.statistics)
+    answer: dict[str, Any] = {
+        "AttributeDefinitions": [
+            {"AttributeName": name, "AttributeType": kind} for name, kind in sorted(record.attributes.items())
+        ],
+        "TableName": record.name,
+        "KeySchema": table.schema.description(),
+        "TableStatus": status,
+        "CreationDateTime": record.created,
+        "ProvisionedThroughput": _throughput(table),
+        "TableSizeBytes": size,
+        "ItemCount": items,
+        "TableArn": table_arn(table.region, table.account, record.name),
+        "TableId": record.id,
+        "DeletionProtectionEnabled": record.deletion_protection,
+    }
+    if record.on_demand_since:
+        answer["BillingModeSummary"] = {"BillingMode": record.billing}
+        if status != "CREATING":
+            answer["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"] = record.on_demand_since
+    if record.on_demand:
+        answer["OnDemandThroughput"] = record.on_demand
+    if record.table_class:
+        answer["TableClassSummary"] = {"TableClass": record.table_class}
+    if status != "CREATING" or record.warm_read or record.warm_write:
+        answer["WarmThroughput"] = {
+            **warm_throughput(table, record.warm_read, record.warm_write, record.read_units, record.write_units),
+            "Status": "UPDATING" if status == "CREATING" else "ACTIVE",
+        }
+    for index in table.indexes:
+        member = "LocalSecondaryIndexes" if index.is_local else "GlobalSecondaryIndexes"
+        answer.setdefault(member, []).append(await _describe_index(ctx, tx, table, index, status))
+    return answer
+
+
+def describe_deleted(table: Table, items: int, size: int) -> dict[str, Any]:
+    """The shorter TableDescription of DeleteTable."""
+    answer: dict[str, Any] = {
+        "TableName": table.name,
+        "TableStatus": "DELETING",
+        "ProvisionedThroughput": _throughput(table),
+        "TableSizeBytes": size,
+        "ItemCount": items,
+        "TableArn": table_arn(table.region, table.account, table.name),
+        "TableId": table.record.id,
+        "DeletionProtectionEnabled": table.record.deletion_protection,
+    }
+    if table.record.on_demand_since:
+        answer["BillingModeSummary"] = {
+            "BillingMode": table.record.billing,
+            "LastUpdateToPayPerRequestDateTime": table.record.on_demand_since,
+        }
+    return answer
+
+
+def _throughput(table: Table) -> dict[str, Any]:
+    record = table.record
+    answer: dict[str, Any] = {
+        "NumberOfDecreasesToday": 0,
+        "ReadCapacityUnits": record.read_units,
+        "WriteCapacityUnits": record.write_units,
+    }
+    if record.last_increase:
+        answer["LastIncreaseDateTime"] = record.last_increase
+    if record.last_decrease:
+        answer["LastDecreaseDateTime"] = record.last_decrease
+    return answer
+
+
+def warm_throughput(table: Table, read: int, write: int, read_units: int, write_units: int) -> dict[str, int]:
+    """What was asked for, else what the billing mode gives."""
+    given = ON_DEMAND_WARM if table.record.billing == "PAY_PER_REQUEST" else (read_units, write_units)
+    return {"ReadUnitsPerSecond": read or given[0], "WriteUnitsPerSecond": write or given[1]}
+
+
+async def _describe_index(ctx: Context, tx: Reader, table: Table, index: Index, status: str) -> dict[str, Any]:
+    record = index.record
+    items, size = await held(ctx, tx, index.statistics)
+    projection: dict[str, Any] = {"ProjectionType": record.projection}
+    if record.non_key_attributes:
+        projection["NonKeyAttributes"] = list(record.non_key_attributes)
+    answer: dict[str, Any] = {
+        "IndexName": record.name,
+        "KeySchema": index.schema.description(),
+        "Projection": projection,
+        "IndexSizeBytes": size,
+        "ItemCount": items,
+        "IndexArn": f"{table_arn(table.region, table.account, table.name)}/index/{record.name}",
+    }
+    if index.is_local:
+        return answer
+    answer["IndexStatus"] = "CREATING" if status == "CREATING" else record.status
+    if record.status == "CREATING":
+        answer["Backfilling"] = True
+    answer["ProvisionedThroughput"] = {
+        "NumberOfDecreasesToday": 0,
+        "ReadCapacityUnits": record.read_units,
+        "WriteCapacityUnits": record.write_units,
+    }
+    if record.on_demand:
+        answer["OnDemandThroughput"] = record.on_demand
+    if status != "CREATING" or record.warm_read or record.warm_write:
+        answer["WarmThroughput"] = {
+            **warm_throughput(table, record.warm_read, record.warm_write, record.read_units, record.write_units),
+            "Status": "UPDATING" if status == "CREATING" else "ACTIVE",
+        }
+    return answer

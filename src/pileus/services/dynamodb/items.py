@@ -1,0 +1,161 @@
+"""Items in the store: how they are written, and everything that a change of one brings with it.
+
+An item is stored as one format byte, its size as AWS counts it (4 bytes, big-endian), and its JSON, which is answered
+as it stands. Index entries have the same form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from pileus.cloud.context import Context
+from pileus.services.dynamodb import errors, schema, tables, values
+from pileus.services.dynamodb.tables import Index, Table
+from pileus.services.dynamodb.values import Item
+from pileus.store.contract import Reader, Transaction
+
+FORMAT = 1
+HEAD = Struct(">BI")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """An item as it stands in the store."""
+
+    raw: bytes
+
+    @property
+    def size(self) -> int:
+        return int.from_bytes(self.raw[1:5], "big")
+
+    @property
+    def json(self) -> bytes:
+        return self.raw[5:]
+
+    def item(self) -> Item:
+        return values.load(memoryview(self.raw)[5:])
+
+
+def encode(item: Item, size: int) -> bytes:
+    return HEAD.pack(FORMAT, size) + values.dump(item)
+
+
+async def read(tx: Reader, key: bytes) -> Stored | None:
+    raw = await tx.get(key)
+    return None if raw is None else Stored(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a change came to, for the capacity it consumed: bytes of the table's and of each index's bigger image."""
+
+    size: int
+    # By index: how many writes of which size; a moved entry is two.
+    indexes: tuple[tuple[Index, tuple[int, ...]], ...] = ()
+
+
+def change(
+    ctx: Context,
+    tx: Transaction,
+    table: Table,
+    key: bytes,
+    *,
+    old: Stored | None,
+    new: Item | None,
+    new_size: int = 0,
+    old_item: Item | None = None,
+    update: bool = False,
+) -> Written:
+    """Put `new` (None: nothing) in the place of `old`, with everything that follows from it.
+
+    Every change of an item goes through here. `old_item` is `old` decoded, where the caller has it; `update` says which
+    words to use for an index key that cannot be.
+    """
+    for index in table.indexes:
+        if new is not None:
+            schema.check_index_keys(index.name, index.schema, new, update=update)
+    if old is None and new is None:
+        return Written(0)
+    raw = None if new is None else encode(new, new_size)
+    if raw is None:
+        tx.delete(key)
+    else:
+        tx.put(key, raw)
+    old_size = 0 if old is None else old.size
+    growth = [(table.statistics, (new is not None) - (old is not None), new_size - old_size)]
+    consumed = []
+    if table.indexes:
+        if old_item is None and old is not None:
+            old_item = old.item()
+        for index in table.indexes:
+            before = entry(index, key, old_item, old)
+            after = entry(index, key, new, None if raw is None else Stored(raw))
+            sizes = _replace(tx, before, after)
+            if sizes:
+                consumed.append((index, sizes))
+                growth.append(
+                    (
+                        index.statistics,
+                        (after is not None) - (before is not None),
+                        (after.size if after else 0) - (before.size if before else 0),
+                    )
+                )
+    known = tables.memory(ctx.cloud)
+
+    def count() -> None:
+        for place, items, size in growth:
+            known.grown(place, items, size)
+
+    tx.on_commit(count)
+    return Written(max(old_size, new_size), tuple(consumed))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    key: bytes
+    raw: bytes
+
+    @property
+    def size(self) -> int:
+        return Stored(self.raw).size
+
+
+def entry(index: Index, key: bytes, item: Item | None, stored: Stored | None) -> Entry | None:
+    """An item's entry in an index, or None where it has none."""
+    if item is None or stored is None:
+        return None
+    place = schema.entry_key(index.prefix, index.schema, item, key)
+    if place is None:
+        return None
+    if index.attributes is None:
+        return Entry(place, stored.raw)
+    projected = {name: value for name, value in item.items() if name in index.attributes}
+    return Entry(place, encode(projected, values.item_size(projected)))
+
+
+def _replace(tx: Transaction, before: Entry | None, after: Entry | None) -> tuple[int, ...]:
+    """Put one entry in the place of another; gives the sizes that were written."""
+    if before == after:
+        return ()
+    if before is not None and after is not None and before.key == after.key:
+        tx.put(after.key, after.raw)
+        return (max(before.size, after.size),)
+    sizes = []
+    if before is not None:
+        tx.delete(before.key)
+        sizes.append(before.size)
+    if after is not None:
+        tx.put(after.key, after.raw)
+        sizes.append(after.size)
+    return tuple(sizes)
+
+
+def check_size(size: int) -> None:
+    if size > values.ITEM_BYTES_MAX:
+        raise errors.validation("Item size has exceeded the maximum allowed size")
+
+
+def check_updated_size(size: int) -> None:
+    if size > values.ITEM_BYTES_MAX:
+        raise errors.validation("Item size to update has exceeded the maximum allowed size")

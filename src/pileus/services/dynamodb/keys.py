@@ -1,0 +1,144 @@
+"""The store's keys.
+
+    table       account, region, name                                   the table's record
+    item        account, region, table id | hash, partition, sort       an item
+    index       account, region, table id, index id
+                | hash, partition, sort, digest of the item's key       an index entry
+    statistics  account, region, table id, index id or b""              how much it holds
+    token       account, region, token                                  a finished transaction's token
+
+Items and entries of one partition stand together in the order of their sort keys. Partitions are ordered by a hash of
+the partition key, so that a scan meets them in no order that means anything, and parallel scans take ranges of the
+hash. The longest key of an index entry is made of two attributes, whatever the table's key is: 2 * (2048 + 1024) bytes
+and the fixed parts fit into the store's limit even where every byte is escaped.
+"""
+
+from __future__ import annotations
+
+from hashlib import md5
+from uuid import UUID
+
+from pileus.store.keys import pack, pack_onto, range_onto, text_range, unpack
+
+SERVICE = "dynamodb"
+# The hash has this many bytes.
+HASH_BYTES = 4
+
+Part = str | bytes
+Range = tuple[bytes, bytes]
+
+
+def table(account: str, region: str, name: str) -> bytes:
+    return pack(SERVICE, account, region, "table", name)
+
+
+def tables(account: str, region: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "table"))
+
+
+def items(account: str, region: str, table_id: str) -> bytes:
+    """What the keys of a table's items begin with."""
+    return pack(SERVICE, account, region, "item", UUID(table_id).bytes)
+
+
+def entries(account: str, region: str, table_id: str, index_id: bytes) -> bytes:
+    """What the keys of an index's entries begin with."""
+    return pack(SERVICE, account, region, "index", UUID(table_id).bytes, index_id)
+
+
+def all_items(account: str, region: str, table_id: str) -> Range:
+    """Everything under a table's `items`."""
+    return range_onto(items(account, region, table_id))
+
+
+def all_entries(account: str, region: str, table_id: str, index_id: bytes | None = None) -> Range:
+    """Everything under an index's `entries`, or under those of all indexes of a table."""
+    if index_id is not None:
+        return range_onto(entries(account, region, table_id, index_id))
+    return range_onto(pack(SERVICE, account, region, "index", UUID(table_id).bytes))
+
+
+def all_statistics(account: str, region: str, table_id: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "statistics", UUID(table_id).bytes))
+
+
+def table_name(key: bytes) -> str:
+    """The name in a table's key."""
+    return str(unpack(key)[-1])
+
+
+def statistics(account: str, region: str, table_id: str, index_id: bytes = b"") -> bytes:
+    return pack(SERVICE, account, region, "statistics", UUID(table_id).bytes, index_id)
+
+
+def token(account: str, region: str, text: str) -> bytes:
+    return pack(SERVICE, account, region, "token", text)
+
+
+def _hash(part: Part) -> bytes:
+    data = part.encode() if isinstance(part, str) else part
+    return md5(data, usedforsecurity=False).digest()[:HASH_BYTES]
+
+
+def item(prefix: bytes, partition: Part, sort: Part | None) -> bytes:
+    """The key of an item; numbers come in their ordered bytes."""
+    if sort is None:
+        return pack_onto(prefix, _hash(partition), partition)
+    return pack_onto(prefix, _hash(partition), partition, sort)
+
+
+def entry(prefix: bytes, partition: Part, sort: Part | None, item_key: bytes) -> bytes:
+    """The key of an index entry of the item at `item_key`."""
+    return pack_onto(item(prefix, partition, sort), md5(item_key, usedforsecurity=False).digest())
+
+
+def partition(prefix: bytes, part: Part) -> bytes:
+    """What the keys of one partition's items or entries are or begin with."""
+    return item(prefix, part, None)
+
+
+def partition_range(start: bytes) -> Range:
+    """Every key of a partition, the one without a sort key included."""
+    return start, start + b"\xff"
+
+
+def sorted_range(start: bytes, operator: str, parts: tuple[Part, ...]) -> Range:
+    """The keys of a partition whose sort key is as the operator and its one or two values say."""
+    first, last = partition_range(start)
+    key = pack_onto(start, parts[0])
+    # Whatever goes on from a packed part sorts before that part with 0xff behind it.
+    match operator:
+        case "=":
+            return key, key + b"\xff"
+        case "<":
+            return first, key
+        case "<=":
+            return first, key + b"\xff"
+        case ">":
+            return key + b"\xff", last
+        case ">=":
+            return key, last
+        case "BETWEEN":
+            return key, pack_onto(start, parts[1]) + b"\xff"
+    if isinstance(parts[0], str):
+        return text_range(start, parts[0])
+    return _bytes_range(start, parts[0])
+
+
+def _bytes_range(start: bytes, head: bytes) -> Range:
+    """As `text_range`, for bytes."""
+    key = pack_onto(start, head)[:-1]
+    stem = key.rstrip(b"\xff")
+    return key, stem[:-1] + bytes([stem[-1] + 1])
+
+
+def segment_range(prefix: bytes, segment: int, total: int) -> Range:
+    """The keys of one segment of a parallel scan: an equal share of the hashes."""
+    space = 1 << (8 * HASH_BYTES)
+    first, last = range_onto(prefix)
+    start, stop = -(-segment * space // total), -(-(segment + 1) * space // total)
+    if segment:
+        first = pack_onto(prefix, start.to_bytes(HASH_BYTES, "big"))
+    if segment + 1 < total:
+        last = pack_onto(prefix, stop.to_bytes(HASH_BYTES, "big"))
+    return first, last

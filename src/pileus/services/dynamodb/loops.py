@@ -1,0 +1,20 @@
+"""Background work."""
+
+from __future__ import annotations
+
+from pileus.cloud.context import Cloud
+from pileus.services.dynamodb import statistics
+from pileus.services.dynamodb.tables import Memory
+
+
+async def start(cloud: Cloud) -> None:
+    cloud.parts[Memory] = Memory()
+
+
+async def stop(cloud: Cloud) -> None:
+    """Write what the counting loop has not written yet."""
+    await statistics.write(cloud)
+
+
+async def count(cloud: Cloud) -> None:
+    await statistics.write(cloud)

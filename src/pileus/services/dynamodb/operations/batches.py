@@ -1,0 +1,112 @@
+"""Many items in one call, each for itself.
+
+Sources: the API reference's pages BatchGetItem and BatchWriteItem.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Answer, Request
+from pileus.services.dynamodb import errors, items, schema, tables, values, writes
+from pileus.services.dynamodb.capacity import Consumed, read_units
+from pileus.services.dynamodb.expressions.projections import Projection
+from pileus.services.dynamodb.items import Stored
+from pileus.services.dynamodb.operations.items import collection_metrics, parse_projection, picked
+from pileus.services.dynamodb.tables import Table
+from pileus.services.dynamodb.writes import Write
+from pileus.store.contract import Reader, Transaction
+
+GETS_MAX = 100
+WRITES_MAX = 25
+ANSWER_BYTES_MAX = 16 << 20
+DUPLICATES = "Provided list of item keys contains duplicates"
+
+
+async def batch_get_item(ctx: Context, tx: Reader, request: Request) -> Answer:
+    asked: dict[str, Any] = request["RequestItems"]
+    if sum(len(part["Keys"]) for part in asked.values()) > GETS_MAX:
+        raise errors.validation("Too many items requested for the BatchGetItem call")
+    parsed = {
+        name: (parse_projection(part), [values.check_item(key)[0] for key in part["Keys"]])
+        for name, part in asked.items()
+    }
+    located: dict[str, list[bytes]] = {}
+    for name, (_, given) in parsed.items():
+        table = await tables.load(ctx, tx, name)
+        places = [schema.given_key(table.prefix, table.schema, key) for key in given]
+        if len(set(places)) < len(places):
+            raise errors.validation(DUPLICATES)
+        located[name] = places
+    responses: dict[str, list[Any]] = {}
+    unprocessed: dict[str, Any] = {}
+    consumed: list[Consumed] = []
+    room = ANSWER_BYTES_MAX
+    for name, places in located.items():
+        part, projection = asked[name], parsed[name][0]
+        used = Consumed(name)
+        found = responses[name] = []
+        for at, place in enumerate(places):
+            stored = await items.read(tx, place)
+            if stored is not None:
+                room -= stored.size
+                if room < 0:
+                    unprocessed[name] = {**part, "Keys": part["Keys"][at:]}
+                    break
+                found.append(_answered(stored, projection))
+            used.table += read_units(0 if stored is None else stored.size, consistent=part.get("ConsistentRead", False))
+        consumed.append(used)
+    answer: Answer = {"Responses": responses, "UnprocessedKeys": unprocessed}
+    _add_capacity(answer, request, consumed)
+    return answer
+
+
+def _answered(stored: Stored, projection: Projection | None) -> Any:
+    return writes.answered(stored) if projection is None else picked(stored, projection)
+
+
+def _add_capacity(answer: Answer, request: Request, consumed: list[Consumed]) -> None:
+    wanted = request.get("ReturnConsumedCapacity", "NONE")
+    if wanted != "NONE":
+        answer["ConsumedCapacity"] = [each.describe(wanted) for each in consumed]
+
+
+async def batch_write_item(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    asked: dict[str, list[Any]] = request["RequestItems"]
+    if sum(map(len, asked.values())) > WRITES_MAX:
+        raise errors.validation("Too many items requested for the BatchWriteItem call")
+    parsed = {name: [_parse(part) for part in parts] for name, parts in asked.items()}
+    located: list[tuple[str, Table, list[tuple[bytes, Write]]]] = []
+    for name, given in parsed.items():
+        table = await tables.load(ctx, tx, name)
+        places = [(writes.locate(table, write), write) for write in given]
+        if len({place for place, _ in places}) < len(places):
+            raise errors.validation(DUPLICATES)
+        located.append((name, table, places))
+    consumed: list[Consumed] = []
+    metrics: dict[str, list[Any]] = {}
+    for name, table, places in located:
+        used = Consumed(name)
+        for place, write in places:
+            outcome = await writes.perform(ctx, tx, table, place, write)
+            writes.consume(used, outcome.written)
+            if request.get("ReturnItemCollectionMetrics") == "SIZE":
+                measured = await collection_metrics(ctx, tx, table, write.item)
+                if measured is not None:
+                    metrics.setdefault(name, []).append(measured)
+        consumed.append(used)
+    answer: Answer = {"UnprocessedItems": {}}
+    if metrics:
+        answer["ItemCollectionMetrics"] = metrics
+    _add_capacity(answer, request, consumed)
+    return answer
+
+
+def _parse(part: Request) -> Write:
+    """One WriteRequest."""
+    if len(part) != 1:
+        raise errors.validation("A WriteRequest must have exactly one of PutRequest and DeleteRequest")
+    if "PutRequest" in part:
+        return writes.parse_put({"Item": part["PutRequest"]["Item"], "TableName": ""})
+    return writes.parse_delete({"Key": part["DeleteRequest"]["Key"], "TableName": ""})

@@ -1,0 +1,224 @@
+"""Tables.
+
+A table is there with all its parts as soon as the call that makes or changes it commits: the CREATING and UPDATING of
+the answers last no longer than that, except for the filling of a new index.
+
+Sources: the API reference's pages CreateTable, DescribeTable, ListTables, UpdateTable, DeleteTable; their records.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import definitions, errors, keys, records, statistics, tables, work
+from pileus.services.dynamodb.descriptions import describe, describe_deleted
+from pileus.services.dynamodb.tables import Table
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import after
+
+NAMES_MAX = 100
+
+
+async def create_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    name = tables.table_name(ctx, request["TableName"])
+    record = definitions.new_table(ctx, name, request)
+    if await tx.get(keys.table(ctx.account, ctx.region, name)) is not None:
+        raise errors.table_exists(name)
+    table = tables.store(ctx, tx, record)
+    for key in (table.statistics, *(index.statistics for index in table.indexes)):
+        tx.put(key, records.encode(records.Statistics()))
+    return {"TableDescription": await describe(ctx, tx, table, status="CREATING")}
+
+
+async def describe_table(ctx: Context, tx: Reader, request: Request) -> Answer:
+    table = await tables.load_for_control(ctx, tx, request["TableName"])
+    return {"Table": await describe(ctx, tx, table)}
+
+
+async def list_tables(ctx: Context, tx: Reader, request: Request) -> Answer:
+    start, end = keys.tables(ctx.account, ctx.region)
+    if "ExclusiveStartTableName" in request:
+        start = after(keys.table(ctx.account, ctx.region, request["ExclusiveStartTableName"]))
+    limit = request.get("Limit", NAMES_MAX)
+    found = await tx.scan(start, end, limit=limit + 1)
+    names = [keys.table_name(key) for key, _ in found[:limit]]
+    answer: Answer = {"TableNames": names}
+    if len(found) > limit:
+        answer["LastEvaluatedTableName"] = names[-1]
+    return answer
+
+
+async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    table = await tables.load_for_control(ctx, tx, request["TableName"])
+    if table.record.deletion_protection:
+        raise errors.validation(
+            "Resource cannot be deleted as it is currently protected against deletion. "
+            "Disable deletion protection first."
+        )
+    items, size = await statistics.held(ctx, tx, table.statistics)
+    tx.delete(keys.table(ctx.account, ctx.region, table.name))
+    work.sweep_table(ctx, tx, table)
+    return {"TableDescription": describe_deleted(table, items, size)}
+
+
+async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    table = await tables.load_for_control(ctx, tx, request["TableName"])
+    definitions.refuse_unbuilt(request)
+    if not request.keys() & {
+        "BillingMode",
+        "ProvisionedThroughput",
+        "GlobalSecondaryIndexUpdates",
+        "DeletionProtectionEnabled",
+        "TableClass",
+        "OnDemandThroughput",
+        "WarmThroughput",
+        "SSESpecification",
+        "StreamSpecification",
+    }:
+        raise errors.validation(
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+            "SSESpecification or ReplicaUpdates is required"
+        )
+    record = _with_throughput(ctx, table.record, request)
+    changes: dict[str, Any] = {}
+    if "DeletionProtectionEnabled" in request:
+        changes["deletion_protection"] = request["DeletionProtectionEnabled"]
+    if "TableClass" in request:
+        changes["table_class"] = request["TableClass"]
+    if "OnDemandThroughput" in request:
+        changes["on_demand"] = {**record.on_demand, **request["OnDemandThroughput"]}
+    if "WarmThroughput" in request:
+        changes["warm_read"] = request["WarmThroughput"].get("ReadUnitsPerSecond", record.warm_read)
+        changes["warm_write"] = request["WarmThroughput"].get("WriteUnitsPerSecond", record.warm_write)
+    record = msgspec.structs.replace(record, **changes)
+    for update in request.get("GlobalSecondaryIndexUpdates", ()):
+        record = await _with_index_update(
+            ctx,
+            tx,
+            table,
+            record=record,
+            definitions_given=request.get("AttributeDefinitions", []),
+            update=update,
+        )
+    changed = tables.store(ctx, tx, record)
+    answer = await describe(ctx, tx, changed, status="UPDATING")
+    await work.fill_new(ctx, tx, table, changed)
+    return {"TableDescription": answer}
+
+
+def _with_throughput(ctx: Context, record: records.Table, request: Request) -> records.Table:
+    """The record with the billing mode and throughput that UpdateTable asks for."""
+    billing = request.get("BillingMode", record.billing)
+    given = request.get("ProvisionedThroughput")
+    if billing == "PAY_PER_REQUEST":
+        if given is not None:
+            raise errors.invalid(
+                "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+            )
+        if record.billing == billing:
+            return record
+        return msgspec.structs.replace(
+            record,
+            billing=billing,
+            on_demand_since=ctx.now,
+            read_units=0,
+            write_units=0,
+            indexes=tuple(msgspec.structs.replace(index, read_units=0, write_units=0) for index in record.indexes),
+        )
+    if given is None:
+        if record.billing != billing:
+            raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
+        return record
+    read, write = given["ReadCapacityUnits"], given["WriteCapacityUnits"]
+    if record.billing == billing and (read, write) == (record.read_units, record.write_units):
+        if request.keys() - {"TableName", "ProvisionedThroughput", "BillingMode"}:
+            return record
+        raise errors.validation(
+            "The provisioned throughput for the table will not change. The requested value equals the current value. "
+            f"Current ReadCapacityUnits provisioned for the table: {read}. Requested ReadCapacityUnits: {read}. "
+            f"Current WriteCapacityUnits provisioned for the table: {write}. Requested WriteCapacityUnits: {write}. "
+            "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+        )
+    return msgspec.structs.replace(
+        record,
+        billing=billing,
+        read_units=read,
+        write_units=write,
+        last_increase=ctx.now if read > record.read_units or write > record.write_units else record.last_increase,
+        last_decrease=ctx.now if read < record.read_units or write < record.write_units else record.last_decrease,
+    )
+
+
+async def _with_index_update(
+    ctx: Context,
+    tx: Transaction,
+    table: Table,
+    *,
+    record: records.Table,
+    definitions_given: list[Any],
+    update: dict[str, Any],
+) -> records.Table:
+    """The record after one element of GlobalSecondaryIndexUpdates."""
+    by_name = {index.name: index for index in record.indexes}
+    if "Create" in update:
+        index = definitions.global_index(ctx, update["Create"], record.billing)
+        if index.name in by_name:
+            raise errors.validation(f"Attempting to create an index which already exists: {index.name}")
+        if any(
+            other.status == "CREATING" or other.id not in {known.record.id for known in table.indexes}
+            for other in record.indexes
+        ):
+            raise AWSError(
+                "LimitExceededException",
+                "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
+            )
+        attributes = definitions.merged_definitions(record.attributes, definitions_given)
+        definitions.check_defined(attributes, [name for name in (index.hash, index.range) if name])
+        if len([other for other in record.indexes if other.scope == "global"]) >= definitions.GLOBAL_INDEXES_MAX:
+            raise AWSError(
+                "LimitExceededException",
+                f"Number of GlobalSecondaryIndexes exceeds per-table limit of {definitions.GLOBAL_INDEXES_MAX}",
+            )
+        return _keyed(record, (*record.indexes, msgspec.structs.replace(index, status="CREATING")), attributes)
+    if "Delete" in update:
+        gone = by_name.get(update["Delete"]["IndexName"])
+        if gone is None or gone.scope == "local":
+            raise errors.no_resource()
+        work.sweep_index(ctx, tx, table, gone.id)
+        return _keyed(record, tuple(index for index in record.indexes if index is not gone), record.attributes)
+    if "Update" in update:
+        asked = update["Update"]
+        changed = by_name.get(asked["IndexName"])
+        if changed is None or changed.scope == "local":
+            raise errors.no_resource()
+        throughput, warm = asked.get("ProvisionedThroughput"), asked.get("WarmThroughput") or {}
+        if throughput is not None and record.billing == "PAY_PER_REQUEST":
+            raise errors.invalid(
+                f"ProvisionedThroughput should not be specified for index: {changed.name} "
+                "when BillingMode is PAY_PER_REQUEST"
+            )
+        new = msgspec.structs.replace(
+            changed,
+            read_units=(throughput or {}).get("ReadCapacityUnits", changed.read_units),
+            write_units=(throughput or {}).get("WriteCapacityUnits", changed.write_units),
+            warm_read=warm.get("ReadUnitsPerSecond", changed.warm_read),
+            warm_write=warm.get("WriteUnitsPerSecond", changed.warm_write),
+            on_demand={**changed.on_demand, **(asked.get("OnDemandThroughput") or {})},
+        )
+        return _keyed(record, tuple(new if index is changed else index for index in record.indexes), record.attributes)
+    raise errors.invalid("One of GlobalSecondaryIndexUpdate's Create, Update or Delete must be specified")
+
+
+def _keyed(record: records.Table, indexes: tuple[records.Index, ...], attributes: dict[str, str]) -> records.Table:
+    """The record with these indexes, and the definitions of those attributes that are in a key."""
+    used = {record.hash, record.range}.union(*((index.hash, index.range) for index in indexes))
+    return msgspec.structs.replace(
+        record,
+        indexes=indexes,
+        attributes={name: kind for name, kind in attributes.items() if name in used},
+    )

@@ -1,0 +1,175 @@
+"""Many items in one call, all or nothing.
+
+Sources: the API reference's pages TransactWriteItems and TransactGetItems; "Amazon DynamoDB Transactions: How it
+works".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import errors, items, keys, records, schema, tables, values, work, writes
+from pileus.services.dynamodb.capacity import Consumed, read_units
+from pileus.services.dynamodb.items import Stored
+from pileus.services.dynamodb.operations.items import collection_metrics, parse_projection, picked
+from pileus.services.dynamodb.tables import Table
+from pileus.services.dynamodb.writes import Outcome, Write
+from pileus.store.contract import Reader, Transaction
+
+ACTIONS_MAX = 100
+BYTES_MAX = 4 << 20
+TOKEN_AGE_S = 600.0
+
+_PARSERS = {
+    "Put": writes.parse_put,
+    "Update": writes.parse_update,
+    "Delete": writes.parse_delete,
+    "ConditionCheck": writes.parse_check,
+}
+# How the reasons call the errors of single actions.
+_REASONS = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}
+
+
+async def transact_write_items(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    actions = request["TransactItems"]
+    _check_count(actions)
+    parsed = [_parse(action) for action in actions]
+    token = request.get("ClientRequestToken")
+    if token is not None and await _seen(ctx, tx, token, request):
+        return _answer(request, [])
+    located: list[tuple[Table, bytes, Write]] = []
+    for write in parsed:
+        table = await tables.load(ctx, tx, write.request["TableName"])
+        located.append((table, writes.locate(table, write), write))
+    if len({place for _, place, _ in located}) < len(located):
+        raise errors.validation("Transaction request cannot include multiple operations on one item")
+    outcomes: list[Outcome | None] = []
+    reasons: list[dict[str, Any]] = []
+    for table, place, write in located:
+        try:
+            outcomes.append(await writes.perform(ctx, tx, table, place, write))
+            reasons.append({"Code": "None"})
+        except AWSError as error:
+            if error.code not in _REASONS:
+                raise
+            outcomes.append(None)
+            reasons.append({"Code": _REASONS[error.code], "Message": error.message, **error.members})
+    if None in outcomes:
+        codes = ", ".join(reason["Code"] for reason in reasons)
+        # Takes back everything that the other actions have done.
+        raise AWSError(
+            "TransactionCanceledException",
+            f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+            CancellationReasons=reasons,
+        )
+    done = [(table, write, outcome) for (table, _, write), outcome in zip(located, outcomes, strict=True) if outcome]
+    if sum(outcome.written.size for _, _, outcome in done) > BYTES_MAX:
+        raise errors.validation("Transaction request size exceeds the limit of 4 MB")
+    if token is not None:
+        _remember(ctx, tx, token, request)
+    answer = _answer(request, done)
+    if request.get("ReturnItemCollectionMetrics") == "SIZE":
+        metrics: dict[str, list[Any]] = {}
+        for table, write, _ in done:
+            measured = await collection_metrics(ctx, tx, table, write.item)
+            if measured is not None:
+                metrics.setdefault(write.request["TableName"], []).append(measured)
+        if metrics:
+            answer["ItemCollectionMetrics"] = metrics
+    return answer
+
+
+def _check_count(actions: list[Any]) -> None:
+    if len(actions) > ACTIONS_MAX:
+        raise errors.validation(
+            f"Member must have length less than or equal to {ACTIONS_MAX}, "
+            "Member must have length greater than or equal to 1"
+        )
+
+
+def _parse(action: Request) -> Write:
+    given = [name for name in _PARSERS if name in action]
+    if len(given) != 1:
+        raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
+    return _PARSERS[given[0]](action[given[0]])
+
+
+def _answer(request: Request, done: list[tuple[Table, Write, Outcome]]) -> Answer:
+    wanted = request.get("ReturnConsumedCapacity", "NONE")
+    if wanted == "NONE":
+        return {}
+    consumed: dict[str, Consumed] = {}
+    for _, write, outcome in done:
+        name = write.request["TableName"]
+        writes.consume(consumed.setdefault(name, Consumed(name)), outcome.written, times=2)
+    return {"ConsumedCapacity": [each.describe(wanted, "WriteCapacityUnits") for each in consumed.values()]}
+
+
+def _digest(request: Request) -> bytes:
+    content = {name: value for name, value in request.items() if name != "ClientRequestToken"}
+    return hashlib.sha256(orjson.dumps(content, default=_hex, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _hex(data: bytes) -> str:
+    return data.hex()
+
+
+async def _seen(ctx: Context, tx: Reader, token: str, request: Request) -> bool:
+    """Whether a call with this token went through within the last ten minutes."""
+    raw = await tx.get(keys.token(ctx.account, ctx.region, token))
+    if raw is None:
+        return False
+    known = records.decode_token(raw)
+    if known.expires <= ctx.now:
+        return False
+    if known.digest != _digest(request):
+        raise AWSError(
+            "IdempotentParameterMismatchException",
+            "The provided ClientRequestToken was already used with different parameters",
+        )
+    return True
+
+
+def _remember(ctx: Context, tx: Transaction, token: str, request: Request) -> None:
+    expires = ctx.now + TOKEN_AGE_S
+    tx.put(
+        keys.token(ctx.account, ctx.region, token),
+        records.encode(records.Token(digest=_digest(request), expires=expires)),
+    )
+    work.forget_token(ctx, tx, token, expires)
+
+
+async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answer:
+    actions = request["TransactItems"]
+    _check_count(actions)
+    parsed = []
+    for action in actions:
+        get = action["Get"]
+        parsed.append((get, parse_projection(get), values.check_item(get["Key"])[0]))
+    located = []
+    for get, projection, key in parsed:
+        table = await tables.load(ctx, tx, get["TableName"])
+        located.append((get["TableName"], schema.given_key(table.prefix, table.schema, key), projection))
+    if len({place for _, place, _ in located}) < len(located):
+        raise errors.validation("Transaction request cannot include multiple operations on one item")
+    found: list[Stored | None] = [await items.read(tx, place) for _, place, _ in located]
+    responses: list[dict[str, Any]] = []
+    consumed: dict[str, Consumed] = {}
+    for (name, _, projection), stored in zip(located, found, strict=True):
+        used = consumed.setdefault(name, Consumed(name))
+        used.table += 2 * read_units(0 if stored is None else stored.size, consistent=True)
+        if stored is None:
+            responses.append({})
+        else:
+            responses.append({"Item": writes.answered(stored) if projection is None else picked(stored, projection)})
+    answer: Answer = {"Responses": responses}
+    wanted = request.get("ReturnConsumedCapacity", "NONE")
+    if wanted != "NONE":
+        answer["ConsumedCapacity"] = [each.describe(wanted, "ReadCapacityUnits") for each in consumed.values()]
+    return answer

@@ -1,0 +1,75 @@
+"""What is stored of tables. Items are stored as `items` says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Index(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A secondary index."""
+
+    name: str
+    # Part of its entries' keys: an index that is made anew under the same name begins empty.
+    id: bytes
+    scope: Literal["global", "local"]
+    hash: str
+    range: str = ""
+    projection: Literal["ALL", "KEYS_ONLY", "INCLUDE"] = "ALL"
+    non_key_attributes: tuple[str, ...] = ()
+    # An index is filled in batches; until then it takes entries and cannot be read.
+    status: Literal["CREATING", "ACTIVE"] = "ACTIVE"
+    read_units: int = 0
+    write_units: int = 0
+    warm_read: int = 0
+    warm_write: int = 0
+    on_demand: dict[str, int] = {}
+
+
+class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """A table; `attributes` are (name, type) of those in keys."""
+
+    name: str
+    id: str
+    created: float
+    attributes: dict[str, str]
+    hash: str
+    range: str = ""
+    indexes: tuple[Index, ...] = ()
+    billing: Literal["PROVISIONED", "PAY_PER_REQUEST"] = "PROVISIONED"
+    # When it became PAY_PER_REQUEST.
+    on_demand_since: float = 0.0
+    read_units: int = 0
+    write_units: int = 0
+    last_increase: float = 0.0
+    last_decrease: float = 0.0
+    on_demand: dict[str, int] = {}
+    # 0: what the billing mode gives.
+    warm_read: int = 0
+    warm_write: int = 0
+    table_class: str = ""
+    deletion_protection: bool = False
+    tags: dict[str, str] = {}
+    ttl_attribute: str = ""
+
+
+class Statistics(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
+    """How much a table or index holds: nearly exact, written behind the changes."""
+
+    items: int = 0
+    size_bytes: int = 0
+
+
+class Token(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
+    """A TransactWriteItems call that went through under a ClientRequestToken."""
+
+    # SHA-256 of the request without its token.
+    digest: bytes
+    expires: float
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_table = msgspec.msgpack.Decoder(Table).decode
+decode_statistics = msgspec.msgpack.Decoder(Statistics).decode
+decode_token = msgspec.msgpack.Decoder(Token).decode

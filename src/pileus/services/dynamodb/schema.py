@@ -1,0 +1,159 @@
+"""Key schemas: from an item or a key to the parts of a store key, with AWS's checks.
+
+Sources: "Quotas in Amazon DynamoDB" (key lengths); AWS's own answers for the wording.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import errors, keys, numbers, values
+from pileus.services.dynamodb.keys import Part
+from pileus.services.dynamodb.values import Item, Value
+
+PARTITION_KEY_BYTES_MAX = 2048
+SORT_KEY_BYTES_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The key attributes of a table or an index; `sort` is "" where it has none."""
+
+    partition: str
+    partition_type: str
+    sort: str
+    sort_type: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.partition, self.sort) if self.sort else (self.partition,)
+
+    def type_of(self, name: str) -> str:
+        return self.partition_type if name == self.partition else self.sort_type
+
+    def description(self) -> list[dict[str, str]]:
+        """As KeySchema."""
+        found = [{"AttributeName": self.partition, "KeyType": "HASH"}]
+        if self.sort:
+            found.append({"AttributeName": self.sort, "KeyType": "RANGE"})
+        return found
+
+
+def part(kind: str, value: Value) -> Part:
+    """A key attribute's value as a part of a store key."""
+    content: str = value[kind]
+    if kind == "S":
+        return content
+    return numbers.ordered(content) if kind == "N" else b64decode(content)
+
+
+def _checked_part(name: str, kind: str, value: Value, *, sort: bool) -> Part:
+    """`part`, refusing what is empty or too long for a key."""
+    found = part(kind, value)
+    if not found:
+        raise empty_key(name, kind)
+    if len(found) > (SORT_KEY_BYTES_MAX if sort else PARTITION_KEY_BYTES_MAX) // 4 and kind != "N":
+        size = len(found.encode() if isinstance(found, str) else found)
+        if size > PARTITION_KEY_BYTES_MAX and not sort:
+            raise errors.invalid("Size of hashkey has exceeded the maximum size limit of2048 bytes")
+        if size > SORT_KEY_BYTES_MAX and sort:
+            raise errors.invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
+    return found
+
+
+def empty_key(name: str, kind: str) -> AWSError:
+    return errors.validation(
+        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty "
+        f"{'string' if kind == 'S' else 'binary'} value. Key: {name}"
+    )
+
+
+def item_key(prefix: bytes, schema: Schema, item: Item) -> bytes:
+    """The store key of an item that is to be put."""
+    for name in schema.names:
+        value = item.get(name)
+        if value is None:
+            raise errors.invalid(f"Missing the key {name} in the item")
+        if schema.type_of(name) not in value:
+            raise errors.invalid(
+                f"Type mismatch for key {name} expected: {schema.type_of(name)} actual: {values.kind(value)}"
+            )
+    return _store_key(prefix, schema, item)
+
+
+def given_key(prefix: bytes, schema: Schema, key: Item) -> bytes:
+    """The store key of a `Key` member."""
+    if len(key) != (2 if schema.sort else 1):
+        raise errors.key_mismatch()
+    for name in schema.names:
+        if schema.type_of(name) not in key.get(name, ()):
+            raise errors.key_mismatch()
+    return _store_key(prefix, schema, key)
+
+
+def _store_key(prefix: bytes, schema: Schema, item: Item) -> bytes:
+    partition = _checked_part(schema.partition, schema.partition_type, item[schema.partition], sort=False)
+    if not schema.sort:
+        return keys.item(prefix, partition, None)
+    return keys.item(prefix, partition, _checked_part(schema.sort, schema.sort_type, item[schema.sort], sort=True))
+
+
+def entry_key(prefix: bytes, schema: Schema, item: Item, base_key: bytes) -> bytes | None:
+    """The store key of an item's entry in an index; None where the item has no place in it.
+
+    Items that were there before the index may have an attribute of its key that cannot be in one: they are left out.
+    """
+    partition = _entry_part(schema.partition_type, item.get(schema.partition), PARTITION_KEY_BYTES_MAX)
+    if partition is None:
+        return None
+    sort = None
+    if schema.sort:
+        sort = _entry_part(schema.sort_type, item.get(schema.sort), SORT_KEY_BYTES_MAX)
+        if sort is None:
+            return None
+    return keys.entry(prefix, partition, sort, base_key)
+
+
+def _entry_part(kind: str, value: Value | None, bytes_max: int) -> Part | None:
+    if value is None or not value.get(kind):
+        return None
+    found = part(kind, value)
+    if len(found) * 4 > bytes_max and len(found.encode() if isinstance(found, str) else found) > bytes_max:
+        return None
+    return found
+
+
+def check_index_keys(index: str, schema: Schema, item: Mapping[str, Value], *, update: bool) -> None:
+    """Refuse an item that has an index's key attribute with another type, empty, or too long."""
+    for name in schema.names:
+        value = item.get(name)
+        if value is None:
+            continue
+        kind = schema.type_of(name)
+        if kind not in value:
+            raise errors.invalid(
+                f"Type mismatch for Index Key {name} Expected: {kind} Actual: {values.kind(value)} IndexName: {index}"
+            )
+        if not value[kind]:
+            spoken = "string" if kind == "S" else "binary"
+            if update:
+                raise errors.validation(
+                    "One or more parameter values are not valid. The update expression attempted to update a secondary "
+                    "index key to a value that is not supported. The AttributeValue for a key attribute cannot contain "
+                    f"an empty {spoken} value."
+                )
+            raise errors.validation(
+                "One or more parameter values are not valid. A value specified for a secondary index key is not "
+                f"supported. The AttributeValue for a key attribute cannot contain an empty {spoken} value. "
+                f"IndexName: {index}, IndexKey: {name}"
+            )
+        sort = name == schema.sort
+        if values.value_size(value) > (SORT_KEY_BYTES_MAX if sort else PARTITION_KEY_BYTES_MAX) and kind != "N":
+            raise errors.invalid(
+                "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
+                if sort
+                else "Size of hashkey has exceeded the maximum size limit of2048 bytes"
+            )

@@ -1,0 +1,212 @@
+"""Tables as the operations see them, and the cache of them.
+
+A table's record is read in every transaction and compared with the cached one, so a changed or dropped table is seen at
+once on every node; decoding it and laying out its schema is done once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pileus.cloud.context import Cloud, Context
+from pileus.kernel.arn import make_arn, parse_arn
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import errors, keys, records
+from pileus.services.dynamodb.schema import Schema
+from pileus.store.contract import Reader, Transaction
+
+NAME_LENGTH_MIN = 3
+NAME_LENGTH_MAX = 255
+CACHED_TABLES_MAX = 4096
+
+_NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """A secondary index of a table."""
+
+    record: records.Index
+    schema: Schema
+    prefix: bytes
+    # The key of its statistics.
+    statistics: bytes
+    # The attributes that its entries have; None: all.
+    attributes: frozenset[str] | None
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def is_local(self) -> bool:
+        return self.record.scope == "local"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table's record, laid out for use."""
+
+    record: records.Table
+    # The record as it is stored.
+    raw: bytes
+    schema: Schema
+    # What the store keys of its items begin with.
+    prefix: bytes
+    # The key of its statistics.
+    statistics: bytes
+    indexes: tuple[Index, ...]
+    # Attributes in any key: the table's or an index's.
+    key_names: frozenset[str]
+    account: str
+    region: str
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    def index(self, name: str) -> Index | None:
+        return next((index for index in self.indexes if index.name == name), None)
+
+
+@dataclass(slots=True)
+class Change:
+    """By how much a table or index has grown since its statistics were last written."""
+
+    items: int = 0
+    size_bytes: int = 0
+
+
+class Memory:
+    """What a node keeps of DynamoDB in memory: nothing that is lost with it for good."""
+
+    def __init__(self) -> None:
+        self.tables: dict[bytes, Table] = {}
+        # By the key of the statistics record.
+        self.growth: dict[bytes, Change] = {}
+
+    def grown(self, key: bytes, items: int, size_bytes: int) -> None:
+        change = self.growth.get(key)
+        if change is None:
+            change = self.growth[key] = Change()
+        change.items += items
+        change.size_bytes += size_bytes
+
+
+def memory(cloud: Cloud) -> Memory:
+    return cloud.part(Memory)
+
+
+def table_name(ctx: Context, text: str) -> str:
+    """The name in a TableName member, which may be the table's ARN."""
+    if text.startswith("arn:"):
+        arn = parse_arn(text)
+        if arn is None or arn.service != "dynamodb" or not arn.resource.startswith("table/"):
+            raise errors.validation(f"Invalid table ARN: {text}")
+        if arn.region != ctx.region:
+            raise errors.validation(f"Region mismatch: the table's ARN names {arn.region}, the request {ctx.region}")
+        if arn.account != ctx.account:
+            raise AWSError(
+                "AccessDeniedException",
+                f"User: {ctx.principal.arn} is not authorized to perform: dynamodb:{ctx.operation} on resource: {text} "
+                f"because no resource-based policy allows the dynamodb:{ctx.operation} action",
+            )
+        text = arn.resource[len("table/") :].partition("/")[0]
+    if not NAME_LENGTH_MIN <= len(text) <= NAME_LENGTH_MAX:
+        raise errors.validation("TableName must be at least 3 characters long and at most 255 characters long")
+    if not _NAME.fullmatch(text):
+        raise errors.constraint(text, "tableName", "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
+    return text
+
+
+def table_arn(region: str, account: str, name: str) -> str:
+    return make_arn("dynamodb", region, account, f"table/{name}")
+
+
+async def find(ctx: Context, tx: Reader, name: str) -> Table | None:
+    """The table of that name, or None."""
+    key = keys.table(ctx.account, ctx.region, name)
+    return of_raw(ctx, key, await tx.get(key))
+
+
+def cached(ctx: Context, name: str) -> Table | None:
+    """What is remembered of a table: a guess, to be compared with what the store has."""
+    return memory(ctx.cloud).tables.get(keys.table(ctx.account, ctx.region, name))
+
+
+def of_raw(ctx: Context, key: bytes, raw: bytes | None) -> Table | None:
+    """The table whose record is `raw`, from the cache where it is the same."""
+    known = memory(ctx.cloud).tables
+    if raw is None:
+        known.pop(key, None)
+        return None
+    table = known.get(key)
+    if table is None or table.raw != raw:
+        table = laid_out(ctx.account, ctx.region, records.decode_table(raw), raw)
+        if len(known) >= CACHED_TABLES_MAX:
+            known.clear()
+        known[key] = table
+    return table
+
+
+async def load(ctx: Context, tx: Reader, text: str) -> Table:
+    """The table that a TableName member names, for item operations."""
+    table = await find(ctx, tx, table_name(ctx, text))
+    if table is None:
+        raise errors.no_resource()
+    return table
+
+
+async def load_for_control(ctx: Context, tx: Reader, text: str) -> Table:
+    """The table that a TableName member names, for operations on tables."""
+    name = table_name(ctx, text)
+    table = await find(ctx, tx, name)
+    if table is None:
+        raise errors.no_table(name)
+    return table
+
+
+def store(ctx: Context, tx: Transaction, record: records.Table) -> Table:
+    """Write a table's record."""
+    raw = records.encode(record)
+    tx.put(keys.table(ctx.account, ctx.region, record.name), raw)
+    return laid_out(ctx.account, ctx.region, record, raw)
+
+
+def laid_out(account: str, region: str, record: records.Table, raw: bytes) -> Table:
+    schema = _schema(record.attributes, record.hash, record.range)
+    indexes = tuple(_index(account, region, record, index, schema) for index in record.indexes)
+    return Table(
+        record=record,
+        raw=raw,
+        schema=schema,
+        prefix=keys.items(account, region, record.id),
+        statistics=keys.statistics(account, region, record.id),
+        indexes=indexes,
+        key_names=frozenset(schema.names).union(*(index.schema.names for index in indexes)),
+        account=account,
+        region=region,
+    )
+
+
+def _schema(attributes: Mapping[str, str], partition: str, sort: str) -> Schema:
+    return Schema(partition, attributes[partition], sort, attributes[sort] if sort else "")
+
+
+def _index(account: str, region: str, record: records.Table, index: records.Index, base: Schema) -> Index:
+    schema = _schema(record.attributes, index.hash, index.range)
+    return Index(
+        record=index,
+        schema=schema,
+        prefix=keys.entries(account, region, record.id, index.id),
+        statistics=keys.statistics(account, region, record.id, index.id),
+        attributes=None
+        if index.projection == "ALL"
+        else frozenset((*schema.names, *base.names, *index.non_key_attributes)),
+    )
+
+
+Request = Mapping[str, Any]

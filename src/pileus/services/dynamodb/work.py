@@ -1,0 +1,173 @@
+"""Work that goes on after a call: filling new indexes, clearing away what dropped tables and indexes leave.
+
+What a call cannot do within its own transaction goes on in deliveries of the target `dynamodb.work`: they survive a
+crash, and doing one again from the start does no harm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Cloud, Context
+from pileus.delivery.contract import Delivery
+from pileus.services.dynamodb import items, keys, records, tables
+from pileus.services.dynamodb.items import Stored
+from pileus.services.dynamodb.keys import Range
+from pileus.services.dynamodb.tables import Index, Table
+from pileus.store.contract import Transaction
+from pileus.store.keys import after
+
+TARGET = "dynamodb.work"
+# There is no giving up: what is left undone would never be found again.
+AGE_MAX_S = 10 * 365 * 86400.0
+# Items moved by one transaction: a millisecond or two of everybody's time.
+BATCH_ITEMS = 200
+
+
+def _put(ctx: Context, tx: Transaction, *, due: float | None = None, **payload: str) -> None:
+    ctx.cloud.outbox.put(
+        tx,
+        target=TARGET,
+        payload={"account": ctx.account, "region": ctx.region, **payload},
+        now=ctx.now,
+        due=due,
+        age_max_s=AGE_MAX_S,
+    )
+
+
+def sweep_table(ctx: Context, tx: Transaction, table: Table) -> None:
+    """Have a dropped table's items, entries and statistics removed."""
+    known = tables.memory(ctx.cloud)
+    gone = [table.statistics, *(index.statistics for index in table.indexes)]
+    for key in gone:
+        tx.delete(key)
+    _put(ctx, tx, work="sweep-table", table=table.record.id)
+    tx.on_commit(lambda: _forget(known, gone))
+
+
+def sweep_index(ctx: Context, tx: Transaction, table: Table, index_id: bytes) -> None:
+    """Have a dropped index's entries removed."""
+    known = tables.memory(ctx.cloud)
+    gone = [keys.statistics(ctx.account, ctx.region, table.record.id, index_id)]
+    for key in gone:
+        tx.delete(key)
+    _put(ctx, tx, work="sweep-index", table=table.record.id, index=index_id.hex())
+    tx.on_commit(lambda: _forget(known, gone))
+
+
+def forget_token(ctx: Context, tx: Transaction, token: str, expires: float) -> None:
+    """Have a transaction's token removed when it counts no more."""
+    _put(ctx, tx, due=expires, work="forget-token", table="", token=token)
+
+
+def _forget(known: tables.Memory, gone: list[bytes]) -> None:
+    for key in gone:
+        known.growth.pop(key, None)
+
+
+async def fill_new(ctx: Context, tx: Transaction, before: Table, after: Table) -> None:
+    """Fill the indexes that `after` has and `before` had not: at once where there is little to fill them with."""
+    known = {index.record.id for index in before.indexes}
+    for index in after.indexes:
+        if index.record.id in known:
+            continue
+        tx.put(index.statistics, records.encode(records.Statistics()))
+        if await _fill(tx, after, index, keys.all_items(after.account, after.region, after.record.id)) is None:
+            _activate(ctx.account, ctx.region, tx, after, index)
+        else:
+            _put(ctx, tx, work="fill", table=after.record.id, name=after.name, index=index.record.id.hex())
+
+
+async def _fill(tx: Transaction, table: Table, index: Index, span: Range) -> bytes | None:
+    """Put a batch of the table's items into the index; where to go on, None when all are in it."""
+    rows = await tx.scan(*span, limit=BATCH_ITEMS)
+    count = size = 0
+    for key, raw in rows:
+        stored = Stored(raw)
+        entry = items.entry(index, key, stored.item(), stored)
+        if entry is not None and await tx.get(entry.key) is None:
+            tx.put(entry.key, entry.raw)
+            count += 1
+            size += entry.size
+    known = await tx.get(index.statistics)
+    if count and known is not None:
+        held = records.decode_statistics(known)
+        tx.put(
+            index.statistics,
+            records.encode(records.Statistics(items=held.items + count, size_bytes=held.size_bytes + size)),
+        )
+    return rows[-1][0] if len(rows) == BATCH_ITEMS else None
+
+
+def _activate(account: str, region: str, tx: Transaction, table: Table, index: Index) -> None:
+    record = msgspec.structs.replace(
+        table.record,
+        indexes=tuple(
+            msgspec.structs.replace(each, status="ACTIVE") if each.id == index.record.id else each
+            for each in table.record.indexes
+        ),
+    )
+    tx.put(keys.table(account, region, record.name), records.encode(record))
+
+
+async def handle(cloud: Cloud, delivery: Delivery) -> None:
+    """Handle one delivery of TARGET."""
+    payload: dict[str, Any] = delivery.payload
+    account, region, table_id = payload["account"], payload["region"], payload["table"]
+    match payload["work"]:
+        case "sweep-table":
+            await _sweep(cloud, keys.all_items(account, region, table_id))
+            await _sweep(cloud, keys.all_entries(account, region, table_id))
+        case "sweep-index":
+            await _sweep(cloud, keys.all_entries(account, region, table_id, bytes.fromhex(payload["index"])))
+        case "forget-token":
+            await _drop_token(cloud, keys.token(account, region, payload["token"]))
+        case "fill":
+            await _fill_all(cloud, account, region, payload["name"], bytes.fromhex(payload["index"]))
+
+
+async def _sweep(cloud: Cloud, span: Range) -> None:
+    start, end = span
+
+    async def batch(tx: Transaction) -> bool:
+        rows = await tx.scan(start, end, limit=BATCH_ITEMS)
+        if rows:
+            tx.delete_range(start, after(rows[-1][0]))
+        return len(rows) == BATCH_ITEMS
+
+    while await cloud.store.write(batch):
+        # Let others have their turn.
+        await cloud.clock.sleep(0)
+
+
+async def _drop_token(cloud: Cloud, key: bytes) -> None:
+    async def drop(tx: Transaction) -> None:
+        raw = await tx.get(key)
+        # It may have been used again meanwhile.
+        if raw is not None and records.decode_token(raw).expires <= cloud.clock.time():
+            tx.delete(key)
+
+    await cloud.store.write(drop)
+
+
+async def _fill_all(cloud: Cloud, account: str, region: str, name: str, index_id: bytes) -> None:
+    at: bytes | None = None
+
+    async def batch(tx: Transaction) -> bytes | None:
+        raw = await tx.get(keys.table(account, region, name))
+        if raw is None:
+            return None
+        table = tables.laid_out(account, region, records.decode_table(raw), raw)
+        index = next((index for index in table.indexes if index.record.id == index_id), None)
+        if index is None or index.record.status != "CREATING":
+            return None
+        start, end = keys.all_items(account, region, table.record.id)
+        last = await _fill(tx, table, index, (start if at is None else after(at), end))
+        if last is None:
+            _activate(account, region, tx, table, index)
+        return last
+
+    while (at := await cloud.store.write(batch)) is not None:
+        await cloud.clock.sleep(0)
