@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo test check bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m bench
+
+docs: setup
+	$(BIN)/python docs/generate.py
 
 # Needs uv on the PATH: https://docs.astral.sh/uv/
 lock:

@@ -1,1 +1,196 @@
-"""The composition root: configuration in, a running cloud out."""
+"""The composition root: configuration in, a running cloud out.
+
+Everything that is one per node is made here, in the order in which it is needed, and undone in the reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pileus.access.authenticate import is_loopback
+from pileus.access.contract import Credential, IdentityPolicies
+from pileus.access.sessions import Sessions, load_sessions
+from pileus.cloud.context import Cloud
+from pileus.cloud.manifest import Service
+from pileus.delivery.deliverer import Deliverer
+from pileus.delivery.outbox import open_outbox
+from pileus.kernel.clock import Clock, SystemClock, VirtualClock
+from pileus.kernel.ids import Ids
+from pileus.kernel.log import configure_logging
+from pileus.kernel.loops import Driver
+from pileus.kernel.principal import Principal
+from pileus.kernel.settings import Settings
+from pileus.services.logs.service import SERVICE as LOGS
+from pileus.services.s3.service import SERVICE as S3
+from pileus.store.blobs_local import LocalBlobs
+from pileus.store.contract import Reader, StoreUnavailable
+from pileus.store.sqlite import open_store
+from pileus.wire.http import HttpServer, bind
+from pileus.wire.internal import Internal
+from pileus.wire.pipeline import Pipeline
+
+log = logging.getLogger("pileus")
+
+SERVICES: tuple[Service, ...] = (LOGS, S3)
+
+_DELIVERY = "delivery"
+# The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
+_DELIVERY_PERIOD_S = 60.0
+
+
+class _NoUsers:
+    """Nobody but the account's root, until IAM is there."""
+
+    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
+        return None
+
+    async def policies(self, principal: Principal, reader: Reader) -> IdentityPolicies:
+        return IdentityPolicies()
+
+
+class StartError(Exception):
+    """Why Pileus cannot start, and what to do: one line for a person."""
+
+
+def run(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; `ready` hears of the endpoint once requests are answered. Raises StartError."""
+    configure_logging(settings.log_format)
+    if not is_loopback(settings.host) and not settings.root_keys:
+        raise StartError(
+            f"{settings.host} is not a loopback address: give root credentials of your own with --root-key ID:SECRET "
+            "(or PILEUS_ROOT_KEY), or listen on 127.0.0.1."
+        )
+    _raise_file_limit()
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(serve(settings, ready))
+
+
+async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    """`run`, on a running event loop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with contextlib.AsyncExitStack() as stack:
+        endpoint = await start(settings, stack)
+        ready(endpoint)
+        await stopping.wait()
+        log.info("Stopping.")
+
+
+async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+    """Start a node; `stack` undoes it. Returns the endpoint. Raises StartError."""
+    try:
+        sock = bind(settings.host, settings.port)
+    except OSError as error:
+        raise StartError(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Is Pileus or another program "
+            "running there? Take another port with --port."
+        ) from None
+    stack.callback(sock.close)
+    clock: Clock = VirtualClock() if settings.clock == "virtual" else SystemClock()
+    ids = Ids()
+    in_memory = settings.durability == "memory"
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = open_store(None if in_memory else settings.data_dir, settings.durability)
+    except (OSError, StoreUnavailable) as error:
+        raise StartError(f"{settings.data_dir}: {error}") from None
+    stack.push_async_callback(store.close)
+    blobs_dir = settings.data_dir / "blobs"
+    if in_memory:
+        blobs_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pileus-blobs-")))
+    blobs = LocalBlobs(blobs_dir, store, clock=clock, ids=ids, sync=settings.durability == "full")
+    stack.push_async_callback(blobs.close)
+
+    loops = Driver(clock)
+    outbox = await open_outbox(store, ids=ids)
+    deliverer = Deliverer(store, outbox, clock=clock, ids=ids, nudge=partial(loops.nudge, _DELIVERY))
+    loops.add(_DELIVERY, deliverer.step, _DELIVERY_PERIOD_S)
+    loops.add("store.sweep-blobs", blobs.sweep, 3600.0)
+    services = {service.name: service for service in SERVICES}
+    cloud = Cloud(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        store=store,
+        blobs=blobs,
+        outbox=outbox,
+        nudge=loops.nudge,
+        call=_not_yet,
+        listen=_not_yet,
+    )
+    sessions = await load_sessions(store, ids)
+    identities = _NoUsers()
+    cloud.parts[Sessions] = sessions
+    pipeline = Pipeline(
+        cloud,
+        services,
+        identities=identities,
+        sessions=sessions,
+        internal=Internal(services, partial(_status, cloud, loops, deliverer, clock.monotonic()), clock),
+    )
+    http = HttpServer(pipeline.handle)
+    cloud.call = pipeline.call
+    cloud.listen = http.listen
+    cloud.endpoint = f"http://{_reachable(settings.host)}:{sock.getsockname()[1]}"
+
+    for service in SERVICES:
+        for target, handler in service.targets.items():
+            deliverer.register(target, partial(handler, cloud))
+        for loop in service.loops:
+            loops.add(loop.name, partial(loop.step, cloud), loop.period_s)
+    for service in SERVICES:
+        if service.start is not None:
+            await service.start(cloud)
+        if service.stop is not None:
+            stack.push_async_callback(service.stop, cloud)
+    await loops.start()
+    stack.push_async_callback(deliverer.stop)
+    stack.push_async_callback(loops.stop)
+    await http.start(sock)
+    stack.push_async_callback(http.stop)
+    return cloud.endpoint
+
+
+async def _not_yet(*_: Any, **__: Any) -> Any:
+    raise AssertionError("called before the node was put together")
+
+
+def _reachable(host: str) -> str:
+    """A host name under which clients of this machine reach a listening address."""
+    if is_loopback(host) or host in ("0.0.0.0", "::"):  # noqa: S104 -- compared, not bound
+        return "localhost" if host in ("::1", "::") else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+async def _status(cloud: Cloud, loops: Driver, deliverer: Deliverer, started: float) -> dict[str, Any]:
+    """What `pileus status` shows."""
+    return {
+        "uptime_s": cloud.clock.monotonic() - started,
+        "data_dir": str(cloud.settings.data_dir),
+        "loops": [asdict(one) for one in loops.status()],
+        "deliveries": [asdict(one) for one in deliverer.status()],
+    }
+
+
+def _raise_file_limit() -> None:
+    """As many descriptors as we may have: thousands of connections and environments are normal."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

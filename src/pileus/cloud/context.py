@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -15,6 +17,14 @@ from pileus.store.blobs import Blobs
 from pileus.store.contract import Store
 
 P = TypeVar("P")
+
+
+class Listener(Protocol):
+    """Serves the node's endpoint on a listening socket inside an execution environment."""
+
+    async def __call__(self, sock: socket.socket) -> asyncio.AbstractServer:
+        """Serve until the returned server is closed. Callers that come this way are strangers (see wire/internal)."""
+        ...
 
 
 class Caller(Protocol):
@@ -47,6 +57,7 @@ class Cloud:
     # Runs the loop of that name soon; safe from any thread, cheap, and harmless when it runs already.
     nudge: Callable[[str], None]
     call: Caller
+    listen: Listener
     # Where this node is reached, once it serves: "http://localhost:4566".
     endpoint: str = ""
     # What services keep in memory (caches, pools), by its type.

@@ -21,6 +21,7 @@ from typing import Any
 
 from pileus.access.contract import Guard
 from pileus.cloud.context import Cloud, Context
+from pileus.delivery.contract import Delivery
 from pileus.store.contract import Reader
 
 Request = dict[str, Any]
@@ -105,7 +106,9 @@ class Service:
     operations: Mapping[str, Operation]
     loops: Sequence[Loop] = ()
     # Outbox targets this service delivers to, by name; called as (cloud, delivery).
-    targets: Mapping[str, Callable[[Cloud, Any], Awaitable[None]]] = field(default_factory=dict)
+    targets: Mapping[str, Callable[[Cloud, Delivery], Awaitable[None]]] = field(default_factory=dict)
+    # The largest request body that does not stream, bytes.
+    body_bytes_max: int = 16 * 1024 * 1024
     # Run once before requests are served, and once after the last; what they make is put into `cloud.parts`.
     start: Callable[[Cloud], Awaitable[None]] | None = None
     stop: Callable[[Cloud], Awaitable[None]] | None = None

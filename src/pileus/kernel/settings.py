@@ -37,5 +37,7 @@ class Settings:
     # Idle environments are reaped after this long, seconds.
     idle_timeout_s: float = 600.0
     log_format: Literal["text", "json"] = "text"
+    # virtual: time moves only when it is told to (tests, rehearsals).
+    clock: Literal["system", "virtual"] = "system"
     # Access key id -> secret of keys that act as an account's root, given at start.
     root_keys: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,108 @@
+"""`pileus start`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from pileus.cli.common import data_dir_option, is_terminal
+from pileus.kernel.settings import DEFAULT_REGION, Settings
+
+
+def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, str]:
+    if not value:
+        return {}
+    key, colon, secret = value.partition(":")
+    if not colon or not key or len(secret) < 16:
+        raise click.BadParameter("give it as ACCESS_KEY_ID:SECRET, the secret of 16 characters or more")
+    return {key: secret}
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=4566, show_default=True, help="The port; 0 takes a free one.")
+@data_dir_option
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "relaxed", "memory"]),
+    default="full",
+    show_default=True,
+    help="full: survives a power cut. relaxed: survives kill -9. memory: nothing is kept.",
+)
+@click.option(
+    "--iam",
+    type=click.Choice(["enforce", "audit", "off"]),
+    default="enforce",
+    show_default=True,
+    help="enforce policies, log what would be denied, or allow everything.",
+)
+@click.option(
+    "--root-key",
+    envvar="PILEUS_ROOT_KEY",
+    callback=_root_key,
+    metavar="ID:SECRET",
+    help="Credentials of account 000000000000's root; demanded off loopback. [$PILEUS_ROOT_KEY]",
+)
+@click.option("--region", default=DEFAULT_REGION, show_default=True, help="Where calls that name no region go.")
+@click.option("--domain", "domains", multiple=True, help="One more domain under which service host names count.")
+@click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "namespaces", "process"]),
+    default="auto",
+    show_default=True,
+    help="How functions are isolated; auto takes the strongest that works here (see: pileus doctor).",
+)
+@click.option(
+    "--internet/--no-internet", default=False, show_default=True, help="Whether functions reach the internet."
+)
+@click.option("--clock", type=click.Choice(["system", "virtual"]), default="system", hidden=True)
+@click.option("--json", "as_json", is_flag=True, help="Say what happens as JSON lines.")
+def command(
+    *,
+    host: str,
+    port: int,
+    data_dir: Path,
+    durability: str,
+    iam: str,
+    root_key: dict[str, str],
+    region: str,
+    domains: tuple[str, ...],
+    sandbox: str,
+    internet: bool,
+    clock: str,
+    as_json: bool,
+) -> None:
+    """Run Pileus in the foreground until Ctrl-C or SIGTERM."""
+    from pileus.app import StartError, run
+
+    settings = Settings(
+        host=host,
+        port=port,
+        data_dir=data_dir.absolute(),
+        durability=durability,  # type: ignore[arg-type]  # click has checked the choice
+        iam=iam,  # type: ignore[arg-type]
+        root_keys=root_key,
+        region=region,
+        domains=domains,
+        sandbox=sandbox,  # type: ignore[arg-type]
+        internet=internet,
+        clock=clock,  # type: ignore[arg-type]
+        log_format="json" if as_json else "text",
+    )
+
+    def ready(endpoint: str) -> None:
+        if as_json:
+            line = json.dumps({"event": "ready", "endpoint": endpoint})
+        else:
+            address = click.style(endpoint, bold=True) if is_terminal() else endpoint
+            line = f"Pileus serves AWS at {address}, data in {settings.data_dir}\nReady."
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    try:
+        run(settings, ready)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

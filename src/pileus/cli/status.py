@@ -1,0 +1,49 @@
+"""`pileus status`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from pileus.cli.common import endpoint_option, fetch, is_terminal, json_option
+
+
+@click.command()
+@endpoint_option
+@json_option
+def command(*, endpoint: str, as_json: bool) -> None:
+    """Show whether Pileus runs, its services, loops and environments."""
+    health = fetch(endpoint, "/_pileus/health")
+    status = fetch(endpoint, "/_pileus/status")
+    if as_json:
+        click.echo(json.dumps({**health, **status}, indent=2))
+        return
+    click.echo(f"Pileus {health['version']} at {endpoint}, up {status['uptime_s']:.0f} s, data in {status['data_dir']}")
+    click.echo("Services: " + ", ".join(health["services"]))
+    rows = [
+        (
+            loop["name"],
+            str(loop["runs"]),
+            str(loop["failures"]),
+            f"{loop['last_duration_s'] * 1000:.1f} ms",
+            loop["last_error"],
+        )
+        for loop in status["loops"]
+    ]
+    _table(("loop", "runs", "failures", "last took", "last error"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    if is_terminal():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*head, box=None)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    for row in (head, *rows):
+        click.echo("\t".join(row))

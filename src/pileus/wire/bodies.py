@@ -1,0 +1,257 @@
+"""Request bodies as they arrive: limits, time-outs, aws-chunked framing, payload hashes.
+
+Two ways to read one: `read_whole` for what a codec wants as bytes, and `PayloadStream` for payloads that stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+from pileus.kernel.errors import AWSError
+
+Receive = Callable[[], Awaitable[Any]]
+
+CHUNK_BYTES = 1 << 20
+# A client that sends nothing for this long is let go (S3: RequestTimeout).
+SILENCE_S = 20.0
+# aws-chunked: the longest chunk header line, and the longest block of trailing headers.
+_CHUNK_LINE_BYTES_MAX = 512
+_TRAILER_BYTES_MAX = 16 * 1024
+# Smaller pieces are hashed where they stand: a hop to another thread costs more.
+_HASH_INLINE_BYTES = 64 * 1024
+
+
+class ChunkVerifier(Protocol):
+    """Checks the signatures of aws-chunked chunks; raises AWSError where one is wrong."""
+
+    def chunk(self, payload_hash: str, signature: str) -> None: ...
+
+    def trailer(self, block: bytes, signature: str) -> None: ...
+
+
+def request_timeout() -> AWSError:
+    return AWSError(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period. "
+        "Idle connections will be closed.",
+        status=400,
+        headers={"connection": "close"},
+    )
+
+
+def incomplete_body() -> AWSError:
+    return AWSError(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        status=400,
+        headers={"connection": "close"},
+    )
+
+
+def too_large(limit: int) -> AWSError:
+    return AWSError(
+        "RequestEntityTooLargeException",
+        f"Request must be smaller than {limit} bytes for the operation",
+        status=413,
+        headers={"connection": "close"},
+    )
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """The body in the pieces in which the server hands it out."""
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                message = await receive()
+        except TimeoutError:
+            raise request_timeout() from None
+        if message["type"] != "http.request":
+            raise incomplete_body()
+        if message["body"]:
+            yield message["body"]
+        if not message["more_body"]:
+            return
+
+
+async def read_whole(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+    """The whole body as sent (not decompressed: that is what was signed), at most `limit` bytes."""
+    announced = headers.get("content-length")
+    if announced is not None and int(announced) > limit:
+        raise too_large(limit)
+    if announced == "0" or (announced is None and "transfer-encoding" not in headers):
+        return b""
+    parts: list[bytes] = []
+    size = 0
+    async for piece in _pieces(receive):
+        size += len(piece)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(piece)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class PayloadStream:
+    """A streaming payload: unframed, its length and hashes checked, handed out in chunks of up to 1 MiB.
+
+    Whoever reads to the end without an exception has the payload that the client signed. `trailers` holds the trailing
+    headers (lower-case names) once the end was reached.
+    """
+
+    def __init__(
+        self, receive: Receive, headers: dict[str, str], *, sha256: str = "", chunks: ChunkVerifier | None = None
+    ) -> None:
+        self._receive = receive
+        self._sha256 = sha256
+        self._verifier = chunks
+        self.trailers: dict[str, str] = {}
+        self._encoded = "aws-chunked" in headers.get("content-encoding", "") or headers.get(
+            "x-amz-content-sha256", ""
+        ).startswith("STREAMING-")
+        announced = headers.get("x-amz-decoded-content-length" if self._encoded else "content-length")
+        if announced is not None and not (announced.isascii() and announced.isdigit()):
+            raise AWSError("InvalidArgument", "x-amz-decoded-content-length must be an integer", status=400)
+        self.length: int | None = int(announced) if announced is not None else None
+        if self.length is None and not self._encoded and "transfer-encoding" not in headers:
+            self.length = 0
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self])
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Pieces gathered to chunks; the payload hash is computed one chunk behind, in another thread."""
+        if self.length == 0 and not self._encoded:
+            self._check_hash(hashlib.sha256())
+            return
+        digest = hashlib.sha256() if self._sha256 else None
+        hashing: asyncio.Future[None] | None = None
+        loop = asyncio.get_running_loop()
+        size = 0
+        source = self._unframed() if self._encoded else _pieces(self._receive)
+        async for chunk in _gathered(source):
+            size += len(chunk)
+            if self.length is not None and size > self.length:
+                raise incomplete_body()
+            if digest is not None:
+                if hashing is not None:
+                    await hashing
+                    hashing = None
+                if len(chunk) < _HASH_INLINE_BYTES:
+                    digest.update(chunk)
+                else:
+                    hashing = loop.run_in_executor(None, digest.update, chunk)
+            yield chunk
+        if hashing is not None:
+            await hashing
+        if self.length is not None and size != self.length:
+            raise incomplete_body()
+        if digest is not None:
+            self._check_hash(digest)
+
+    def _check_hash(self, digest: Any) -> None:
+        if self._sha256 and digest.hexdigest() != self._sha256:
+            raise AWSError(
+                "XAmzContentSHA256Mismatch",
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+                status=400,
+                ClientComputedContentSHA256=self._sha256,
+                S3ComputedContentSHA256=digest.hexdigest(),
+            )
+
+    async def _unframed(self) -> AsyncIterator[bytes]:
+        """The payload inside aws-chunked framing.
+
+        Source: "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks (Chunked
+        Upload) (AWS Signature Version 4)" and "... Including Trailing Headers".
+        """
+        pieces = _pieces(self._receive)
+        buffer = bytearray()
+
+        async def more() -> None:
+            try:
+                buffer.extend(await anext(pieces))
+            except StopAsyncIteration:
+                raise incomplete_body() from None
+
+        async def line(limit: int) -> bytes:
+            while (end := buffer.find(b"\r\n")) < 0:
+                if len(buffer) > limit:
+                    raise _bad_framing()
+                await more()
+            if end > limit:
+                raise _bad_framing()
+            found = bytes(buffer[:end])
+            del buffer[: end + 2]
+            return found
+
+        while True:
+            header = await line(_CHUNK_LINE_BYTES_MAX)
+            size_text, _, extension = header.partition(b";")
+            try:
+                left = int(size_text, 16)
+            except ValueError:
+                raise _bad_framing() from None
+            if left < 0:
+                raise _bad_framing()
+            signature = extension.partition(b"chunk-signature=")[2].decode("latin-1").strip()
+            digest = hashlib.sha256() if self._verifier else None
+            last = left == 0
+            while left:
+                if not buffer:
+                    await more()
+                piece = bytes(buffer[:left])
+                del buffer[: len(piece)]
+                left -= len(piece)
+                if digest is not None:
+                    digest.update(piece)
+                yield piece
+            if self._verifier and digest is not None:
+                self._verifier.chunk(digest.hexdigest(), signature)
+            if last:
+                break
+            if await line(2):
+                raise _bad_framing()
+        await self._read_trailers(line)
+        if buffer:
+            raise _bad_framing()
+        async for _more in pieces:
+            raise _bad_framing()
+
+    async def _read_trailers(self, line: Callable[[int], Awaitable[bytes]]) -> None:
+        block = bytearray()
+        signature = ""
+        while True:
+            one = await line(_TRAILER_BYTES_MAX)
+            if not one:
+                break
+            name, _, value = one.partition(b":")
+            key = name.strip().decode("latin-1").lower()
+            if key == "x-amz-trailer-signature":
+                signature = value.strip().decode("latin-1")
+                continue
+            self.trailers[key] = value.strip().decode("latin-1")
+            block += key.encode() + b":" + value.strip() + b"\n"
+            if len(block) > _TRAILER_BYTES_MAX:
+                raise _bad_framing()
+        if self._verifier and (block or signature):
+            self._verifier.trailer(bytes(block), signature)
+
+
+def _bad_framing() -> AWSError:
+    return AWSError("InvalidRequest", "The body is not well formed according to aws-chunked encoding", status=400)
+
+
+async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Small pieces put together to chunks of up to 1 MiB."""
+    held: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        if size + len(piece) > CHUNK_BYTES and held:
+            yield b"".join(held)
+            held, size = [], 0
+        held.append(piece)
+        size += len(piece)
+    if held:
+        yield held[0] if len(held) == 1 else b"".join(held)

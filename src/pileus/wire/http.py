@@ -1,0 +1,189 @@
+"""The HTTP server: uvicorn's protocol (httptools on uvloop) in front of one ASGI application.
+
+The same application serves the node's own port and the listening sockets inside execution environments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server
+
+from pileus.wire.message import HttpAnswer
+
+log = logging.getLogger("pileus.http")
+
+# How long a connection may take to send a request's headers, and how long an idle one is kept.
+HEADERS_S = 20.0
+KEEP_ALIVE_S = 75
+HEADERS_BYTES_MAX = 64 * 1024
+_HEADERS_TOO_LARGE = "Your request header section exceeds the maximum allowed size."
+# Requests in flight may take this long to end after SIGTERM.
+GRACE_S = 5
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+# (scope, receive) -> answer; `scope` is ASGI's.
+Handle = Callable[[Any, Receive], Awaitable[HttpAnswer]]
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which also lets go of a connection whose headers never end: in time, or in size."""
+
+    _headers_timer: asyncio.TimerHandle | None = None
+    _headers_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._headers_timer is not None:
+            self._headers_bytes += len(data)
+            if self._headers_bytes > HEADERS_BYTES_MAX:
+                self.send_400_response(_HEADERS_TOO_LARGE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers_bytes += len(name) + len(value)
+        if self._headers_bytes > HEADERS_BYTES_MAX:
+            raise ValueError(_HEADERS_TOO_LARGE)  # uvicorn answers 400 to what its parser stumbles over
+        super().on_header(name, value)
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._headers_timer = self.loop.call_later(HEADERS_S, transport.close)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._headers_timer is None:
+            self._headers_timer = self.loop.call_later(HEADERS_S, self.transport.close)
+
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _stop_timer(self) -> None:
+        self._headers_bytes = 0
+        if self._headers_timer is not None:
+            self._headers_timer.cancel()
+            self._headers_timer = None
+
+
+class _Server(Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The composition root handles signals: it has more to stop than the listener."""
+        yield
+
+
+class HttpServer:
+    """Serves `handle` on any number of listening sockets, which may come and go while it runs."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        # uvicorn logs every request when it finds handlers; Pileus logs what matters itself.
+        logging.getLogger("uvicorn.access").propagate = False
+        self._config = Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            interface="asgi3",
+            lifespan="off",
+            http=_Protocol,
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._server = _Server(self._config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Serve on a bound socket; returns once connections are accepted."""
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._server.serve(sockets=[sock]))
+        while not self._server.started:
+            await asyncio.sleep(0)
+            if self._task.done():
+                self._task.result()
+
+    async def listen(self, sock: socket.socket) -> asyncio.Server:
+        """Serve on a listening socket inside an environment too, until the returned server is closed."""
+        config, state = self._config, self._server.server_state
+
+        def protocol() -> asyncio.Protocol:
+            # The state comes with every request: where it came in decides how far it is trusted.
+            return _Protocol(config=config, server_state=state, app_state={"environment": True})
+
+        return await asyncio.get_running_loop().create_server(protocol, sock=sock)
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests in flight end (at most `GRACE_S`), and close."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+    async def _app(self, scope: Any, receive: Receive, send: Send) -> None:
+        answer = await self._handle(scope, receive)
+        body = answer.body
+        headers = [(name.lower().encode("latin-1"), _value(value)) for name, value in answer.headers]
+        if isinstance(body, bytes):
+            if answer.status not in (204, 304) and not any(name == b"content-length" for name, _ in headers):
+                headers.append((b"content-length", str(len(body)).encode()))
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await _send_stream(body, receive, send)
+
+
+def _value(text: str) -> bytes:
+    """A header value as bytes; what may not stand in one (line breaks, control characters) becomes a space."""
+    raw = text.encode("utf-8", "surrogateescape")
+    return raw if raw.isascii() and text.isprintable() else bytes(b if b >= 32 and b != 127 else 32 for b in raw)
+
+
+async def _send_stream(body: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
+    """Send chunks as the client takes them; stop reading the source when it has gone."""
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        async for chunk in body:
+            if gone.done():
+                return
+            if chunk:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if not gone.done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
+        close = getattr(body, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket, or OSError that says what is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,312 @@
+"""The way of one call, in order; nothing else knows the whole of it.
+
+    bytes -> http -> route -> authenticate -> decode -> authorize -> operation -> encode -> bytes
+
+A call from inside (`call`) enters after decode, as a principal, and is authorized like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from pileus.access.authenticate import Authenticated, Keyring, authenticate
+from pileus.access.authorize import ResourcePolicies, authorize
+from pileus.access.contract import Identities
+from pileus.access.errors import Family, family_of, missing_token
+from pileus.access.request import Circumstances
+from pileus.access.sessions import Sessions
+from pileus.cloud.context import Cloud, Context, HttpInfo
+from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.principal import Principal
+from pileus.model import ModelNotFound, ServiceModel, load
+from pileus.model import Operation as OperationModel
+from pileus.store.contract import Reader, StoreUnavailable
+from pileus.wire.bodies import PayloadStream, Receive, read_whole
+from pileus.wire.compression import gunzip
+from pileus.wire.internal import Internal, is_internal
+from pileus.wire.message import HttpAnswer, HttpRequest
+from pileus.wire.protocols import Codec, codec_for
+from pileus.wire.route import Hosts, route
+
+log = logging.getLogger("pileus.calls")
+
+# Services that answer callers without a signature where a policy allows it.
+_ANONYMOUS_SERVICES = frozenset({"s3"})
+# Larger bodies are hashed off the event loop.
+_HASH_INLINE_BYTES = 256 * 1024
+# Of requests whose service is not known yet, or sets nothing else.
+_BODY_BYTES_MAX = 16 * 1024 * 1024
+# Whose errors a request for no known service is answered with.
+_FALLBACK_SERVICE = "s3"
+_FORM = "application/x-www-form-urlencoded"
+
+
+class Pipeline:
+    """Takes HTTP requests, and calls from inside, to the operations of the services."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        services: Mapping[str, Service],
+        *,
+        identities: Identities,
+        sessions: Sessions,
+        internal: Internal,
+    ) -> None:
+        self.cloud = cloud
+        self.services = services
+        self.hosts = Hosts(cloud.settings.domains)
+        self.keyring = Keyring(identities, sessions, cloud.settings)
+        # From inside an environment the loopback's well-known keys do not count: as if on an address of the world.
+        self.strangers_keyring = Keyring(identities, sessions, replace(cloud.settings, host="::"))
+        self._internal = internal
+        # Parsed models without their documentation are kept on disk: the next start loads them several times faster.
+        settings = cloud.settings
+        self._models_dir = None if settings.durability == "memory" else settings.data_dir / "cache" / "models"
+
+    def model(self, service: str) -> ServiceModel:
+        """Raises `ModelNotFound` where AWS has no such service."""
+        return load(service, self._models_dir)
+
+    # ------------------------------------------------------------------------------------------------ from outside
+
+    async def handle(self, scope: Any, receive: Receive) -> HttpAnswer:
+        """Answer one HTTP request (`scope` and `receive` are ASGI's). Never raises."""
+        request = HttpRequest(
+            scope["method"],
+            scope["raw_path"].decode("latin-1"),
+            scope["query_string"].decode("latin-1"),
+            _headers(scope["headers"]),
+        )
+        if is_internal(request.path):
+            return await self._internal.answer(request, receive, trusted=_is_trusted(scope))
+        call = _HttpCall(self, scope, receive, request)
+        try:
+            return await call.answer()
+        except AWSError as error:
+            return call.refuse(error)
+        except StoreUnavailable as error:
+            log.error("%s: %s", call, error)
+            return call.refuse(
+                AWSError("ServiceUnavailable", "The store is not available.", status=503, fault="server")
+            )
+        except Exception:  # a fault of ours must not take the connection down, nor show its insides
+            log.exception("%s failed", call)
+            return call.refuse(
+                AWSError("InternalFailure", "The request processing has failed.", status=500, fault="server")
+            )
+
+    # ------------------------------------------------------------------------------------------------- from inside
+
+    async def call(
+        self,
+        principal: Principal,
+        service: str,
+        operation: str,
+        request: Mapping[str, Any],
+        *,
+        region: str,
+        account: str | None = None,
+    ) -> dict[str, Any]:
+        """See `pileus.cloud.context.Caller`."""
+        built = self.built(service, operation)
+        ctx = Context(
+            cloud=self.cloud,
+            request_id=self.cloud.ids.uuid(),
+            service=service,
+            operation=operation,
+            account=account or principal.account,
+            region=region,
+            principal=principal,
+            now=self.cloud.clock.time(),
+            http=HttpInfo(),
+        )
+        model = self.model(service)
+        return await self.run(ctx, built, dict(request), family_of(model.name, model.protocols[0]))
+
+    # --------------------------------------------------------------------------------------- authorize and operate
+
+    def built(self, service: str, operation: str) -> Operation:
+        known = self.services.get(service)
+        built = known.operations.get(operation) if known else None
+        if built is None:
+            raise NotBuilt(f"{service}:{operation}")
+        return built
+
+    async def run(self, ctx: Context, operation: Operation, request: Request, family: Family) -> dict[str, Any]:
+        """Authorize and run; the answer's members. Raises `AWSError`."""
+        store = self.cloud.store
+        function = operation.function
+        if operation.kind is Kind.READING:
+
+            async def read(tx: Reader) -> dict[str, Any] | None:
+                await self._authorize(ctx, operation, request, family, tx)
+                return await function(ctx, tx, request)
+
+            return await store.read(read) or {}
+        await store.read(partial(self._authorize, ctx, operation, request, family))
+        if operation.kind is Kind.WRITING:
+            return await store.write(lambda tx: function(ctx, tx, request)) or {}
+        return await function(ctx, request) or {}
+
+    async def _authorize(
+        self, ctx: Context, operation: Operation, request: Request, family: Family, reader: Reader
+    ) -> None:
+        if operation.permissions is not None:
+            needed = operation.permissions(ctx, request)
+        else:
+            needed = (Permission(f"{self.model(ctx.service).signing_name}:{ctx.operation}"),)
+        policies: ResourcePolicies | None = None
+        if operation.resource_policy is not None:
+            policies = partial(operation.resource_policy, ctx, reader, request)
+        await authorize(
+            ctx.principal,
+            needed,
+            account=ctx.account,
+            circumstances=Circumstances(ctx.region, ctx.now, ctx.http.source_ip, ctx.http.user_agent, ctx.http.secure),
+            reader=reader,
+            identities=self.keyring.identities,
+            resource_policies=policies,
+            family=family,
+            mode=self.cloud.settings.iam,
+        )
+
+
+class _HttpCall:
+    """One HTTP request on its way; what is known of it so far decides how an error is told."""
+
+    def __init__(self, pipeline: Pipeline, scope: Any, receive: Receive, request: HttpRequest) -> None:
+        self._pipeline = pipeline
+        self._scope = scope
+        self._receive = receive
+        self._request = request
+        self._request_id = pipeline.cloud.ids.uuid()
+        self._service = ""
+        self._codec: Codec | None = None
+        self._operation: OperationModel | None = None
+
+    def __str__(self) -> str:
+        return f"{self._service or '?'}.{self._operation.name if self._operation else '?'} {self._request_id}"
+
+    async def answer(self) -> HttpAnswer:
+        request = self._request
+        cloud = self._pipeline.cloud
+        headers = request.headers
+        limit = _BODY_BYTES_MAX
+        form = headers.get("content-type", "").startswith(_FORM)
+        if form:
+            # The query protocols say in the body what they want.
+            request.body = await read_whole(self._receive, headers, limit)
+        target = route(self._pipeline.hosts, headers, request.path, request.query, request.body)
+        self._service = target.service
+        if target.service == "s3":
+            self._request_id = cloud.ids.string(16)
+        signed_path, request.path = request.path, target.path
+
+        try:
+            model = self._pipeline.model(target.service)
+        except ModelNotFound:
+            raise AWSError("UnknownOperationException", f"There is no service {target.service}.", status=404) from None
+        known = self._pipeline.services.get(target.service)
+        limit = known.body_bytes_max if known else limit
+        self._codec = codec_for(model, request)
+        operation, labels = self._codec.find(request)
+        self._operation = operation
+
+        streaming = operation.streaming_input is not None
+        body_sha256 = ""
+        if not streaming and not form:
+            request.body = await read_whole(self._receive, headers, limit)
+        if len(request.body) > _HASH_INLINE_BYTES:
+            body_sha256 = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
+
+        family = family_of(model.name, self._codec.protocol)
+        inside = "environment" in self._scope["state"]
+        now = cloud.clock.time()
+        who = await authenticate(
+            method=request.method,
+            path=signed_path,
+            query=request.query,
+            headers=headers,
+            body=None if streaming else request.body,
+            body_sha256=body_sha256,
+            family=family,
+            keyring=self._pipeline.strangers_keyring if inside else self._pipeline.keyring,
+            now=now,
+            services=(model.signing_name,),
+        )
+        if who.principal.kind == "anonymous" and not (
+            target.service in _ANONYMOUS_SERVICES or operation.unauthenticated
+        ):
+            raise missing_token(family)
+
+        self._open_body(request, who, limit)
+        members = self._codec.decode(operation, request, labels)
+        ctx = Context(
+            cloud=cloud,
+            request_id=self._request_id,
+            service=target.service,
+            operation=operation.name,
+            account=who.principal.account or cloud.settings.account,
+            region=who.region or target.region or cloud.settings.region,
+            principal=who.principal,
+            now=now,
+            http=self._http_info(),
+        )
+        answer = await self._pipeline.run(ctx, self._pipeline.built(target.service, operation.name), members, family)
+        return self._codec.encode(
+            operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
+        )
+
+    def refuse(self, error: AWSError) -> HttpAnswer:
+        """The answer that tells of `error`, and a line in the log."""
+        used = self._codec or codec_for(self._pipeline.model(_FALLBACK_SERVICE), self._request)
+        answer = used.encode_error(self._operation, error, self._request_id)
+        answer.headers.extend(error.headers.items())
+        log.info("%s answered %d %s: %s", self, answer.status, error.code, error.message)
+        return answer
+
+    def _open_body(self, request: HttpRequest, who: Authenticated, limit: int) -> None:
+        if self._operation is not None and self._operation.streaming_input is not None:
+            request.stream = PayloadStream(self._receive, request.headers, sha256=who.payload_sha256, chunks=who.chunks)
+        elif request.headers.get("content-encoding") == "gzip":
+            request.body = gunzip(request.body, limit)
+
+    def _http_info(self) -> HttpInfo:
+        scope, headers = self._scope, self._request.headers
+        return HttpInfo(
+            method=self._request.method,
+            origin=f"{scope['scheme']}://{headers.get('host', '')}",
+            path=self._request.path,
+            headers=headers,
+            source_ip=scope["client"][0] if scope["client"] else "",
+            user_agent=headers.get("user-agent", ""),
+            secure=scope["scheme"] == "https",
+            disconnected=self._disconnected,
+        )
+
+    async def _disconnected(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names are lower-case already; several of one name are joined, as signatures and lists want them."""
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in raw:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _is_trusted(scope: Any) -> bool:
+    """Whether a request comes from this machine, and not from inside an environment."""
+    client = scope["client"]
+    return "environment" not in scope["state"] and client is not None and client[0] in ("127.0.0.1", "::1")

@@ -1,0 +1,169 @@
+"""Which service a request is for: signing scope and X-Amz-Target first, then the host name, then path and query."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+# Signing names that are not also the name of the one service's model.
+_SIGNING_NAMES = {
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "elasticloadbalancing": "elbv2",
+    "tagging": "resourcegroupstaggingapi",
+    "es": "opensearch",
+    "email": "ses",
+    "execute-api": "apigatewaymanagementapi",
+    "cloudcontrolapi": "cloudcontrol",
+    "servicediscovery": "servicediscovery",
+    "aps": "amp",
+    "airflow": "mwaa",
+    "elasticfilesystem": "efs",
+    "elasticmapreduce": "emr",
+    "s3express": "s3",
+}
+
+# The part of X-Amz-Target before the dot, for every JSON service whose model Pileus knows of by name.
+_TARGET_PREFIXES = {
+    "DynamoDB_20120810": "dynamodb",
+    "DynamoDBStreams_20120810": "dynamodbstreams",
+    "AmazonSQS": "sqs",
+    "AWSEvents": "events",
+    "Logs_20140328": "logs",
+    "GraniteServiceVersion20100801": "cloudwatch",
+    "AWSStepFunctions": "stepfunctions",
+    "Kinesis_20131202": "kinesis",
+    "Firehose_20150804": "firehose",
+    "secretsmanager": "secretsmanager",
+    "AmazonSSM": "ssm",
+    "TrentService": "kms",
+    "AWSCognitoIdentityProviderService": "cognito-idp",
+    "AWSCognitoIdentityService": "cognito-identity",
+    "CertificateManager": "acm",
+    "AmazonEC2ContainerServiceV20141113": "ecs",
+    "AmazonEC2ContainerRegistry_V20150921": "ecr",
+    "CodeDeploy_20141006": "codedeploy",
+    "CodePipeline_20150709": "codepipeline",
+    "CodeBuild_20161006": "codebuild",
+    "AnyScaleFrontendService": "application-autoscaling",
+    "AmazonDAXV3": "dax",
+    "ResourceGroupsTaggingAPI_20170126": "resourcegroupstaggingapi",
+    "CloudApiService": "cloudcontrol",
+}
+
+# Unsigned query calls (AssumeRoleWithWebIdentity) name their service by the API version alone.
+_QUERY_VERSIONS = {
+    "2011-06-15": "sts",
+    "2010-05-08": "iam",
+    "2010-03-31": "sns",
+    "2012-11-05": "sqs",
+    "2010-05-15": "cloudformation",
+    "2010-08-01": "cloudwatch",
+    "2014-10-31": "rds",
+    "2015-12-01": "elbv2",
+    "2016-11-15": "ec2",
+}
+
+_BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_SCOPE = re.compile(r"Credential=[^/,\s]+/\d+/([^/,\s]*)/([^/,\s]*)/aws4_request")
+_LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/(functions|layers|event-source-mappings|tags|account-settings)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes. `path` is the path as the service's protocol sees it: a virtual-host bucket is put in."""
+
+    service: str
+    path: str
+    # From the host name, where it says one; the signing scope's region counts first.
+    region: str = ""
+
+
+class Hosts:
+    """Host names under which services are reached, and what they say."""
+
+    def __init__(self, domains: tuple[str, ...] = ()) -> None:
+        # The longest first: localhost.localstack.cloud before localhost.
+        self._suffixes = sorted((*domains, *_BASE_DOMAINS), key=len, reverse=True)
+        self._known: dict[str, tuple[str, str, str]] = {}
+
+    def read(self, host: str) -> tuple[str, str, str]:
+        """(service, region, bucket) that a Host header names; each "" where it does not."""
+        known = self._known.get(host)
+        if known is None:
+            known = self._read(host)
+            if len(self._known) < 4096:  # a stranger chooses host names: the cache has an end
+                self._known[host] = known
+        return known
+
+    def _read(self, host: str) -> tuple[str, str, str]:
+        name = host.rsplit(":", 1)[0].lower().rstrip(".") if not host.startswith("[") else ""
+        for suffix in self._suffixes:
+            if name.endswith("." + suffix):
+                labels = name[: -len(suffix) - 1].split(".")
+                break
+        else:
+            return "", "", ""
+        # From the right: [bucket ...] s3 [region], as buckets may contain dots and even a label "s3".
+        for at in range(len(labels) - 1, max(-1, len(labels) - 4), -1):
+            label = labels[at]
+            after = labels[at + 1 :]
+            if label == "s3-control":
+                return "s3control", after[0] if after else "", ""
+            if label == "s3" or (label.startswith("s3-") and _REGION.fullmatch(label[3:])):
+                region = label[3:] or next((one for one in after if _REGION.fullmatch(one)), "")
+                return "s3", region, ".".join(labels[:at])
+        region = labels[-1] if _REGION.fullmatch(labels[-1]) else ""
+        service = labels[-2] if region and len(labels) > 1 else labels[-1]
+        return ("" if _REGION.fullmatch(service) else _SIGNING_NAMES.get(service, service)), region, ""
+
+
+def signing_scope(authorization: str, query: str) -> tuple[str, str] | None:
+    """(region, service) of a request's credential scope, from its header or its presigned query."""
+    if authorization:
+        found = _SCOPE.search(authorization)
+    elif "X-Amz-Credential=" in query:
+        value = query.split("X-Amz-Credential=", 1)[1].split("&", 1)[0]
+        found = _SCOPE.search("Credential=" + unquote(value))
+    else:
+        return None
+    return (found[1], found[2]) if found else None
+
+
+def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: bytes = b"") -> Route:
+    """The service meant by a request; the last resort, as at the field's other endpoints, is S3."""
+    target = headers.get("x-amz-target")
+    if target:
+        service = _TARGET_PREFIXES.get(target.rpartition(".")[0])
+        if service:
+            return Route(service, path)
+    host_service, region, bucket = hosts.read(headers.get("host", ""))
+    scope = signing_scope(headers.get("authorization", ""), query)
+    name = scope[1] if scope else ""
+    if name == "s3" or (not name and host_service == "s3"):
+        if path.startswith("/v20180820/") and "x-amz-account-id" in headers:
+            return Route("s3control", path, region)
+        return Route("s3", f"/{bucket}{path}" if bucket else path, region)
+    if name:
+        return Route(_refine(_SIGNING_NAMES.get(name, name), path), path, region)
+    if host_service:
+        return Route(_refine(host_service, path), path, region)
+    if _LAMBDA_PATH.match(path):
+        return Route("lambda", path)
+    if path.startswith("/service/") and "smithy-protocol" in headers:
+        return Route("cloudwatch", path)
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded") or "Action=" in query:
+        fields = query if "Action=" in query else body.decode("latin-1")
+        version = re.search(r"(?:^|&)Version=([\d-]+)", fields)
+        if version and version[1] in _QUERY_VERSIONS:
+            return Route(_QUERY_VERSIONS[version[1]], path)
+    return Route("s3", path)
+
+
+def _refine(service: str, path: str) -> str:
+    """Tell apart the services that share a signing name."""
+    if service == "apigateway" and path.startswith("/v2/"):
+        return "apigatewayv2"
+    return service

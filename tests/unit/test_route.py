@@ -1,0 +1,75 @@
+"""Which service a request is for."""
+
+import pytest
+
+from pileus.wire.route import Hosts, Route, route, signing_scope
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=AKID/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=00"
+
+
+def signed(service: str, region: str = "eu-west-1", **headers: str) -> dict[str, str]:
+    return {"authorization": SIGNED.format(service=service, region=region), **headers}
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "query", "expected"),
+    [
+        (signed("dynamodb", **{"x-amz-target": "DynamoDB_20120810.PutItem"}), "/", "", Route("dynamodb", "/")),
+        (
+            signed("dynamodb", **{"x-amz-target": "DynamoDBStreams_20120810.ListStreams"}),
+            "/",
+            "",
+            Route("dynamodbstreams", "/"),
+        ),
+        (signed("states"), "/", "", Route("stepfunctions", "/")),
+        (signed("monitoring"), "/", "", Route("cloudwatch", "/")),
+        (signed("apigateway"), "/restapis", "", Route("apigateway", "/restapis")),
+        (signed("apigateway"), "/v2/apis", "", Route("apigatewayv2", "/v2/apis")),
+        (signed("s3", host="localhost:4566"), "/b/k", "", Route("s3", "/b/k")),
+        (signed("s3", host="b.s3.localhost:4566"), "/k", "", Route("s3", "/b/k")),
+        (signed("s3", host="a.b.c.s3.eu-west-1.amazonaws.com"), "/k", "", Route("s3", "/a.b.c/k", "eu-west-1")),
+        (signed("s3", host="s3.s3.localhost"), "/k", "", Route("s3", "/s3/k")),
+        (
+            signed("s3", host="s3.localhost", **{"x-amz-account-id": "1"}),
+            "/v20180820/configuration/x",
+            "",
+            Route("s3control", "/v20180820/configuration/x"),
+        ),
+        ({"host": "b.s3-eu-west-1.amazonaws.com"}, "/k", "", Route("s3", "/b/k", "eu-west-1")),
+        ({"host": "b.s3.localhost.localstack.cloud:4566"}, "/k", "", Route("s3", "/b/k")),
+        ({"host": "lambda.us-east-2.amazonaws.com"}, "/", "", Route("lambda", "/", "us-east-2")),
+        ({"host": "sqs.localhost:4566"}, "/", "", Route("sqs", "/")),
+        ({"host": "b.s3.cloud.example"}, "/k", "", Route("s3", "/b/k")),
+        ({"host": "127.0.0.1:4566"}, "/b/k", "", Route("s3", "/b/k")),
+        ({"host": "[::1]:4566"}, "/b/k", "", Route("s3", "/b/k")),
+        ({"host": "localhost:4566"}, "/2015-03-31/functions", "", Route("lambda", "/2015-03-31/functions")),
+        ({"host": "localhost"}, "/", "Action=GetCallerIdentity&Version=2011-06-15", Route("sts", "/")),
+        (
+            {"host": "localhost"},
+            "/b/k",
+            "X-Amz-Credential=AKID%2F20260101%2Fus-east-1%2Fs3%2Faws4_request",
+            Route("s3", "/b/k"),
+        ),
+        ({}, "/", "", Route("s3", "/")),
+    ],
+)
+def test_a_request_finds_its_service(headers: dict[str, str], path: str, query: str, expected: Route) -> None:
+    assert route(Hosts(("cloud.example",)), headers, path, query) == expected
+
+
+def test_the_form_of_an_unsigned_query_call_names_its_service_by_version() -> None:
+    headers = {"host": "localhost", "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    body = b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15"
+    assert route(Hosts(), headers, "/", "", body).service == "sts"
+
+
+@pytest.mark.parametrize("text", ["", "AWS AKID:sig", "AWS4-HMAC-SHA256 Credential=AKID/x, Signature=1", "Credential="])
+def test_what_is_no_scope_names_none(text: str) -> None:
+    assert signing_scope(text, "") is None
+
+
+def test_a_stranger_who_sends_ever_new_hosts_fills_no_memory() -> None:
+    hosts = Hosts()
+    for number in range(10_000):
+        hosts.read(f"{number}.s3.localhost")
+    assert len(hosts._known) <= 4096
