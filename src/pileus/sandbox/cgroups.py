@@ -1,0 +1,369 @@
+"""Control groups, version 1 and 2: memory, cpu, process limits and freezing, one group per sandbox.
+
+Every group lies below one parent per instance, named after the process that owns it, so that the next start finds and
+removes what a killed instance has left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Protocol
+
+from pileus.sandbox.contract import Limits
+
+_PREFIX = "pileus-"
+_CPU_PERIOD_US = 100_000
+# The weight of one whole vCPU; both versions' default is what a process outside any group has.
+_SHARES_V1, _WEIGHT_V2 = 1024, 100
+
+
+class Group(Protocol):
+    """One sandbox's group."""
+
+    def attach(self, pid: int) -> None: ...
+
+    def limit(self, limits: Limits) -> None: ...
+
+    def freeze(self) -> bool:
+        """False where this machine cannot."""
+        ...
+
+    def thaw(self) -> bool: ...
+
+    def memory(self) -> tuple[int, int] | None:
+        """Bytes taken now by processes, and by files in memory (/tmp); None where memory is not counted."""
+        ...
+
+    def memory_peak(self) -> int | None:
+        """The most that both together have been, bytes."""
+        ...
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed something in it for want of memory."""
+        ...
+
+    def remove(self) -> None:
+        """Blocks for a moment; everything in it must have been killed."""
+        ...
+
+
+class Groups(Protocol):
+    """Where this instance makes its groups."""
+
+    # What cannot be limited here, each with the reason.
+    missing: dict[str, str]
+    can_freeze: bool
+
+    def create(self, name: str) -> Group: ...
+
+    def close(self) -> None: ...
+
+
+def open_groups(mounts: str = "/proc/self/mountinfo", own: str = "/proc/self/cgroup") -> Groups | None:
+    """The groups that this process may make, or None; parents of dead instances are removed on the way."""
+    v1, v2 = _hierarchies(mounts, own)
+    name = _parent_name()
+    if v1.keys() & {"memory", "cpu", "pids", "freezer"}:
+        try:
+            return _GroupsV1(v1, name)
+        except OSError:
+            pass
+    if v2 is not None:
+        try:
+            return _GroupsV2(v2, name)
+        except OSError:
+            pass
+    return None
+
+
+def _hierarchies(mounts: str, own: str) -> tuple[dict[str, Path], Path | None]:
+    """This process's own directory in each version 1 hierarchy, by controller, and in the version 2 one."""
+    places: dict[str, str] = {}
+    for line in Path(own).read_text().splitlines():
+        _number, controllers, path = line.split(":", 2)
+        for each in controllers.split(","):
+            places[each] = path
+    v1: dict[str, Path] = {}
+    v2: Path | None = None
+    for line in Path(mounts).read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        fields, (kind, _source, options) = before.split(), after.split(" ", 2)
+        root, point = fields[3], fields[4]
+        if kind == "cgroup2":
+            v2 = _below(point, root, places.get("", "/"))
+        elif kind == "cgroup":
+            for each in options.split(","):
+                if each in places and each in ("memory", "cpu", "pids", "freezer"):
+                    v1[each] = _below(point, root, places[each])
+    return v1, v2
+
+
+def _below(point: str, root: str, path: str) -> Path:
+    relative = path.removeprefix(root) if root != "/" else path
+    found = Path(point, relative.lstrip("/"))
+    return found if found.is_dir() else Path(point)
+
+
+def _start_time(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _pid_namespace() -> str:
+    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+
+
+_instances = 0
+
+
+def _parent_name() -> str:
+    global _instances  # noqa: PLW0603 -- several instances in one process (tests) need names of their own
+    _instances += 1
+    pid = os.getpid()
+    return f"{_PREFIX}{_pid_namespace()}-{pid}-{_start_time(pid)}-{_instances}"
+
+
+def _sweep(directory: Path) -> None:
+    """Remove parents whose owner is dead, as far as that can be told from here."""
+    with contextlib.suppress(OSError):
+        for parent in directory.glob(f"{_PREFIX}*"):
+            namespace, pid, started, *_ = [*parent.name.removeprefix(_PREFIX).split("-"), "", "", ""]
+            if namespace != _pid_namespace() or not pid.isdigit() or _start_time(int(pid)) == started:
+                continue
+            for child in [*parent.iterdir(), parent]:
+                if child.is_dir():
+                    _empty(child)
+                    _remove(child)
+
+
+def _empty(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        for pid in (directory / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _remove(directory: Path) -> None:
+    """A group stays busy for a moment after its last process has ended."""
+    for attempt in range(60):
+        try:
+            directory.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(0.001 * min(attempt + 1, 50))
+        else:
+            return
+
+
+def _write(path: Path, value: object) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(value).encode())
+    finally:
+        os.close(fd)
+
+
+def _read_int(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _read_table(path: Path) -> dict[str, int]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: int(value) for name, _, value in (line.partition(" ") for line in lines) if value.isdigit()}
+
+
+def _microseconds(cpus: float) -> int:
+    return max(1000, round(cpus * _CPU_PERIOD_US))
+
+
+class _GroupsV1:
+    def __init__(self, hierarchies: dict[str, Path], name: str) -> None:
+        self.missing: dict[str, str] = {}
+        self._parents: dict[str, Path] = {}
+        for controller in ("memory", "cpu", "pids", "freezer"):
+            place = hierarchies.get(controller)
+            try:
+                if place is None:
+                    raise OSError(errno.ENOENT, "the controller is not mounted")
+                _sweep(place)
+                (place / name).mkdir()
+                self._parents[controller] = place / name
+            except OSError as error:
+                self.missing[controller] = str(error.strerror)
+        if not self._parents:
+            raise OSError(errno.EACCES, "no control group may be made")
+        self.can_freeze = "freezer" in self._parents
+
+    def create(self, name: str) -> Group:
+        places = {controller: parent / name for controller, parent in self._parents.items()}
+        for each in places.values():
+            each.mkdir()
+        return _GroupV1(places)
+
+    def close(self) -> None:
+        for parent in self._parents.values():
+            for child in [*(each for each in parent.iterdir() if each.is_dir()), parent]:
+                _empty(child)
+                _remove(child)
+
+
+class _GroupV1:
+    def __init__(self, places: dict[str, Path]) -> None:
+        self._places = places
+        self._freezer = -1
+        if "freezer" in places:
+            self._freezer = os.open(places["freezer"] / "freezer.state", os.O_WRONLY | os.O_CLOEXEC)
+
+    def attach(self, pid: int) -> None:
+        for place in self._places.values():
+            _write(place / "cgroup.procs", pid)
+
+    def limit(self, limits: Limits) -> None:
+        if place := self._places.get("memory"):
+            # Files in /tmp are memory too; they have their own limit, and the watch below tells them apart.
+            _write(place / "memory.limit_in_bytes", (limits.memory_mb + limits.tmp_mb) << 20)
+        if place := self._places.get("cpu"):
+            _write(place / "cpu.shares", max(2, round(limits.cpu_share * _SHARES_V1)))
+            _write(place / "cpu.cfs_quota_us", _microseconds(limits.cpu_max))
+        if place := self._places.get("pids"):
+            # The supervisor is one of them.
+            _write(place / "pids.max", limits.pids + 1)
+
+    def freeze(self) -> bool:
+        return self._freezer >= 0 and os.write(self._freezer, b"FROZEN") > 0
+
+    def thaw(self) -> bool:
+        return self._freezer >= 0 and os.write(self._freezer, b"THAWED") > 0
+
+    def memory(self) -> tuple[int, int] | None:
+        place = self._places.get("memory")
+        if place is None:
+            return None
+        table = _read_table(place / "memory.stat")
+        return table.get("rss", 0), table.get("shmem", 0)
+
+    def memory_peak(self) -> int | None:
+        place = self._places.get("memory")
+        return None if place is None else _read_int(place / "memory.max_usage_in_bytes")
+
+    def out_of_memory(self) -> bool:
+        place = self._places.get("memory")
+        return place is not None and _read_table(place / "memory.oom_control").get("oom_kill", 0) > 0
+
+    def remove(self) -> None:
+        if self._freezer >= 0:
+            os.close(self._freezer)
+            self._freezer = -1
+        for place in self._places.values():
+            _remove(place)
+
+
+class _GroupsV2:
+    def __init__(self, own: Path, name: str) -> None:
+        self.missing: dict[str, str] = {}
+        self.can_freeze = (own / "cgroup.procs").exists()
+        _sweep(own)
+        # Groups with processes of their own may not share controllers out: what is in a container's topmost group, this
+        # process among it, moves one step down first.
+        parent = own / name
+        parent.mkdir()
+        self._parent = parent
+        wanted = ("memory", "cpu", "pids")
+        there = (own / "cgroup.controllers").read_text().split()
+        for controller in wanted:
+            if controller not in there:
+                self.missing[controller] = "the controller is not given to this control group"
+                continue
+            try:
+                self._share(own, controller)
+                _write(parent / "cgroup.subtree_control", f"+{controller}")
+            except OSError as error:
+                self.missing[controller] = str(error.strerror)
+
+    @staticmethod
+    def _share(own: Path, controller: str) -> None:
+        try:
+            _write(own / "cgroup.subtree_control", f"+{controller}")
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            leaf = own / "pileus.outside"
+            leaf.mkdir(exist_ok=True)
+            # Whoever is in a container's topmost group belongs to it; elsewhere only this process is ours to move.
+            is_topmost = "0::/" in Path("/proc/self/cgroup").read_text().split()
+            for pid in (own / "cgroup.procs").read_text().split() if is_topmost else [os.getpid()]:
+                with contextlib.suppress(ProcessLookupError):
+                    _write(leaf / "cgroup.procs", pid)
+            _write(own / "cgroup.subtree_control", f"+{controller}")
+
+    def create(self, name: str) -> Group:
+        place = self._parent / name
+        place.mkdir()
+        return _GroupV2(place, frozenset({"memory", "cpu", "pids"} - self.missing.keys()))
+
+    def close(self) -> None:
+        for child in [*(each for each in self._parent.iterdir() if each.is_dir()), self._parent]:
+            _empty(child)
+            _remove(child)
+
+
+class _GroupV2:
+    def __init__(self, place: Path, controllers: frozenset[str]) -> None:
+        self._place = place
+        self._controllers = controllers
+        self._freezer = os.open(place / "cgroup.freeze", os.O_WRONLY | os.O_CLOEXEC)
+
+    def attach(self, pid: int) -> None:
+        _write(self._place / "cgroup.procs", pid)
+
+    def limit(self, limits: Limits) -> None:
+        if "memory" in self._controllers:
+            _write(self._place / "memory.max", (limits.memory_mb + limits.tmp_mb) << 20)
+            with contextlib.suppress(FileNotFoundError):
+                _write(self._place / "memory.swap.max", 0)
+        if "cpu" in self._controllers:
+            _write(self._place / "cpu.weight", max(1, min(10000, round(limits.cpu_share * _WEIGHT_V2))))
+            _write(self._place / "cpu.max", f"{_microseconds(limits.cpu_max)} {_CPU_PERIOD_US}")
+        if "pids" in self._controllers:
+            _write(self._place / "pids.max", limits.pids + 1)
+
+    def freeze(self) -> bool:
+        return self._freezer >= 0 and os.write(self._freezer, b"1") > 0
+
+    def thaw(self) -> bool:
+        return self._freezer >= 0 and os.write(self._freezer, b"0") > 0
+
+    def memory(self) -> tuple[int, int] | None:
+        if "memory" not in self._controllers:
+            return None
+        table = _read_table(self._place / "memory.stat")
+        return table.get("anon", 0), table.get("shmem", 0)
+
+    def memory_peak(self) -> int | None:
+        return _read_int(self._place / "memory.peak") if "memory" in self._controllers else None
+
+    def out_of_memory(self) -> bool:
+        return _read_table(self._place / "memory.events").get("oom_kill", 0) > 0
+
+    def remove(self) -> None:
+        if self._freezer >= 0:
+            os.close(self._freezer)
+            self._freezer = -1
+        _remove(self._place)

@@ -1,0 +1,36 @@
+"""Which backend this machine gets: the strongest that works, or the one that was named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pileus.sandbox.contract import Backend, Probe, SandboxError
+from pileus.sandbox.namespaces import Namespaces
+
+_KINDS: Mapping[str, type[Backend]] = {"namespaces": Namespaces}
+
+
+async def choose(wanted: Literal["auto", "namespaces", "process"] = "auto") -> Backend:
+    """A backend that works here. Raises `SandboxError` with the reasons where none does."""
+    reasons = []
+    for name, kind in _KINDS.items():
+        if wanted not in ("auto", name):
+            continue
+        backend = kind()
+        probe = await backend.probe()
+        if probe.works:
+            return backend
+        reasons.append(f"{name}: {probe.reason}")
+        await backend.close()
+    raise SandboxError("; ".join(reasons) or f"there is no sandbox backend {wanted}")
+
+
+async def probe_all() -> list[Probe]:
+    """Every backend, probed: for `pileus doctor`."""
+    found = []
+    for kind in _KINDS.values():
+        backend = kind()
+        found.append(await backend.probe())
+        await backend.close()
+    return found

@@ -1,0 +1,197 @@
+"""Execution environments: private process trees, made by one of several backends.
+
+A *template* is a process that already lives in the root a family of sandboxes shares, with whatever they all need
+loaded. It is cloned into *shells*: sandboxes that are complete (namespaces, cgroup, sockets) except for what they
+are to run. An *assignment* makes a shell run something: an entry point that the template loaded, or a program.
+
+Nothing here knows what runs inside; Lambda's functions are one use.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one sandbox may take."""
+
+    # Memory of its processes. /tmp does not count: it has a size of its own.
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    # Share of the machine where there is not enough for all, and the most it gets where there is; in vCPUs.
+    cpu_share: float = 0.07
+    cpu_max: float = 1.0
+    # Processes and threads.
+    pids: int = 1024
+    files: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateSpec:
+    """The root that a family of sandboxes shares, and what is loaded before they are cloned."""
+
+    name: str
+    # Path inside -> what is bound there, read-only. A path inside whose parent is bound must exist there.
+    binds: Mapping[str, Path] = field(default_factory=dict)
+    # Path inside -> content of a file, target of a symbolic link; directories to be mounted on later.
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    directories: Sequence[str] = ()
+    # Directories that are bound and yet shown empty.
+    hidden: Sequence[str] = ()
+    # The Python that runs the template, by its paths inside and outside. Sandboxes may run anything.
+    python_inside: str
+    python_outside: Path
+    # A Python file (outside) with `preload(config)` and `enter(config, payload)`: the first is run once in the
+    # template, the second in each sandbox with the payload of its assignment. It imports only what is found inside.
+    entry: Path | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    # TCP ports on 127.0.0.1 inside, on which the server listens.
+    ports: Sequence[int] = ()
+    # Who the processes are, as they see it themselves.
+    user_id: int = 993
+    group_id: int = 990
+    user_name: str = "sbx_user1051"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a shell is to run."""
+
+    # Path inside -> directories outside, mounted read-only; a later directory's files cover an earlier one's.
+    mounts: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    # Where there is no private root: directories outside that it may read.
+    readable: Sequence[Path] = ()
+    # Exact: nothing is added.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = "/"
+    limits: Limits = Limits()
+    # For the template's `enter`; JSON-like.
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    # Or a program: run instead of `enter`.
+    argv: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the first process ended: with a status, or by a signal."""
+
+    status: int | None = None
+    signal: int | None = None
+    # Killed because it took more memory than it may.
+    out_of_memory: bool = False
+
+
+class SandboxError(Exception):
+    """A sandbox could not be made or used; the message says why."""
+
+
+class Sandbox(Protocol):
+    """One process tree. Lives on the event loop it was made on."""
+
+    # By the port it listens on *inside*; where there is no network namespace, bound to another port of the host.
+    listeners: Mapping[int, socket.socket]
+    # Where the sandbox finds these ports: {9001: 9001}, or the host's port instead.
+    ports: Mapping[int, int]
+    # Where paths inside are found by the process itself: identical, unless there is no private root.
+    private_root: bool
+    # Read end of a pipe: what it writes to standard output and error. Non-blocking; the caller closes it.
+    output: int
+    # The first process, as the host sees it.
+    pid: int
+
+    def assign(self, assignment: Assignment) -> None:
+        """Run it; once, and once more after each `restart`, with the same mounts and /tmp.
+
+        Raises `SandboxError` where the shell is gone or a directory cannot be mounted.
+        """
+        ...
+
+    async def restart(self) -> None:
+        """End every process and be a shell again, in the same world: what lies in /tmp stays. Raises `SandboxError`."""
+        ...
+
+    def freeze(self) -> None:
+        """Let every process stand still. Returns at once."""
+        ...
+
+    def thaw(self) -> None: ...
+
+    def kill(self) -> None:
+        """End every process, at once, frozen or not. `wait` returns soon after."""
+        ...
+
+    def terminate(self) -> None:
+        """Send SIGTERM to every process."""
+        ...
+
+    async def wait(self) -> Exit:
+        """Return when what was assigned has ended and nothing it started is left. Any number of callers."""
+        ...
+
+    def memory_mb(self) -> float:
+        """Memory its processes take now, MiB, without /tmp."""
+        ...
+
+    def memory_peak_mb(self) -> float:
+        """The most they have taken so far, MiB, as well as the backend knows; what the template shares counts too."""
+        ...
+
+    async def close(self) -> None:
+        """Kill it and drop everything of it: cgroups, namespaces, sockets (`output` is the caller's)."""
+        ...
+
+
+class Template(Protocol):
+    """A running template."""
+
+    spec: TemplateSpec
+
+    async def shell(self) -> Sandbox:
+        """A shell that waits for its assignment: from the ready ones, or a new one. Raises `SandboxError`."""
+        ...
+
+    def keep_ready(self, count: int) -> None:
+        """How many shells are held ready."""
+        ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    async def close(self) -> None:
+        """End the template, its ready shells and every sandbox cloned from it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Whether a backend works on this machine; found out by using it."""
+
+    backend: str
+    works: bool
+    # Where it does not: why, and what would help.
+    reason: str = ""
+    # What is missing although it works, each with what would help: "no memory limit: ...".
+    reduced: Sequence[str] = ()
+
+
+class Backend(Protocol):
+    name: str
+
+    async def probe(self) -> Probe:
+        """Start a sandbox and end it."""
+        ...
+
+    async def template(self, spec: TemplateSpec) -> Template:
+        """Start a template; returns once it can be cloned. Raises `SandboxError`."""
+        ...
+
+    async def close(self) -> None:
+        """End every template, and what is left of this and of dead instances."""
+        ...

@@ -1,0 +1,298 @@
+"""System calls that Python's standard library does not have."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import socket
+import struct
+import sys
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MNT_DETACH = 0x2
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+OPEN_TREE_CLONE = 0x1
+OPEN_TREE_CLOEXEC = os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else 0
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+FSOPEN_CLOEXEC = 0x1
+FSCONFIG_SET_STRING = 1
+FSCONFIG_CMD_CREATE = 6
+FSMOUNT_CLOEXEC = 0x1
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECCOMP_MODE_FILTER = 2
+CAP_KILL, CAP_SETGID, CAP_SETUID = 5, 6, 7
+
+LANDLOCK_CREATE_RULESET_VERSION = 1
+LANDLOCK_RULE_PATH_BENEATH = 1
+
+_X86 = platform.machine() in ("x86_64", "AMD64")
+# The newer calls have one number on every architecture.
+SYS_CLONE = 56 if _X86 else 220
+SYS_PIVOT_ROOT = 155 if _X86 else 41
+SYS_CAPSET = 126 if _X86 else 91
+SYS_OPEN_TREE = 428
+SYS_MOVE_MOUNT = 429
+SYS_FSOPEN = 430
+SYS_FSCONFIG = 431
+SYS_FSMOUNT = 432
+SYS_MOUNT_SETATTR = 442
+SYS_LANDLOCK_CREATE_RULESET = 444
+SYS_LANDLOCK_ADD_RULE = 445
+SYS_LANDLOCK_RESTRICT_SELF = 446
+
+# PyDLL keeps the GIL: a clone must not let another thread run. CDLL lets it go: for calls that may take a while.
+_held = ctypes.PyDLL(None, use_errno=True)
+_free = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def _syscall(number: int, what: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
+    values = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    return _check(_free.syscall(ctypes.c_long(number), *values), what)
+
+
+def clone(flags: int) -> int:
+    """Like `os.fork`, into new namespaces. Only for processes of one thread."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid: int = _held.syscall(ctypes.c_long(SYS_CLONE), ctypes.c_long(flags | signal.SIGCHLD), None, None, None, None)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        number = ctypes.get_errno()
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        if pid < 0:
+            raise OSError(number, f"clone: {os.strerror(number)}")
+    return pid
+
+
+def unshare(flags: int) -> None:
+    _check(_free.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    _check(_free.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:
+    _check(
+        _free.mount(
+            None if source is None else os.fsencode(source),
+            os.fsencode(target),
+            None if kind is None else kind.encode(),
+            ctypes.c_ulong(flags),
+            None if data is None else os.fsencode(data),
+        ),
+        f"mount {target}",
+    )
+
+
+def umount(target: str) -> None:
+    """Take a mount away, now from the tree and later from those who still use it."""
+    _check(_free.umount2(os.fsencode(target), ctypes.c_int(MNT_DETACH)), f"umount {target}")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    _syscall(SYS_PIVOT_ROOT, "pivot_root", os.fsencode(new_root), os.fsencode(put_old))
+
+
+def open_tree(path: str, *, recursive: bool = False) -> int:
+    """A detached copy of the mount at `path`, as a descriptor."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return _syscall(SYS_OPEN_TREE, f"open_tree {path}", AT_FDCWD, os.fsencode(path), flags)
+
+
+def restrict_mount(fd: int, *, recursive: bool = False) -> None:
+    """Make a detached mount read-only, without set-uid programs and devices."""
+    attributes = struct.pack("=QQQQ", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0, 0, 0)
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    _syscall(SYS_MOUNT_SETATTR, "mount_setattr", fd, b"", flags, attributes, len(attributes))
+
+
+def move_mount(fd: int, target: str) -> None:
+    """Put a detached mount in its place."""
+    _syscall(SYS_MOVE_MOUNT, f"move_mount {target}", fd, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def overlay_options(directories: list[str]) -> str:
+    """The later a directory, the higher it lies."""
+    escaped = [each.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for each in reversed(directories)]
+    return ":".join(escaped)
+
+
+def detached_overlay(directories: list[str]) -> int:
+    """A detached read-only overlay of at least two directories."""
+    context = _syscall(SYS_FSOPEN, "fsopen", b"overlay", FSOPEN_CLOEXEC)
+    try:
+        # Set as a string, only backslash and colon are special here.
+        lower = ":".join(each.replace("\\", "\\\\").replace(":", "\\:") for each in reversed(directories))
+        _syscall(SYS_FSCONFIG, "fsconfig", context, FSCONFIG_SET_STRING, b"lowerdir", os.fsencode(lower), 0)
+        _syscall(SYS_FSCONFIG, "fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0)
+        return _syscall(SYS_FSMOUNT, "fsmount", context, FSMOUNT_CLOEXEC, 0)
+    finally:
+        os.close(context)
+
+
+def prctl(option: int, *values: int) -> None:
+    padded = [ctypes.c_ulong(each) for each in (*values, 0, 0, 0, 0)[:4]]
+    _check(_free.prctl(ctypes.c_int(option), *padded), f"prctl {option}")
+
+
+def die_with_parent() -> None:
+    if sys.platform == "linux":
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def drop_bounding_set() -> None:
+    """No program run from here on gains capabilities."""
+    for capability in range(64):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except OSError:
+            return
+
+
+def set_capabilities(*kept: int) -> None:
+    """Hold these capabilities and no others."""
+    bits = sum(1 << each for each in kept)
+    low, high = bits & 0xFFFFFFFF, bits >> 32
+    header = struct.pack("=Ii", 0x20080522, 0)
+    data = struct.pack("=IIIIII", low, low, 0, high, high, 0)
+    _syscall(SYS_CAPSET, "capset", header, data)
+
+
+def sethostname(name: bytes) -> None:
+    _check(_free.sethostname(name, ctypes.c_size_t(len(name))), "sethostname")
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def install_filter(program: bytes) -> None:
+    """Install a seccomp program (an array of struct sock_filter). `no_new_privs` must be set."""
+    argument = _FilterProgram(len(program) // 8, program)
+    _check(
+        _free.prctl(
+            ctypes.c_int(PR_SET_SECCOMP), ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.byref(argument), None, None
+        ),
+        "seccomp",
+    )
+
+
+def loopback_up() -> None:
+    """Bring `lo` up in the network namespace of this thread."""
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        # struct ifreq: IFF_UP | IFF_RUNNING; SIOCSIFFLAGS
+        fcntl.ioctl(control, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))
+
+
+def listen_inside(ports: list[int]) -> list[socket.socket]:
+    """Listening sockets on 127.0.0.1 in the network namespace of this thread."""
+    sockets: list[socket.socket] = []
+    try:
+        for port in ports:
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen(256)
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
+
+
+# Landlock: what may be done beneath a path. Rights of the first version; those of later ones are added by version.
+LANDLOCK_EXECUTE = 1 << 0
+LANDLOCK_WRITE_FILE = 1 << 1
+LANDLOCK_READ_FILE = 1 << 2
+LANDLOCK_READ_DIR = 1 << 3
+_LANDLOCK_FS_V1 = (1 << 13) - 1
+_LANDLOCK_REFER = 1 << 13
+_LANDLOCK_TRUNCATE = 1 << 14
+_LANDLOCK_IOCTL_DEV = 1 << 15
+# Version 6: no signals to, and no abstract sockets of, processes outside.
+_LANDLOCK_SCOPES = 0b11
+
+
+def landlock_version() -> int:
+    """0 where the kernel has no Landlock or has it switched off."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return _syscall(
+            SYS_LANDLOCK_CREATE_RULESET, "landlock_create_ruleset", None, 0, LANDLOCK_CREATE_RULESET_VERSION
+        )
+    except OSError:
+        return 0
+
+
+def landlock(readable: list[str], writable: list[str]) -> None:
+    """From here on, this process reads and runs files only beneath `readable`, and does anything beneath `writable`."""
+    version = landlock_version()
+    if not version:
+        raise OSError(38, "Landlock is not there")
+    rights = _LANDLOCK_FS_V1
+    rights |= _LANDLOCK_REFER if version >= 2 else 0
+    rights |= _LANDLOCK_TRUNCATE if version >= 3 else 0
+    rights |= _LANDLOCK_IOCTL_DEV if version >= 5 else 0
+    attributes = struct.pack("=QQQ", rights, 0, _LANDLOCK_SCOPES if version >= 6 else 0)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    ruleset = _syscall(SYS_LANDLOCK_CREATE_RULESET, "landlock_create_ruleset", attributes[:size], size, 0)
+    reading = LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_READ_DIR
+    of_files = LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | _LANDLOCK_TRUNCATE | _LANDLOCK_IOCTL_DEV
+    try:
+        for path, allowed in [(each, reading) for each in readable] + [(each, rights) for each in writable]:
+            try:
+                fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                allowed_here = allowed if os.path.isdir(path) else allowed & of_files & rights
+                rule = struct.pack("=Qi", allowed_here, fd)
+                _syscall(SYS_LANDLOCK_ADD_RULE, "landlock_add_rule", ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0)
+            finally:
+                os.close(fd)
+        _syscall(SYS_LANDLOCK_RESTRICT_SELF, "landlock_restrict_self", ruleset, 0)
+    finally:
+        os.close(ruleset)

@@ -1,0 +1,62 @@
+"""Messages between the server, its templates and their shells: JSON behind a length, descriptors beside it."""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+import struct
+from typing import Any
+
+Message = dict[str, Any]
+FDS_MAX = 64
+_LENGTH = struct.Struct("!I")
+_FD_SIZE = array.array("i").itemsize
+_SPACE = socket.CMSG_SPACE(FDS_MAX * _FD_SIZE)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+def send(sock: socket.socket, message: Message, fds: list[int] | None = None) -> None:
+    """Send it whole; blocks where the other side does not read."""
+    body = json.dumps({**message, "fds": len(fds)} if fds else message).encode()
+    data = _LENGTH.pack(len(body)) + body
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sent = sock.sendmsg([data], ancillary)
+    if sent < len(data):
+        sock.sendall(data[sent:])
+
+
+class Receiver:
+    """Takes messages off a socket, blocking or not."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = bytearray()
+        self._fds: list[int] = []
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """The next message and the descriptors sent with it; None at the end. Raises BlockingIOError."""
+        while (message := self._take()) is None:
+            data, ancillary, _flags, _address = self._socket.recvmsg(1 << 16, _SPACE, _CLOSE_ON_EXEC)
+            for level, kind, content in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    numbers = array.array("i")
+                    numbers.frombytes(content[: len(content) - len(content) % _FD_SIZE])
+                    self._fds.extend(numbers)
+            if not data:
+                return None
+            self._buffer += data
+        count = message.get("fds", 0)
+        fds, self._fds = self._fds[:count], self._fds[count:]
+        return message, fds
+
+    def _take(self) -> Message | None:
+        if len(self._buffer) < 4:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if len(self._buffer) < 4 + length:
+            return None
+        body = bytes(self._buffer[4 : 4 + length])
+        del self._buffer[: 4 + length]
+        message: Message = json.loads(body)
+        return message

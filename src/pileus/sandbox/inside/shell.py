@@ -1,0 +1,364 @@
+"""A sandbox's own two processes: the supervisor and the runner.
+
+The supervisor is the first process of its namespaces. It makes what needs privileges, forks the runner, gives its
+privileges up, reaps, passes signals on, takes everything down when the runner ends, and forks another when told to.
+The runner waits for the assignment, moves what it names into place, becomes the unprivileged user and runs it. It is
+forked with libc's own `fork`, so that threads, signals and process ids are to it what they are to any program.
+
+Supervisor's socket:  -> {"go": true}, {"signal": n}, {"restart": true} + runner's socket
+                      <- {"listening": ports} + sockets, {"exit": status or minus the signal}
+Runner's socket:      -> the assignment + detached mounts
+                      <- {"ready": true}, {"failed": why}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import traceback
+from types import ModuleType
+from typing import NoReturn
+
+from . import kernel
+from .bootstrap import HOST, write_maps
+from .messages import Message, Receiver, send
+
+# The visible figures of an AWS environment ("Lambda quotas" and what `getrlimit` answers there).
+_LIMITS: list[tuple[int, int, int]] = [
+    (resource.RLIMIT_CORE, 10737418240, 10737418240),
+    (resource.RLIMIT_STACK, 8388608, resource.RLIM_INFINITY),
+]
+if hasattr(resource, "RLIMIT_MEMLOCK"):
+    _LIMITS.append((resource.RLIMIT_MEMLOCK, 65536, 65536))
+
+
+def run(plan: Message, fds: list[int], entry: ModuleType | None) -> NoReturn:
+    """Be a sandbox. Called in a fresh clone of the template."""
+    code = 70
+    try:
+        _supervise(plan, fds, entry)
+        code = 0
+    except BaseException:  # noqa: BLE001 -- whatever it is, this clone must not go on as a second template
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
+    control, runner_socket = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    output = fds[2]
+    kernel.die_with_parent()
+    receiver = Receiver(control)
+    # The server puts this process into its cgroup before anything of weight happens.
+    if receiver.receive() is None:
+        return
+    if plan["clone_flags"]:
+        _protect_from_memory_shortage("-1000")
+    if len(fds) > 3:
+        kernel.setns(fds[3], kernel.CLONE_NEWNET)
+        os.close(fds[3])
+    if plan["listen"]:
+        if plan["clone_flags"]:
+            kernel.loopback_up()
+        # Without a network namespace the ports are the host's: whichever are free.
+        listeners = kernel.listen_inside(plan["listen"] if plan["clone_flags"] else [0] * len(plan["listen"]))
+        ports = [each.getsockname()[1] for each in listeners]
+        send(control, {"listening": ports}, [each.fileno() for each in listeners])
+        for each in listeners:
+            each.close()
+    if plan["clone_flags"]:
+        kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+        kernel.mount("/proc/sys", "/proc/sys", None, kernel.MS_BIND)
+        flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
+        kernel.mount(None, "/proc/sys", None, flags | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+        kernel.sethostname(plan["host_name"].encode())
+        kernel.drop_bounding_set()
+    elif sys.platform == "linux":
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    os.setsid()
+
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+    def fork_runner(its_socket: socket.socket) -> int:
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for fd in (wake_read, wake_write):
+                os.close(fd)
+            control.close()
+            _Runner(plan, its_socket, output, entry).run()
+        its_socket.close()
+        return pid
+
+    runner = fork_runner(runner_socket)
+    if plan["clone_flags"]:
+        kernel.set_capabilities(kernel.CAP_KILL, kernel.CAP_SETUID, kernel.CAP_SETGID)
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    poller.register(wake_read, select.POLLIN)
+    while True:
+        ready = {fd for fd, _events in poller.poll()}
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            status = _reap(runner)
+            if status is not None:
+                # What it has started ends with it.
+                _kill_rest(plan)
+                send(control, {"exit": status})
+                runner = -1
+        if control.fileno() in ready:
+            received = receiver.receive()
+            if received is None:
+                break
+            message, sockets = received
+            if "signal" in message:
+                _signal_all(plan, message["signal"])
+            elif "restart" in message:
+                _kill_rest(plan)
+                runner = fork_runner(socket.socket(fileno=sockets[0]))
+    if not plan["clone_flags"]:
+        _kill_rest(plan)
+    # Otherwise the kernel ends the rest with this process, the first of its namespace.
+
+
+def _protect_from_memory_shortage(score: str) -> None:
+    """The kernel chooses by this score whom it kills; only root may lower it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(score)
+    except OSError:
+        pass
+
+
+def _kill_rest(plan: Message) -> None:
+    """End every process but this one and wait until they are gone."""
+    if not plan["clone_flags"]:
+        _kill_descendants()
+        return
+    while True:
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _reap(runner: int) -> int | None:
+    """Collect what has ended; the runner's exit code (negative: its signal) if it is among them."""
+    found = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == runner:
+            found = os.waitstatus_to_exitcode(status)
+
+
+def _signal_all(plan: Message, number: int) -> None:
+    if plan["clone_flags"]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, number)
+        return
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _descendants() -> list[int]:
+    """Every process below this one, found in /proc; what has lost its parent has come to us, the subreaper."""
+    parents: dict[int, int] = {}
+    try:
+        names = os.listdir("/proc")
+    except FileNotFoundError:
+        return []
+    for name in names:
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+    found, wanted = [], {os.getpid()}
+    while wanted:
+        wanted = {pid for pid, parent in parents.items() if parent in wanted}
+        found += sorted(wanted)
+    return found
+
+
+def _kill_descendants() -> None:
+    # Stopped first, so that none of them forks while the others are killed.
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        while left := [pid for pid in _descendants() if not _is_stopped(pid, number)]:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            _reap(0)
+
+
+def _is_stopped(pid: int, number: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return True
+    return state in (b"Z", b"X") or (number == signal.SIGSTOP and state in (b"T", b"t"))
+
+
+class _Runner:
+    def __init__(self, plan: Message, control: socket.socket, output: int, entry: ModuleType | None) -> None:
+        self._plan = plan
+        self._control = control
+        self._output = output
+        self._entry = entry
+
+    def run(self) -> NoReturn:
+        """Wait for the assignment and run it; ends the process."""
+        code = 70
+        try:
+            send(self._control, {"ready": True})
+            received = Receiver(self._control).receive()
+            if received is not None:
+                code = self._run_assigned(*received)
+        except SystemExit as stop:
+            code = _exit_code(stop)
+            _finish()
+        except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
+            if self._control.fileno() >= 0:
+                send(self._control, {"failed": traceback.format_exc()})
+            else:
+                traceback.print_exc()
+                code = 1
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            os._exit(code)
+
+    def _run_assigned(self, assignment: Message, fds: list[int]) -> int:
+        plan, isolated = self._plan, bool(self._plan["clone_flags"])
+        os.setsid()
+        if isolated:
+            _protect_from_memory_shortage("0")
+            if not assignment["again"]:
+                self._mount(assignment, fds)
+        os.dup2(self._output, 1)
+        os.dup2(self._output, 2)
+        null = os.open("/dev/null", os.O_RDWR)
+        os.dup2(null, 0, inheritable=True)
+        os.chdir(assignment["working_directory"])
+        self._limit(assignment)
+        self._become_user(assignment)
+        landlock = assignment.get("landlock")
+        if sys.platform == "linux":
+            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+            if landlock:
+                kernel.landlock(landlock["readable"], landlock["writable"])
+            if plan["filter"]:
+                kernel.install_filter(bytes.fromhex(plan["filter"]))
+        os.environ.clear()
+        os.environ.update(assignment["environment"])
+        self._control.close()
+        os.closerange(3, 1024)
+        for name in [each for each in sys.modules if each.partition(".")[0] == "inside"]:
+            del sys.modules[name]
+        if assignment["argv"]:
+            for number in (signal.SIGINT, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            try:
+                os.execvpe(assignment["argv"][0], assignment["argv"], assignment["environment"])  # noqa: S606
+            except OSError as error:
+                print(f"{assignment['argv'][0]}: {error.strerror}", file=sys.stderr)
+                return 127 if isinstance(error, FileNotFoundError) else 126
+        assert self._entry is not None
+        self._entry.enter(plan["config"], assignment["payload"])
+        return 0
+
+    def _mount(self, assignment: Message, fds: list[int]) -> None:
+        for target, fd in zip(assignment["detached"], fds, strict=True):
+            kernel.move_mount(fd, target)
+            os.close(fd)
+        for target, sources in assignment["sources"].items():
+            found = [HOST + each for each in sources]
+            if len(found) == 1:
+                fd = kernel.open_tree(found[0])
+                kernel.restrict_mount(fd)
+                kernel.move_mount(fd, target)
+                os.close(fd)
+            else:
+                flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+                kernel.mount("overlay", target, "overlay", flags, f"lowerdir={kernel.overlay_options(found)}")
+        owner = f"uid={assignment['outer_uid']},gid={assignment['outer_gid']}"
+        size = assignment["tmp_mb"]
+        kernel.mount(
+            "tmpfs",
+            "/tmp",  # noqa: S108 -- that is the sandbox's own
+            "tmpfs",
+            kernel.MS_NOSUID | kernel.MS_NODEV,
+            f"mode=0700,size={size}m,nr_inodes={size * 256},{owner}",
+        )
+        for path in self._plan["dropped"]:
+            kernel.umount(path)
+
+    def _limit(self, assignment: Message) -> None:
+        limits = [*_LIMITS, (resource.RLIMIT_NOFILE, assignment["files"], assignment["files"])]
+        limits += [(getattr(resource, name), value, value) for name, value in assignment["rlimits"].items()]
+        for kind, soft, wanted in limits:
+            hard, ceiling = wanted, resource.getrlimit(kind)[1]
+            if ceiling != resource.RLIM_INFINITY and not self._plan["may_raise_limits"]:
+                hard = ceiling if wanted == resource.RLIM_INFINITY else min(wanted, ceiling)
+            resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+    def _become_user(self, assignment: Message) -> None:
+        plan = self._plan
+        if not plan["clone_flags"]:
+            return
+        outer_uid, outer_gid = assignment["outer_uid"], assignment["outer_gid"]
+        if not plan["unprivileged"]:
+            os.setgroups([])
+            os.setresgid(outer_gid, outer_gid, outer_gid)
+            os.setresuid(outer_uid, outer_uid, outer_uid)
+            # Otherwise /proc/self is root's, and nobody but root may map users.
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        if plan["user_namespace"]:
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            write_maps(outer_uid, outer_gid, plan["user_id"], plan["group_id"])
+        kernel.set_capabilities()
+
+
+def _finish() -> None:
+    """What Python does before it ends: wait for threads, run `atexit` functions."""
+    import atexit
+    import threading
+
+    for step in (getattr(threading, "_shutdown", None), getattr(atexit, "_run_exitfuncs", None)):
+        if step is not None:
+            try:
+                step()
+            except BaseException:  # noqa: BLE001 -- a stranger's function; the process ends in any case
+                traceback.print_exc()
+
+
+def _exit_code(stop: SystemExit) -> int:
+    """The status that Python gives a process which ends by `sys.exit(...)`."""
+    if stop.code is None:
+        return 0
+    if isinstance(stop.code, int):
+        return stop.code & 0xFF
+    print(stop.code, file=sys.stderr)
+    return 1

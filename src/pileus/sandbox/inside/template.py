@@ -1,0 +1,104 @@
+"""A template: one thread, what its sandboxes need loaded, cloned for each of them.
+
+Run as part of the package `inside` in the root that `bootstrap` built. Over the socket:
+
+    -> the plan                                                     <- {"ready": true}
+    -> {"spawn": id} + [supervisor's socket, runner's socket,
+                        output pipe, network namespace?]            <- {"spawned": id, "pid": n} + [pidfd?]
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import os
+import select
+import signal
+import socket
+import sys
+from types import ModuleType
+
+from . import kernel, shell
+from .messages import Message, Receiver, send
+
+
+def main(control_fd: int) -> None:
+    os.set_inheritable(control_fd, False)
+    control = socket.socket(fileno=control_fd)
+    receiver = Receiver(control)
+    received = receiver.receive()
+    if received is None:
+        return
+    plan, _fds = received
+    kernel.die_with_parent()
+    os.umask(0o022)
+    # What strangers import must not find these modules.
+    sys.path.remove(plan["package_dir"])
+    entry = _load(plan["entry"]) if plan["entry"] else None
+    if entry is not None:
+        entry.preload(plan["config"])
+    gc.collect()
+    # Clones leave these pages alone.
+    gc.freeze()
+    send(control, {"ready": True})
+
+    # Children are reaped between messages: SIGCHLD wakes the wait.
+    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    poller.register(wake_read, select.POLLIN)
+    while True:
+        ready = {fd for fd, _events in poller.poll()}
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            _reap()
+        if control.fileno() in ready:
+            received = receiver.receive()
+            if received is None:
+                return
+            message, fds = received
+            try:
+                pid = kernel.clone(plan["clone_flags"]) if plan["clone_flags"] else os.fork()
+            except OSError as error:
+                send(control, {"spawned": message["spawn"], "error": str(error)})
+                pid = -1
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                control.close()
+                for each in (wake_read, wake_write):
+                    os.close(each)
+                shell.run(plan, fds, entry)  # never returns
+            _announce(control, message, pid, fds)
+
+
+def _announce(control: socket.socket, message: Message, pid: int, fds: list[int]) -> None:
+    for each in fds:
+        os.close(each)
+    if pid > 0:
+        handles = [os.pidfd_open(pid)] if hasattr(os, "pidfd_open") else []
+        send(control, {"spawned": message["spawn"], "pid": pid}, handles)
+        for each in handles:
+            os.close(each)
+
+
+def _load(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("_entry", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _reap() -> None:
+    while True:
+        try:
+            pid, _status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return

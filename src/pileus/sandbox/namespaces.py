@@ -1,0 +1,274 @@
+"""The `namespaces` backend: mount, process, network, ipc, uts and user namespaces of Linux.
+
+As root every sandbox has a user of its own, a network namespace from the server's hands and a cgroup. Without root it
+has the same namespaces, made below one user namespace; a cgroup it has only where one is delegated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from pileus.sandbox import filters, roots
+from pileus.sandbox.cgroups import Groups, open_groups
+from pileus.sandbox.clones import Clones, Parts, boot_arguments
+from pileus.sandbox.contract import Assignment, Limits, Probe, SandboxError, Template, TemplateSpec
+from pileus.sandbox.inside import bootstrap, kernel
+from pileus.sandbox.inside.messages import Message
+
+T = TypeVar("T")
+
+_PACKAGE_DIR = "/.pileus"
+_CLONE_FLAGS = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+# Above the ranges that container tools and systemd hand out.
+_USERS_FROM, _USERS = 0x70000000, 1 << 22
+
+
+class Namespaces:
+    """The backend."""
+
+    name = "namespaces"
+    private_root = True
+
+    def __init__(self) -> None:
+        self._unprivileged = not hasattr(os, "geteuid") or os.geteuid() != 0
+        self._groups: Groups | None = None
+        self._groups_opened = False
+        self._user_namespace = True
+        self._probed: Probe | None = None
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="sandbox")
+        self._templates: list[Clones] = []
+        self._users = itertools.count(os.getpid() * 1024)
+
+    async def probe(self) -> Probe:
+        if self._probed is None:
+            self._probed = await self._probe()
+        return self._probed
+
+    async def _probe(self) -> Probe:
+        if sys.platform != "linux":
+            return Probe(backend=self.name, works=False, reason="namespaces are a feature of Linux")
+        reason = ""
+        for self._user_namespace in (True, False):
+            try:
+                await self._try()
+            except (SandboxError, OSError) as error:
+                reason = reason or str(error)
+                if self._unprivileged:
+                    break
+            else:
+                return Probe(backend=self.name, works=True, reduced=self._reduced())
+        return Probe(backend=self.name, works=False, reason=f"{reason}; {_advice()}")
+
+    async def _try(self) -> None:
+        """Run a program in a sandbox and see it end well."""
+        root = roots.machine_root(993, 990, "sbx_user1051")
+        python = Path(os.path.realpath(sys.executable))  # noqa: ASYNC240 -- one look, no disk
+        root.binds["/var/lang"] = Path(sys.base_prefix)
+        spec = TemplateSpec(
+            name="probe",
+            binds=root.binds,
+            files=root.files,
+            links=root.links,
+            directories=root.directories,
+            python_inside=f"/var/lang/bin/{python.name}",
+            python_outside=python,
+            ports=(9001,),
+        )
+        template = Clones(spec, self)
+        await template.start()
+        try:
+            sandbox = await template.shell()
+            sandbox.assign(Assignment(argv=("/bin/sh", "-c", "exit 7"), limits=Limits()))
+            ended = await sandbox.wait()
+            os.close(sandbox.output)
+            if ended.status != 7:
+                raise SandboxError(getattr(sandbox, "failure", "") or f"the first program ended with {ended}")
+        finally:
+            await template.close()
+
+    def _reduced(self) -> list[str]:
+        found = []
+        groups = self._open_groups()
+        if groups is None:
+            found.append(
+                "no control group may be made: memory is watched, and processes are counted by limits of the user,"
+                " which is coarser; start Pileus as root or in a delegated group"
+                " (systemd-run --user --scope -p Delegate=yes)"
+            )
+        else:
+            found += [f"no {name} limit by control group: {reason}" for name, reason in groups.missing.items()]
+        try:
+            filters.compiled()
+        except OSError as error:
+            found.append(f"no system call filter: {error.strerror}; install libseccomp2 (libseccomp)")
+        if not self._user_namespace:
+            found.append("no user namespace: functions see their host user id")
+        return found
+
+    async def template(self, spec: TemplateSpec) -> Template:
+        probe = await self.probe()
+        if not probe.works:
+            raise SandboxError(probe.reason)
+        template = Clones(spec, self)
+        await template.start()
+        self._templates.append(template)
+        return template
+
+    async def close(self) -> None:
+        for template in self._templates:
+            await template.close()
+        self._templates.clear()
+        if self._groups is not None:
+            await self.in_thread(self._groups.close)
+            self._groups = None
+        self._threads.shutdown(wait=False)
+
+    def boot_plan(self, spec: TemplateSpec, control: int) -> Message:
+        here = Path(bootstrap.__file__).parent
+        binds = {each: str(path) for each, path in spec.binds.items()} | {f"{_PACKAGE_DIR}/inside": str(here)}
+        if spec.entry is not None:
+            binds[f"{_PACKAGE_DIR}/entry.py"] = str(spec.entry)
+        return {
+            "isolation": "namespaces",
+            "unprivileged": self._unprivileged,
+            "binds": binds,
+            "files": {name: content.decode("latin-1") for name, content in spec.files.items()},
+            "links": dict(spec.links),
+            "hidden": list(spec.hidden),
+            "directories": [*spec.directories, _PACKAGE_DIR],
+            "argv": boot_arguments(spec.python_inside, _PACKAGE_DIR, "template", control),
+            "environment": dict(spec.environment),
+        }
+
+    def template_plan(self, spec: TemplateSpec) -> Message:
+        try:
+            program = filters.compiled().hex()
+        except OSError:
+            program = ""
+        binds = [f"{_PACKAGE_DIR}/inside"] + ([f"{_PACKAGE_DIR}/entry.py"] if spec.entry else [])
+        return {
+            "package_dir": _PACKAGE_DIR,
+            "entry": f"{_PACKAGE_DIR}/entry.py" if spec.entry else None,
+            "config": dict(spec.config),
+            "clone_flags": _CLONE_FLAGS | (kernel.CLONE_NEWNET if self._unprivileged else 0),
+            "listen": list(spec.ports) if self._unprivileged else [],
+            "unprivileged": self._unprivileged,
+            "user_namespace": self._user_namespace,
+            "user_id": spec.user_id,
+            "group_id": spec.group_id,
+            "host_name": roots.HOST_NAME,
+            "filter": program,
+            # Gone before anything of a stranger runs.
+            "dropped": binds + ([bootstrap.HOST] if self._unprivileged else []),
+            "may_raise_limits": not self._unprivileged,
+        }
+
+    def make_parts(self, spec: TemplateSpec, name: str) -> Parts:
+        parts = Parts(user=0 if self._unprivileged else _USERS_FROM + next(self._users) % _USERS)
+        try:
+            groups = self._open_groups()
+            if groups is not None:
+                parts.group = groups.create(name)
+            if not self._unprivileged:
+                parts.network, sockets = _network_namespace(list(spec.ports))
+                parts.listeners = dict(zip(spec.ports, sockets, strict=True))
+        except OSError as error:
+            parts.drop()
+            if parts.group is not None:
+                parts.group.remove()
+            raise SandboxError(f"cannot prepare a sandbox: {error}") from error
+        return parts
+
+    def assignment(self, parts: Parts, assignment: Assignment, *, again: bool) -> tuple[Message, list[int]]:
+        detached: list[str] = []
+        fds: list[int] = []
+        sources: dict[str, list[str]] = {}
+        try:
+            # A second run finds the mounts of the first.
+            for target, directories in () if again else assignment.mounts.items():
+                paths = [os.path.realpath(each) for each in directories]
+                if self._unprivileged:
+                    sources[target] = paths
+                elif paths:
+                    fd = kernel.open_tree(paths[0]) if len(paths) == 1 else kernel.detached_overlay(paths)
+                    fds.append(fd)
+                    detached.append(target)
+                    kernel.restrict_mount(fd)
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
+        rlimits = {"RLIMIT_NPROC": assignment.limits.pids}
+        if self._unprivileged and (self._groups is None or "memory" in self._groups.missing):
+            # Coarse, for each process on its own; the whole is watched from outside.
+            rlimits["RLIMIT_DATA"] = (assignment.limits.memory_mb + 512) << 20
+        message: Message = {
+            "again": again,
+            "detached": detached,
+            "sources": sources,
+            "environment": dict(assignment.environment),
+            "working_directory": assignment.working_directory,
+            "tmp_mb": assignment.limits.tmp_mb,
+            "files": assignment.limits.files,
+            "rlimits": rlimits,
+            "outer_uid": parts.user,
+            "outer_gid": parts.user,
+            "payload": dict(assignment.payload),
+            "argv": list(assignment.argv),
+        }
+        return message, fds
+
+    async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*arguments))
+
+    def _open_groups(self) -> Groups | None:
+        if not self._groups_opened:
+            self._groups_opened = True
+            with contextlib.suppress(OSError):
+                self._groups = open_groups()
+        return self._groups
+
+
+def _network_namespace(ports: list[int]) -> tuple[int, list]:  # type: ignore[type-arg]
+    """A new network namespace with `lo` up: a descriptor of it, and sockets that listen in it. Enters and leaves it."""
+    home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        kernel.unshare(kernel.CLONE_NEWNET)
+        try:
+            made = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                kernel.loopback_up()
+                return made, kernel.listen_inside(ports)
+            except OSError:
+                os.close(made)
+                raise
+        finally:
+            kernel.setns(home, kernel.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def _advice() -> str:
+    """What stands in the way of user namespaces on this machine."""
+    for name, bad, help_text in (
+        ("/proc/sys/user/max_user_namespaces", "0", "set user.max_user_namespaces above 0"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "set kernel.unprivileged_userns_clone=1"),
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "set kernel.apparmor_restrict_unprivileged_userns=0 or give Pileus an AppArmor profile that allows userns",
+        ),
+    ):
+        with contextlib.suppress(OSError):
+            if Path(name).read_text().strip() == bad:
+                return help_text
+    return "start Pileus as root, or in a container with --privileged or --cap-add SYS_ADMIN"

@@ -1,0 +1,79 @@
+"""What a function finds around it: mounts, limits and environment variables of its environment."""
+
+from __future__ import annotations
+
+from pileus.sandbox.contract import Assignment, Limits, Sandbox
+from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
+from pileus.services.lambda_.runtimes import python
+
+# "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
+_MB_PER_VCPU = 1769
+_LIBRARIES = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+
+
+def assignment(
+    spec: FunctionSpec, sandbox: Sandbox, credentials: RoleCredentials, log_stream: str, *, endpoint_port: int
+) -> Assignment:
+    """What makes a shell this function's environment."""
+    private = sandbox.private_root
+    task_root = "/var/task" if private else str(spec.code_dir)
+    layer_roots = ["/opt"] if private else [str(each) for each in spec.layer_dirs]
+    mounts = {"/var/task": (spec.code_dir,)} | ({"/opt": tuple(spec.layer_dirs)} if spec.layer_dirs else {})
+    vcpus = spec.memory_mb / _MB_PER_VCPU
+    return Assignment(
+        mounts=mounts if private else {},
+        readable=() if private else (spec.code_dir, *spec.layer_dirs),
+        environment=_variables(spec, sandbox, credentials, log_stream, task_root, endpoint_port),
+        working_directory=task_root,
+        limits=Limits(memory_mb=spec.memory_mb, tmp_mb=spec.tmp_mb, cpu_share=vcpus, cpu_max=max(1.0, vcpus)),
+        payload=python.payload(spec, task_root=task_root, layer_roots=layer_roots),
+    )
+
+
+def _variables(  # noqa: PLR0917
+    spec: FunctionSpec,
+    sandbox: Sandbox,
+    credentials: RoleCredentials,
+    log_stream: str,
+    task_root: str,
+    endpoint_port: int,
+) -> dict[str, str]:
+    """The defined runtime environment variables; the reserved ones win over the function's own."""
+    ports = sandbox.ports
+    defaults = {
+        "LANG": "en_US.UTF-8",
+        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": _LIBRARIES,
+        "TZ": ":UTC",
+        "PWD": task_root,
+        "SHLVL": "0",
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        # Not AWS's: where the cloud is.
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports.get(endpoint_port, endpoint_port)}",
+        **python.environment_variables(spec.runtime),
+    }
+    reserved = {
+        "_HANDLER": spec.handler,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "AWS_SESSION_TOKEN": credentials.session_token,
+        "AWS_DEFAULT_REGION": spec.region,
+        "AWS_REGION": spec.region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": spec.initialization_type,
+        "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{ports[python.RUNTIME_API_PORT]}",
+        "LAMBDA_TASK_ROOT": task_root,
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
+        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
+        "_AWS_XRAY_DAEMON_PORT": "2000",
+    }
+    if spec.log_format == "JSON":
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        reserved["AWS_LAMBDA_LOG_LEVEL"] = spec.application_log_level or "INFO"
+    return {**defaults, **spec.environment, **reserved}

@@ -1,0 +1,285 @@
+"""The node's execution environments: found, made, reused last-in first-out, frozen, reaped, evicted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from pileus.kernel.clock import Clock
+from pileus.kernel.ids import Ids
+from pileus.kernel.settings import Settings
+from pileus.sandbox.contract import Backend, SandboxError, Template
+from pileus.services.lambda_.environment import Environment, Life
+from pileus.services.lambda_.execution import (
+    FunctionSpec,
+    Invocation,
+    InvokeResult,
+    LogSink,
+    NoCapacity,
+)
+from pileus.services.lambda_.runtimes import python
+
+log = structlog.get_logger("pileus.lambda")
+
+# Shells that wait for a function, per runtime.
+_READY_SHELLS = 3
+# What a new environment is expected to take before it has been measured, MiB.
+_EXPECTED_MB = 8.0
+_REAP_EVERY_S = 5.0
+
+# Serves the node's endpoint on a socket inside an environment; what it returns stops that.
+ServeEndpoint = Callable[[socket.socket], Callable[[], None]]
+
+
+@dataclass(slots=True)
+class _Function:
+    """The environments of one fingerprint."""
+
+    spec: FunctionSpec
+    # The one used last is the last.
+    idle: list[Environment] = field(default_factory=list)
+    all: set[Environment] = field(default_factory=set)
+    wanted: int = 0
+    retired: bool = False
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class EnvironmentPool:
+    """See `execution.Pool`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        ids: Ids,
+        backend: Backend,
+        *,
+        on_log: LogSink,
+        endpoint_port: int,
+        serve_endpoint: ServeEndpoint | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._ids = ids
+        self._backend = backend
+        self._on_log = on_log
+        self._endpoint_port = endpoint_port
+        self._serve_endpoint = serve_endpoint
+        self._budget_mb = settings.memory_budget_mb or _machine_memory_mb() * 0.8
+        self._functions: dict[str, _Function] = {}
+        self._templates: dict[str, asyncio.Task[Template]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._reaper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # execution.Pool
+
+    def prepare(self, runtime: str) -> None:
+        if not self._closed and self.supports(runtime) is None:
+            self._template(runtime)
+
+    def supports(self, runtime: str) -> str | None:
+        return python.unsupported(runtime)
+
+    async def invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
+        # The function goes on when its caller goes away.
+        task = asyncio.get_running_loop().create_task(self._invoke(spec, invocation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def provision(self, spec: FunctionSpec, count: int) -> int:
+        function = self._function(spec)
+        function.wanted = count
+        while len(function.all) < count and not function.retired:
+            environment = await self._make(function)
+            if not await environment.initialize():
+                await self._drop(function, environment)
+                break
+            function.idle.insert(0, environment)
+        return self.ready(spec.fingerprint)
+
+    def ready(self, fingerprint: str) -> int:
+        function = self._functions.get(fingerprint)
+        return sum(each.life in (Life.READY, Life.BUSY) for each in function.all) if function else 0
+
+    async def retire(self, fingerprint: str) -> None:
+        function = self._functions.get(fingerprint)
+        if function is None:
+            return
+        function.retired = True
+        for environment in list(function.idle):
+            await self._drop(function, environment)
+        if function.all:
+            await function.empty.wait()
+        self._functions.pop(fingerprint, None)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+        every = [(function, each) for function in self._functions.values() for each in function.all]
+        await asyncio.gather(*(self._drop(function, each) for function, each in every))
+        for task in list(self._tasks):
+            task.cancel()
+        for template in self._templates.values():
+            template.cancel()
+        await asyncio.gather(*self._tasks, *self._templates.values(), return_exceptions=True)
+        self._templates.clear()
+        await self._backend.close()
+
+    # within
+
+    async def _invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
+        function = self._function(spec)
+        environment = function.idle.pop() if function.idle else await self._make(function)
+        try:
+            result = await environment.invoke(invocation)
+        except BaseException:
+            await self._drop(function, environment)
+            raise
+        if result.stream is not None:
+            # It is busy until the stream has ended.
+            self._after_stream(function, environment, result.stream)
+        else:
+            self._give_back(function, environment)
+        return result
+
+    def _after_stream(self, function: _Function, environment: Environment, stream: Any) -> None:
+        async def give_back() -> None:
+            await stream.ended
+            self._give_back(function, environment)
+
+        task = asyncio.get_running_loop().create_task(give_back())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _give_back(self, function: _Function, environment: Environment) -> None:
+        if function.retired or self._closed or environment.life is Life.CLOSED:
+            self._later(self._drop(function, environment))
+        else:
+            function.idle.append(environment)
+            self._reap_later()
+
+    def _function(self, spec: FunctionSpec) -> _Function:
+        function = self._functions.get(spec.fingerprint)
+        if function is None:
+            function = self._functions[spec.fingerprint] = _Function(spec)
+        return function
+
+    async def _make(self, function: _Function) -> Environment:
+        await self._make_room()
+        spec = function.spec
+        try:
+            template = await asyncio.shield(self._template(spec.runtime))
+            sandbox = await template.shell()
+        except SandboxError:
+            # A template that died is made anew once.
+            self._templates.pop(self._template_key(spec.runtime), None)
+            template = await asyncio.shield(self._template(spec.runtime))
+            sandbox = await template.shell()
+        day = time.strftime("%Y/%m/%d", time.gmtime(self._clock.time()))
+        environment = Environment(
+            spec,
+            sandbox,
+            clock=self._clock,
+            on_log=self._on_log,
+            log_stream=f"{day}/[{spec.version}]{self._ids.hex(32)}",
+            serve_endpoint=self._serve_endpoint,
+            endpoint_port=self._endpoint_port,
+            on_broken=lambda broken: self._lost(function, broken),
+        )
+        function.all.add(environment)
+        function.empty.clear()
+        await environment.open()
+        return environment
+
+    def _lost(self, function: _Function, environment: Environment) -> None:
+        """It ended by itself while it was idle."""
+        if environment in function.idle:
+            self._later(self._drop(function, environment))
+
+    async def _drop(self, function: _Function, environment: Environment) -> None:
+        if environment in function.idle:
+            function.idle.remove(environment)
+        await environment.close()
+        function.all.discard(environment)
+        if not function.all:
+            function.empty.set()
+
+    def _template_key(self, runtime: str) -> str:
+        return "python"
+
+    def _template(self, runtime: str) -> asyncio.Task[Template]:
+        key = self._template_key(runtime)
+        found = self._templates.get(key)
+        if found is not None and found.done():
+            failed = found.cancelled() or found.exception() is not None
+            if failed or not found.result().alive:
+                found = None
+        if found is None:
+            found = self._templates[key] = asyncio.get_running_loop().create_task(self._start_template(runtime))
+        return found
+
+    async def _start_template(self, runtime: str) -> Template:
+        probe = await self._backend.probe()
+        for missing in probe.reduced:
+            log.warning("isolation is reduced", backend=probe.backend, missing=missing)
+        private = getattr(self._backend, "private_root", True)
+        spec = python.template_spec(runtime, endpoint_port=self._endpoint_port, private_root=private)
+        template = await self._backend.template(spec)
+        template.keep_ready(_READY_SHELLS)
+        return template
+
+    # memory
+
+    async def _make_room(self) -> None:
+        """Evict the environments that have been idle longest until another one fits. Raises `NoCapacity`."""
+        while self._used_mb() + _EXPECTED_MB > self._budget_mb:
+            coldest = min(
+                ((each.last_used, index, function, each) for index, function, each in self._idle()),
+                default=None,
+                key=lambda found: found[:2],
+            )
+            if coldest is None:
+                raise NoCapacity
+            await self._drop(coldest[2], coldest[3])
+
+    def _idle(self) -> list[tuple[int, _Function, Environment]]:
+        pairs = [(function, each) for function in self._functions.values() for each in function.idle]
+        return [(index, function, each) for index, (function, each) in enumerate(pairs)]
+
+    def _used_mb(self) -> float:
+        return sum(
+            max(each.own_memory_mb, _EXPECTED_MB) for function in self._functions.values() for each in function.all
+        )
+
+    def _reap_later(self) -> None:
+        if self._reaper is None and not self._closed:
+            self._reaper = asyncio.get_running_loop().call_later(_REAP_EVERY_S, self._reap)
+
+    def _reap(self) -> None:
+        self._reaper = None
+        limit = self._clock.monotonic() - self._settings.idle_timeout_s
+        for function in self._functions.values():
+            for each in list(function.idle):
+                if each.last_used < limit and len(function.all) > function.wanted:
+                    self._later(self._drop(function, each))
+        if any(function.all for function in self._functions.values()):
+            self._reap_later()
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _machine_memory_mb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 20)

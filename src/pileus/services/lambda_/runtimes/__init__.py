@@ -1,0 +1,1 @@
+"""How each runtime's template is made, and what runs inside it."""
