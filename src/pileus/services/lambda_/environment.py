@@ -31,6 +31,7 @@ from pileus.services.lambda_.execution import (
     LogEvent,
     LogSink,
 )
+from pileus.services.lambda_.hosting import python
 from pileus.services.lambda_.inside import assignment
 from pileus.services.lambda_.output import OutputParser, Tail
 from pileus.services.lambda_.platform_logs import PlatformLog, Report, billed
@@ -41,7 +42,6 @@ from pileus.services.lambda_.runtime_api import (
     Streamed,
     event_headers,
 )
-from pileus.services.lambda_.runtimes import python
 
 # Functions run in real time, whatever time it is in the cloud.
 _SYSTEM = SystemClock()

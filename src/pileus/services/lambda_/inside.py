@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pileus.sandbox.contract import Assignment, Limits, Sandbox
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
-from pileus.services.lambda_.runtimes import python
+from pileus.services.lambda_.hosting import python
 
 # "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 _MB_PER_VCPU = 1769

@@ -24,7 +24,7 @@ from pileus.services.lambda_.execution import (
     LogSink,
     NoCapacity,
 )
-from pileus.services.lambda_.runtimes import python
+from pileus.services.lambda_.hosting import python
 
 log = structlog.get_logger("pileus.lambda")
 
