@@ -183,6 +183,8 @@ class Probe:
 
 class Backend(Protocol):
     name: str
+    # Whether sandboxes have a root of their own, and so find things at the paths they were mounted at.
+    private_root: bool
 
     async def probe(self) -> Probe:
         """Start a sandbox and end it."""

@@ -30,7 +30,7 @@ def assignment(
     )
 
 
-def _variables(  # noqa: PLR0917
+def _variables(
     spec: FunctionSpec,
     sandbox: Sandbox,
     credentials: RoleCredentials,

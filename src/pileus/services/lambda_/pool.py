@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ class EnvironmentPool:
         settings: Settings,
         clock: Clock,
         ids: Ids,
-        backend: Backend,
+        choose_backend: Callable[[], Awaitable[Backend]],
         *,
         on_log: LogSink,
         endpoint_port: int,
@@ -68,7 +68,9 @@ class EnvironmentPool:
         self._settings = settings
         self._clock = clock
         self._ids = ids
-        self._backend = backend
+        # Chosen, with what it costs to probe it, when there is something to run.
+        self._choose_backend = choose_backend
+        self._backend: asyncio.Task[Backend] | None = None
         self._on_log = on_log
         self._endpoint_port = endpoint_port
         self._serve_endpoint = serve_endpoint
@@ -131,9 +133,11 @@ class EnvironmentPool:
             task.cancel()
         for template in self._templates.values():
             template.cancel()
-        await asyncio.gather(*self._tasks, *self._templates.values(), return_exceptions=True)
+        backends = [self._backend] if self._backend is not None else []
+        await asyncio.gather(*self._tasks, *self._templates.values(), *backends, return_exceptions=True)
         self._templates.clear()
-        await self._backend.close()
+        if self._backend is not None and not self._backend.cancelled() and self._backend.exception() is None:
+            await self._backend.result().close()
 
     # within
 
@@ -229,14 +233,20 @@ class EnvironmentPool:
         return found
 
     async def _start_template(self, runtime: str) -> Template:
-        probe = await self._backend.probe()
-        for missing in probe.reduced:
-            log.warning("isolation is reduced", backend=probe.backend, missing=missing)
-        private = getattr(self._backend, "private_root", True)
-        spec = python.template_spec(runtime, endpoint_port=self._endpoint_port, private_root=private)
-        template = await self._backend.template(spec)
+        if self._backend is None or (self._backend.done() and self._backend.exception() is not None):
+            self._backend = asyncio.get_running_loop().create_task(self._choose())
+        backend = await asyncio.shield(self._backend)
+        spec = python.template_spec(runtime, endpoint_port=self._endpoint_port, private_root=backend.private_root)
+        template = await backend.template(spec)
         template.keep_ready(_READY_SHELLS)
         return template
+
+    async def _choose(self) -> Backend:
+        backend = await self._choose_backend()
+        probe = await backend.probe()
+        for missing in probe.reduced:
+            log.warning("isolation is reduced", backend=probe.backend, missing=missing)
+        return backend
 
     # memory
 
