@@ -30,6 +30,7 @@ from pileus.kernel.log import configure_logging
 from pileus.kernel.loops import Driver
 from pileus.kernel.principal import Principal
 from pileus.kernel.settings import Settings
+from pileus.services.dynamodb.service import SERVICE as DYNAMODB
 from pileus.services.logs.service import SERVICE as LOGS
 from pileus.services.s3.service import SERVICE as S3
 from pileus.store.blobs_local import LocalBlobs
@@ -41,7 +42,7 @@ from pileus.wire.pipeline import Pipeline
 
 log = logging.getLogger("pileus")
 
-SERVICES: tuple[Service, ...] = (LOGS, S3)
+SERVICES: tuple[Service, ...] = (DYNAMODB, LOGS, S3)
 
 _DELIVERY = "delivery"
 # The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
