@@ -63,9 +63,8 @@ class VirtualClock:
         self._running = running
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
-        self._asleep: set[asyncio.Task[Any] | None] = set()
-        self._fell_asleep: asyncio.Future[None] | None = None
-        self._watched: list[Callable[[], Collection[asyncio.Task[Any]]]] = []
+        self._asleep: set[asyncio.Future[Any] | None] = set()
+        self._watched: list[Callable[[], Collection[asyncio.Future[Any]]]] = []
         self._patience_s = patience_s
 
     def time(self) -> float:
@@ -89,8 +88,6 @@ class VirtualClock:
         timer = loop.call_later(left, self._wake) if self._running else None
         task = asyncio.current_task()
         self._asleep.add(task)
-        if self._fell_asleep is not None and not self._fell_asleep.done():
-            self._fell_asleep.set_result(None)
         try:
             await waiter
         finally:
@@ -98,7 +95,7 @@ class VirtualClock:
             if timer is not None:
                 timer.cancel()
 
-    def watch(self, tasks: Callable[[], Collection[asyncio.Task[Any]]]) -> None:
+    def watch(self, tasks: Callable[[], Collection[asyncio.Future[Any]]]) -> None:
         """Wait for what `tasks()` gives at that moment before time goes on."""
         self._watched.append(tasks)
 
@@ -124,18 +121,20 @@ class VirtualClock:
 
     async def rest(self) -> None:
         """Wake those whose time has come, until all that is watched has come to rest."""
+        last_busy: set[asyncio.Future[Any]] = set()
+        since = time.monotonic()
         while True:
             self._wake()
             for _ in range(8):
                 await asyncio.sleep(0)
-            busy = [task for tasks in self._watched for task in tasks() if not task.done() and task not in self._asleep]
-            if busy:
-                self._fell_asleep = asyncio.get_running_loop().create_future()
-                changed, _ = await asyncio.wait(
-                    [*busy, self._fell_asleep], timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not changed:
-                    return
+            busy = {task for tasks in self._watched for task in tasks() if not task.done() and task not in self._asleep}
+            if busy != last_busy:
+                last_busy, since = busy, time.monotonic()
+            elif busy and time.monotonic() - since > self._patience_s:
+                return
+            elif busy:
+                # In real time: for threads, processes, sockets.
+                await asyncio.sleep(0.0005)
             elif not any(when <= self.time() and not waiter.done() for when, _, waiter in self._sleepers[:1]):
                 return
 

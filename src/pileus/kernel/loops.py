@@ -13,6 +13,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pileus.kernel.clock import Clock, VirtualClock
 
@@ -55,7 +56,9 @@ class _Loop:
         self.status = LoopStatus(name=name, period_s=period_s)
         self.nudged = False
         self.runner: asyncio.Task[None] | None = None
-        # Ends the runner's wait.
+        # The step, while it runs.
+        self.running: asyncio.Future[float | None] | None = None
+        # What the runner waits for.
         self.wake: asyncio.Future[None] | None = None
         self.alarm: asyncio.Task[None] | None = None
         self.alarm_at = math.inf
@@ -72,11 +75,10 @@ class Driver:
         self._clock = clock
         self._lease = lease
         self._loops: dict[str, _Loop] = {}
-        self._steps: set[asyncio.Task[float | None]] = set()
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         if isinstance(clock, VirtualClock):
-            clock.watch(lambda: self._steps)
+            clock.watch(self._busy)
 
     def add(self, name: str, step: Step, period_s: float) -> None:
         """Have `step` run every `period_s` seconds, for the first time at the start."""
@@ -112,11 +114,23 @@ class Driver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._steps:
-            _, late = await asyncio.wait(self._steps, timeout=grace_s)
+        if steps := [loop.running for loop in self._loops.values() if loop.running is not None]:
+            _, late = await asyncio.wait(steps, timeout=grace_s)
             for step in late:
                 step.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    def _busy(self) -> list[asyncio.Future[Any]]:
+        """The tasks that do something or are about to."""
+        tasks: list[asyncio.Future[Any] | None] = []
+        for loop in self._loops.values():
+            if loop.running is not None and not loop.running.done():
+                tasks.append(loop.running)
+            elif loop.wake is None or loop.wake.done():
+                tasks.append(loop.runner)
+            # An alarm is not at rest before it sleeps.
+            tasks.append(loop.alarm)
+        return [task for task in tasks if task is not None]
 
     def _start(self, loop: _Loop) -> None:
         loop.runner = asyncio.create_task(self._run(loop), name=f"loop {loop.status.name}")
@@ -134,11 +148,10 @@ class Driver:
         try:
             if await self._lease(status.name):
                 status.last_run, status.running = self._clock.time(), True
-                step = asyncio.ensure_future(loop.step())
-                self._steps.add(step)
-                step.add_done_callback(self._steps.discard)
+                loop.running = step = asyncio.ensure_future(loop.step())
                 # Not awaited itself: stopping the runner leaves the step its time to end.
                 await asyncio.wait([step])
+                loop.running = None
                 wait_s = _result(step)
                 status.runs += 1
             status.failures_in_a_row = 0
@@ -175,7 +188,7 @@ class Driver:
         loop.end_wait()
 
 
-def _result(step: asyncio.Task[float | None]) -> float | None:
+def _result(step: asyncio.Future[float | None]) -> float | None:
     if step.cancelled():
         raise RuntimeError("the step was cancelled")
     return step.result()
