@@ -47,6 +47,18 @@ _SQS_MAP_NAMES = {
     "QueueAttributeMap": "Attribute",
     "TagMap": "Tag",
 }
+# Errors that SQS answers and does not model, with their code in the query protocol.
+_SQS_UNMODELLED = {
+    "InvalidParameterValueException": "InvalidParameterValue",
+    "MissingRequiredParameterException": "MissingParameter",
+}
+# Statuses that the model lost.
+_SQS_STATUSES = {
+    "OverLimit": 403,
+    "PurgeQueueInProgress": 403,
+    "RequestThrottled": 403,
+    "ResourceNotFoundException": 404,
+}
 # Error shapes whose code in the query protocol (and in `x-amzn-query-error`) is not their name.
 _SQS_CODES = {
     "BatchEntryIdsNotDistinct": "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
@@ -97,6 +109,9 @@ def _add_sqs_query(raw: dict[str, Any]) -> None:
             if member["shape"] in _SQS_MAP_NAMES:
                 # Only the query protocol may read it: in JSON the member's name counts.
                 member["queryLocationName"] = _SQS_MAP_NAMES[member["shape"]]
-    for name, code in _SQS_CODES.items():
-        if name in shapes:
-            shapes[name].setdefault("error", {"httpStatusCode": 400, "senderFault": True})["code"] = code
+    for name in _SQS_UNMODELLED:
+        shapes.setdefault(name, {"type": "structure", "members": {}, "exception": True, "synthetic": True})
+    for name, shape in shapes.items():
+        if shape.get("exception"):
+            code = _SQS_CODES.get(name) or _SQS_UNMODELLED.get(name, name)
+            shape["error"] = {"code": code, "httpStatusCode": _SQS_STATUSES.get(name, 400), "senderFault": True}

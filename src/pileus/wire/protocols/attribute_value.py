@@ -10,11 +10,13 @@ from typing import Any
 
 import orjson
 
+from pileus.kernel.errors import AWSError
 from pileus.kernel.raw import RawJson
 from pileus.model import Shape
 from pileus.wire.protocols import faults, values
 from pileus.wire.protocols.json_shapes import Convert, JsonShapes
 
+_EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 # Kinds whose value is its own wire form.
 _TEXTS = frozenset({"S", "N"})
 
@@ -70,22 +72,26 @@ def _decoder(service: str) -> Convert:
             raise wrong_type(service, "list", value)
         return value
 
+    def present(value: Any) -> Any:
+        if value is None:
+            raise AWSError("ValidationException", _EMPTY, status=400)
+        return value
+
     def texts(value: Any) -> Any:
         for item in listing(value):
-            if item is not None:
-                text(item)
+            text(present(item))
         return value
 
     def blobs(value: Any) -> Any:
-        return [None if item is None else blob(item) for item in listing(value)]
+        return [blob(present(item)) for item in listing(value)]
 
     def items(value: Any) -> Any:
-        return [None if item is None else decode(item) for item in listing(value)]
+        return [decode(present(item)) for item in listing(value)]
 
     def mapping(value: Any) -> Any:
         if type(value) is not dict:
             raise wrong_type(service, "map", value)
-        return {key: None if item is None else decode(item) for key, item in value.items()}
+        return {key: decode(present(item)) for key, item in value.items()}
 
     kinds = {
         "S": text,
