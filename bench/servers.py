@@ -61,7 +61,7 @@ def _command(name: str, port: int, data: Path) -> tuple[list[str], dict[str, str
     match name:
         case "pileus":
             options = ["--port", str(port), "--data-dir", str(data), "--durability", "full", "--json"]
-            return [sys.executable, "-m", "pileus", "start", *options], {}
+            return [sys.executable, "-m", "pileus", "start", *options], {"PYTHONPATH": str(ROOT / "src")}
         case "ministack":
             # Its functions run in the `python3` of its own environment, where boto3 is.
             path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
@@ -175,8 +175,9 @@ def spawn(name: str) -> Server:
     run.mkdir(parents=True)
     port, log = free_port(), run / "log"
     command, extra = _command(name, port, run / "data")
-    # Whoever runs this may have an AWS account or an endpoint of their own: neither is any server's business.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")} | extra
+    # Whoever runs this may have an AWS account, an endpoint, or ways with Python: none is any server's business.
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))}
+    environment = ours | extra
     with log.open("wb") as out:
         started = time.perf_counter()
         process = subprocess.Popen(
