@@ -50,6 +50,10 @@ class Receiver:
         fds, self._fds = self._fds[:count], self._fds[count:]
         return message, fds
 
+    def holds_more(self) -> bool:
+        """Whether a whole message has been taken off the socket already: polling it would not tell."""
+        return len(self._buffer) >= 4 and len(self._buffer) >= 4 + _LENGTH.unpack_from(self._buffer)[0]
+
     def _take(self) -> Message | None:
         if len(self._buffer) < 4:
             return None

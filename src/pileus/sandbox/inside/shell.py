@@ -107,7 +107,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
     poller.register(control, select.POLLIN)
     poller.register(wake_read, select.POLLIN)
     while True:
-        ready = {fd for fd, _events in poller.poll()}
+        ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
         if wake_read in ready:
             os.read(wake_read, 4096)
             status = _reap(runner)
@@ -116,7 +116,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
                 _kill_rest(plan)
                 send(control, {"exit": status})
                 runner = -1
-        if control.fileno() in ready:
+        if control.fileno() in ready or receiver.holds_more():
             received = receiver.receive()
             if received is None:
                 break

@@ -51,11 +51,11 @@ def main(control_fd: int) -> None:
     poller.register(control, select.POLLIN)
     poller.register(wake_read, select.POLLIN)
     while True:
-        ready = {fd for fd, _events in poller.poll()}
+        ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
         if wake_read in ready:
             os.read(wake_read, 4096)
             _reap()
-        if control.fileno() in ready:
+        if control.fileno() in ready or receiver.holds_more():
             received = receiver.receive()
             if received is None:
                 return

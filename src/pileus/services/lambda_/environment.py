@@ -317,8 +317,7 @@ class Environment:
             error_type = outcome.error_type or _error_type(outcome.payload)
             return self._finish(begin, init_ms, Failure("", error_type), outcome.payload)
         failure = self._explain(outcome, self.spec.timeout_s)
-        if outcome.kind != "too_large":
-            self._break()
+        self._break()
         return self._finish(begin, init_ms, failure)
 
     def _finish(
@@ -335,7 +334,7 @@ class Environment:
         lines = []
         if failure is not None and failure.status == "timeout":
             lines.append(self._lines.timed_out(now_ms, self.request_id, self.spec.timeout_s))
-        elif failure is not None and payload is None and failure.error_type.startswith("Runtime."):
+        elif failure is not None and payload is None and failure.message:
             lines.append(self._lines.failed(failure.message, failure.error_type))
         used = self._measure()
         total = billed(duration_ms, init_ms)
