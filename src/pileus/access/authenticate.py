@@ -63,6 +63,7 @@ async def authenticate(
     family: Family,
     keyring: Keyring,
     now: float,
+    client_now: float | None = None,
     services: Collection[str] = (),
     bucket: str = "",
 ) -> Authenticated:
@@ -70,12 +71,16 @@ async def authenticate(
 
     `path`, `query` and `headers` as in `pileus.access.sigv4`. `body` None: the payload streams. `body_sha256`: its
     hash, where the caller has computed it already (large bodies are hashed off the loop). `services`: the names for
-    which the request may be signed, any when empty. `bucket`: the one that S3's host name says. Raises the AWS error
-    of the family.
+    which the request may be signed, any when empty. `bucket`: the one that S3's host name says. `client_now`: the time
+    by which requests are signed, where it is another than the cloud's. Raises the AWS error of the family.
     """
+    if client_now is None:
+        client_now = now
     claim = read_claim(query, headers, family)
     if claim is None:
         if family == "s3" and (claim_v2 := sigv2.read_claim(query)) is not None:
+            if client_now > claim_v2.expires:
+                raise errors.request_expired(client_now, claim_v2.expires)
             return await _presigned_v2(
                 claim_v2, method=method, path=path, headers=headers, bucket=bucket, keyring=keyring, now=now
             )
@@ -83,7 +88,7 @@ async def authenticate(
     scope = claim.scope
     if services and scope.service not in services:
         raise wrong_service(scope, next(iter(services)), family)
-    check_time(claim, now, family)
+    check_time(claim, client_now, family)
     credential = await find_credential(
         scope.access_key_id,
         claim.session_token,
@@ -204,8 +209,6 @@ async def _presigned_v2(
     keyring: Keyring,
     now: float,
 ) -> Authenticated:
-    if now > claim.expires:
-        raise errors.request_expired(now, claim.expires)
     credential = await find_credential(
         claim.access_key_id,
         claim.session_token,

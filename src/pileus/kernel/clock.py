@@ -20,6 +20,10 @@ class Clock(Protocol):
         """Seconds since an arbitrary moment; never goes back."""
         ...
 
+    def client_time(self) -> float:
+        """Seconds since the epoch by the clocks of those outside, who sign their requests with them."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Return once `seconds` have passed on this clock."""
         ...
@@ -38,6 +42,9 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def client_time(self) -> float:
+        return time.time()
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -55,11 +62,13 @@ class VirtualClock:
     goes there at once: whoever overslept wakes late, as after a machine's suspension. At rest is who has ended or
     sleeps on this clock, of the tasks that somebody watches (the steps of loops, deliveries); other tasks get a few
     turns of the loop. A task that waits for something else for longer than `patience_s` of real time is not waited for:
-    it may itself be waiting for this clock. Used from one event loop.
+    it may itself be waiting for this clock. It begins at `start`, without one at the system's time. Used from one event
+    loop.
     """
 
-    def __init__(self, start: float = 1_700_000_000.0, *, running: bool = False, patience_s: float = 1.0) -> None:
-        self._offset = start - time.time() if running else start
+    def __init__(self, start: float | None = None, *, running: bool = False, patience_s: float = 1.0) -> None:
+        begin = time.time() if start is None else start
+        self._offset = begin - time.time() if running else begin
         self._running = running
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
@@ -72,6 +81,10 @@ class VirtualClock:
 
     def monotonic(self) -> float:
         return self.time()
+
+    def client_time(self) -> float:
+        # Clients do not live on this clock.
+        return time.time()
 
     async def sleep(self, seconds: float) -> None:
         await self.sleep_until(self.time() + seconds)

@@ -240,6 +240,7 @@ class _HttpCall:
             family=family,
             keyring=self._pipeline.strangers_keyring if inside else self._pipeline.keyring,
             now=now,
+            client_now=cloud.clock.client_time(),
             services=(model.signing_name,),
         )
         if who.principal.kind == "anonymous" and not (
