@@ -82,10 +82,11 @@ class Upload:
             answer = b""
             if expect:
                 answer = sock.recv(65536)
-                if not answer.startswith(b"HTTP/1.1 100 "):
-                    return int(answer.split(b" ", 2)[1]), answer.decode()
-                answer = answer.partition(b"\r\n\r\n")[2]
-            sock.sendall(body)
+                if answer.startswith(b"HTTP/1.1 100 "):
+                    answer = answer.partition(b"\r\n\r\n")[2]
+                    sock.sendall(body)
+            else:
+                sock.sendall(body)
             while piece := sock.recv(65536):
                 answer += piece
         return int(answer.split(b" ", 2)[1]), answer.decode()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from pileus.access.authenticate import Authenticated, Keyring, authenticate
-from pileus.access.authorize import ResourcePolicies, authorize
+from pileus.access.authorize import ResourcePolicies, authorize, is_own_root
 from pileus.access.contract import Identities
 from pileus.access.errors import Family, family_of, missing_token
 from pileus.access.request import Circumstances
@@ -144,25 +144,36 @@ class Pipeline:
         """Authorize and run; the answer's members. Raises `AWSError`."""
         store = self.cloud.store
         function = operation.function
+        if operation.permissions is not None:
+            needed = operation.permissions(ctx, request)
+        else:
+            needed = (Permission(f"{self.model(ctx.service).signing_name}:{ctx.operation}"),)
+        allowed = self.cloud.settings.iam == "off" or (
+            operation.resource_policy is None and is_own_root(ctx.principal, ctx.account, needed)
+        )
         if operation.kind is Kind.READING:
 
             async def read(tx: Reader) -> dict[str, Any] | None:
-                await self._authorize(ctx, operation, request, family, tx)
+                if not allowed:
+                    await self._authorize(ctx, operation, request, needed, family, tx)
                 return await function(ctx, tx, request)
 
             return await store.read(read) or {}
-        await store.read(partial(self._authorize, ctx, operation, request, family))
+        if not allowed:
+            await store.read(partial(self._authorize, ctx, operation, request, needed, family))
         if operation.kind is Kind.WRITING:
             return await store.write(lambda tx: function(ctx, tx, request)) or {}
         return await function(ctx, request) or {}
 
     async def _authorize(
-        self, ctx: Context, operation: Operation, request: Request, family: Family, reader: Reader
+        self,
+        ctx: Context,
+        operation: Operation,
+        request: Request,
+        needed: Sequence[Permission],
+        family: Family,
+        reader: Reader,
     ) -> None:
-        if operation.permissions is not None:
-            needed = operation.permissions(ctx, request)
-        else:
-            needed = (Permission(f"{self.model(ctx.service).signing_name}:{ctx.operation}"),)
         policies: ResourcePolicies | None = None
         if operation.resource_policy is not None:
             policies = partial(operation.resource_policy, ctx, reader, request)
