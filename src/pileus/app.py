@@ -13,7 +13,7 @@ import resource
 import signal
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,16 +109,17 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     clock: Clock = VirtualClock() if settings.clock == "virtual" else SystemClock()
     ids = Ids()
     in_memory = settings.durability == "memory"
+    if in_memory:
+        # Code and blobs are files for the kernel's and the threads' sake; they go with the process.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pileus-"))
+        settings = replace(settings, data_dir=Path(folder))
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = open_store(None if in_memory else settings.data_dir, settings.durability)
     except (OSError, StoreUnavailable) as error:
         raise StartError(f"{settings.data_dir}: {error}") from None
     stack.push_async_callback(store.close)
-    blobs_dir = settings.data_dir / "blobs"
-    if in_memory:
-        blobs_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pileus-blobs-")))
-    blobs = LocalBlobs(blobs_dir, store, clock=clock, ids=ids, sync=settings.durability == "full")
+    blobs = LocalBlobs(settings.data_dir / "blobs", store, clock=clock, ids=ids, sync=settings.durability == "full")
     stack.push_async_callback(blobs.close)
 
     loops = Driver(clock)

@@ -28,6 +28,7 @@ from pileus.kernel.principal import Principal
 from pileus.model import ModelNotFound, ServiceModel, load
 from pileus.model import Operation as OperationModel
 from pileus.store.contract import Reader, StoreUnavailable
+from pileus.wire import constraints
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
 from pileus.wire.compression import gunzip
 from pileus.wire.internal import Internal, is_internal
@@ -261,6 +262,7 @@ class _HttpCall:
 
         self._open_body(request, who, limit)
         members = self._codec.decode(operation, request, labels)
+        constraints.check(model, operation, members)
         ctx = Context(
             cloud=cloud,
             request_id=self._request_id,
