@@ -32,6 +32,7 @@ from pileus.kernel.loops import Driver
 from pileus.kernel.principal import Principal
 from pileus.kernel.settings import Settings
 from pileus.services.dynamodb.service import SERVICE as DYNAMODB
+from pileus.services.lambda_.service import SERVICE as LAMBDA
 from pileus.services.logs.service import SERVICE as LOGS
 from pileus.services.s3.service import SERVICE as S3
 from pileus.store.blobs_local import LocalBlobs
@@ -43,7 +44,7 @@ from pileus.wire.pipeline import Pipeline
 
 log = logging.getLogger("pileus")
 
-SERVICES: tuple[Service, ...] = (DYNAMODB, LOGS, S3)
+SERVICES: tuple[Service, ...] = (DYNAMODB, LAMBDA, LOGS, S3)
 
 _DELIVERY = "delivery"
 # The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
@@ -147,7 +148,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         services,
         identities=identities,
         sessions=sessions,
-        internal=Internal(services, partial(_status, cloud, loops, deliverer, clock.monotonic()), clock),
+        internal=Internal(cloud, services, partial(_status, cloud, loops, deliverer, clock.monotonic())),
     )
     http = HttpServer(pipeline.handle)
     cloud.call = pipeline.call
@@ -172,7 +173,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     return cloud.endpoint
 
 
-async def _not_yet(*_: Any, **__: Any) -> Any:
+def _not_yet(*_: Any, **__: Any) -> Any:
     raise AssertionError("called before the node was put together")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ P = TypeVar("P")
 class Listener(Protocol):
     """Serves the node's endpoint on a listening socket inside an execution environment."""
 
-    async def __call__(self, sock: socket.socket) -> asyncio.AbstractServer:
-        """Serve until the returned server is closed. Callers that come this way are strangers (see wire/internal)."""
+    def __call__(self, sock: socket.socket) -> Callable[[], None]:
+        """Serve until what is returned is called. Callers that come this way are strangers (see wire/internal)."""
         ...
 
 

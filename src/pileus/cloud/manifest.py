@@ -14,7 +14,7 @@ SERVICE = Service(
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -107,6 +107,11 @@ class Service:
     loops: Sequence[Loop] = ()
     # Outbox targets this service delivers to, by name; called as (cloud, delivery).
     targets: Mapping[str, Callable[[Cloud, Delivery], Awaitable[None]]] = field(default_factory=dict)
+    # Files that Pileus hands out itself, by the path that begins their address ("/_pileus/lambda/code/"); called as
+    # (cloud, path, query); None: there is none, or the address is not good for it.
+    downloads: Mapping[str, Callable[[Cloud, str, str], Awaitable[AsyncIterator[bytes] | None]]] = field(
+        default_factory=dict
+    )
     # The largest request body that does not stream, bytes.
     body_bytes_max: int = 16 * 1024 * 1024
     # Run once before requests are served, and once after the last; what they make is put into `cloud.parts`.

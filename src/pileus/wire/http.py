@@ -106,6 +106,7 @@ class HttpServer:
         )
         self._server = _Server(self._config)
         self._task: asyncio.Task[None] | None = None
+        self._accepting: set[asyncio.Task[None]] = set()
 
     async def start(self, sock: socket.socket) -> None:
         """Serve on a bound socket; returns once connections are accepted."""
@@ -116,15 +117,38 @@ class HttpServer:
             if self._task.done():
                 self._task.result()
 
-    async def listen(self, sock: socket.socket) -> asyncio.Server:
-        """Serve on a listening socket inside an environment too, until the returned server is closed."""
+    def listen(self, sock: socket.socket) -> Callable[[], None]:
+        """Serve on a listening socket inside an environment too, until what is returned is called."""
+        loop = asyncio.get_running_loop()
         config, state = self._config, self._server.server_state
 
         def protocol() -> asyncio.Protocol:
             # The state comes with every request: where it came in decides how far it is trusted.
             return _Protocol(config=config, server_state=state, app_state={"environment": True})
 
-        return await asyncio.get_running_loop().create_server(protocol, sock=sock)
+        def accept() -> None:
+            try:
+                connection, _ = sock.accept()
+            except OSError:
+                return  # gone again already, or no descriptors left: the next event tries again
+            task = loop.create_task(self._take_over(protocol, connection))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
+
+        sock.setblocking(False)
+        loop.add_reader(sock, accept)
+
+        def stop() -> None:
+            loop.remove_reader(sock)
+
+        return stop
+
+    async def _take_over(self, protocol: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+        except OSError:
+            connection.close()
 
     async def stop(self) -> None:
         """Stop accepting, let requests in flight end (at most `GRACE_S`), and close."""

@@ -4,6 +4,7 @@
     GET  /_localstack/health      the field's older form of the same
     GET  /_pileus/status          loops, store, environments: what `pileus status` shows
     POST /_pileus/clock           {"advance_s": seconds}: on a node that runs on virtual time
+    GET  /_pileus/<service>/...   a service's downloads, for whoever has a signed address
 
 Code inside an execution environment reaches health only: it is a stranger.
 """
@@ -16,6 +17,8 @@ from typing import Any
 import orjson
 
 from pileus import __version__
+from pileus.cloud.context import Cloud
+from pileus.cloud.manifest import Service
 from pileus.kernel.clock import VirtualClock
 from pileus.wire.bodies import Receive, read_whole
 from pileus.wire.message import HttpAnswer, HttpRequest
@@ -30,10 +33,11 @@ def is_internal(path: str) -> bool:
 
 
 class Internal:
-    def __init__(self, services: Mapping[str, Any], status: Status, clock: object) -> None:
+    def __init__(self, cloud: Cloud, services: Mapping[str, Service], status: Status) -> None:
+        self._cloud = cloud
         self._services = sorted(services)
+        self._downloads = {path: find for service in services.values() for path, find in service.downloads.items()}
         self._status = status
-        self._clock = clock
 
     async def answer(self, request: HttpRequest, receive: Receive, *, trusted: bool) -> HttpAnswer:
         """`trusted`: the request came from this machine, and not from inside an environment."""
@@ -43,6 +47,12 @@ class Internal:
             return _json(200, {"status": "ok", "version": __version__, "services": services})
         if path == "/_localstack/health" and method in ("GET", "HEAD"):
             return _json(200, {"services": dict.fromkeys(self._services, "available"), "version": __version__})
+        for beginning, find in self._downloads.items():
+            if path.startswith(beginning) and method == "GET":
+                content = await find(self._cloud, path, request.query)
+                if content is None:
+                    return _json(403, {"message": "The address has expired, or was never good."})
+                return HttpAnswer(200, [("content-type", "application/octet-stream")], content)
         if not trusted:
             return _json(403, {"message": "Only from the machine that Pileus runs on."})
         if path == "/_pileus/status" and method == "GET":
@@ -52,7 +62,7 @@ class Internal:
         return _json(404, {"message": f"There is no {method} {path}."})
 
     async def _advance(self, body: bytes) -> HttpAnswer:
-        if not isinstance(self._clock, VirtualClock):
+        if not isinstance(self._cloud.clock, VirtualClock):
             return _json(409, {"message": "This node runs on the system's time; start it with --clock virtual."})
         try:
             request = orjson.loads(body)
@@ -61,8 +71,8 @@ class Internal:
             return _json(400, {"message": 'Expected {"advance_s": seconds}.'})
         if not 0 <= seconds <= 100 * 366 * 86400:
             return _json(400, {"message": "advance_s must lie between 0 and 100 years."})
-        await self._clock.advance(seconds)
-        return _json(200, {"time": self._clock.time()})
+        await self._cloud.clock.advance(seconds)
+        return _json(200, {"time": self._cloud.clock.time()})
 
 
 def _json(status: int, content: Any) -> HttpAnswer:

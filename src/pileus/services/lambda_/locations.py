@@ -6,6 +6,7 @@ http://localhost:4566/_pileus/lambda/code/<sha256>?expires=<seconds>&signature=<
 from __future__ import annotations
 
 import hmac
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
 from pileus.cloud.context import Cloud, Context
@@ -30,8 +31,8 @@ def make(ctx: Context, sha256: str) -> str:
     return f"{origin}{PATH}{sha256}?expires={expires}&signature={_signature(ctx.cloud, sha256, expires)}"
 
 
-async def find(cloud: Cloud, path: str, query: str) -> str | None:
-    """The blob behind a location, or None where it is none, has expired or was tampered with."""
+async def download(cloud: Cloud, path: str, query: str) -> AsyncIterator[bytes] | None:
+    """The package behind a location, or None where it is none, has expired or was tampered with."""
     sha256 = path.removeprefix(PATH)
     given = parse_qs(query)
     expires, signature = given.get("expires", [""])[0], given.get("signature", [""])[0]
@@ -46,4 +47,5 @@ async def find(cloud: Cloud, path: str, query: str) -> str | None:
         data = await tx.get(keys.code(sha256))
         return decode(Code, data).blob if data is not None else None
 
-    return await cloud.store.read(load)
+    blob = await cloud.store.read(load)
+    return None if blob is None else cloud.blobs.stream(blob)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.lambda_ import asynchronous, deployments, loops
+from pileus.services.lambda_ import asynchronous, deployments, locations, loops, start
 from pileus.services.lambda_.operations import (
     aliases,
     async_configs,
@@ -88,4 +88,9 @@ SERVICE = Service(
         asynchronous.DEAD_TARGET: asynchronous.give_up,
         asynchronous.DESTINATION_TARGET: asynchronous.tell_destination,
     },
+    start=start.start,
+    stop=start.stop,
+    downloads={locations.PATH: locations.download},
+    # A 50 MB package, in base64.
+    body_bytes_max=70 * 1024 * 1024,
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from urllib.parse import urlsplit
 
 from pileus.cloud.context import Cloud
+from pileus.sandbox.choice import choose
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
-from pileus.services.lambda_.execution import LogSink, Pool
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.node import Node, node
+from pileus.services.lambda_.pool import EnvironmentPool
 from pileus.services.lambda_.resolver import Resolver
 from pileus.services.lambda_.roles import Roles
 from pileus.store.contract import Transaction
@@ -18,13 +20,21 @@ from pileus.store.contract import Transaction
 SECRET_BYTES = 32
 
 
-async def start_with(cloud: Cloud, make_pool: Callable[[Cloud, LogSink], Pool]) -> None:
+async def start(cloud: Cloud) -> None:
     """Put the node's `Node` into `cloud.parts`."""
     code, roles = CodeStore(cloud), Roles(cloud)
     code.start()
     logs = LogWriter(cloud, roles)
     logs.start()
-    pool = make_pool(cloud, logs.sink)
+    pool = EnvironmentPool(
+        cloud.settings,
+        cloud.clock,
+        cloud.ids,
+        partial(choose, cloud.settings.sandbox),
+        on_log=logs.sink,
+        endpoint_port=urlsplit(cloud.endpoint).port or 80,
+        serve_endpoint=cloud.listen,
+    )
     cloud.parts[Node] = Node(
         code=code,
         roles=roles,
