@@ -1,14 +1,7 @@
-"""The engines that the store's contract is tested on."""
+"""The store, on every engine."""
 
 import pytest
-
-from pileus.store.sqlite import open_store
-
-ENGINES = {
-    "sqlite-full": lambda folder: open_store(folder / "store", "full"),
-    "sqlite-relaxed": lambda folder: open_store(folder / "store", "relaxed"),
-    "sqlite-memory": lambda folder: open_store(None, "memory"),
-}
+from engines import ENGINES
 
 
 @pytest.fixture(params=ENGINES)
