@@ -21,6 +21,9 @@ _extra: frozenset[str] = frozenset()
 # Services whose models are read ahead: their clients are made in a few milliseconds.
 _WARM_SERVICES = ("s3", "dynamodb", "sqs", "sns")
 
+# What a session reads from the environment when it is made.
+_READ_BY_SESSIONS = ("AWS_CONFIG_FILE", "AWS_DATA_PATH", "AWS_DEFAULT_PROFILE", "AWS_PROFILE")
+
 
 def preload(config: dict[str, Any]) -> None:
     """Load the runtime client and the SDK. `config`: {"runtime_path": [...], "sdk": bool, "fixed_port": bool}."""
@@ -37,32 +40,73 @@ def preload(config: dict[str, Any]) -> None:
 
 
 def _preload_sdk() -> None:
+    """Load boto3, with what making a client looks up on disk; what depends on the environment is left for later."""
     import boto3
+    import botocore.hooks
     import botocore.loaders
 
-    # A loader keeps what it has read, but every session has its own: let them share what has been read here.
-    read: dict[str, Any] = {}
-    load_file = botocore.loaders.JSONFileLoader.load_file
+    _remember(botocore.loaders.JSONFileLoader, "load_file", lambda _self, path: path)
+    _remember(botocore.loaders.Loader, "list_available_services", _only_built_in)
+    _remember(botocore.loaders.Loader, "list_api_versions", _only_built_in)
+    botocore.hooks.accepts_kwargs = _remembered_by_function(botocore.hooks.accepts_kwargs)
+    session = boto3.session.Session("none", "none", region_name="us-east-1")
+    for name in _WARM_SERVICES:
+        session.client(name, endpoint_url="http://127.0.0.1:1")
+    # The session that `boto3.client` uses. It asks the environment when it makes a client.
+    boto3.DEFAULT_SESSION = boto3.session.Session()
+    loader = boto3.DEFAULT_SESSION._session.get_component("data_loader")
+    for name in _WARM_SERVICES:
+        loader.load_service_model(name, "service-2")
+        loader.load_service_model(name, "endpoint-rule-set-1")
+    _frozen.append(True)
 
-    def shared(self: Any, file_path: str) -> Any:
-        return read[file_path] if file_path in read else load_file(self, file_path)
 
-    def remembered(self: Any, file_path: str) -> Any:
-        if file_path not in read:
-            found = load_file(self, file_path)
-            if found is None:
-                return None
-            read[file_path] = found
-        return read[file_path]
+# Filled while the template loads; after that nothing is added, so that a function's memory is its own.
+_frozen: list[bool] = []
 
-    botocore.loaders.JSONFileLoader.load_file = remembered
-    try:
-        session = boto3.session.Session("none", "none", region_name="us-east-1")
-        for name in _WARM_SERVICES:
-            session.client(name, endpoint_url="http://127.0.0.1:1")
-    finally:
-        botocore.loaders.JSONFileLoader.load_file = shared
-    boto3.DEFAULT_SESSION = None
+
+def _remember(kind: Any, name: str, key_of: Any) -> None:
+    """Let every instance of `kind` share what the method `name` answers in the template; a key of None does not."""
+    original = getattr(kind, name)
+    answers: dict[Any, Any] = {}
+
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        key = None if named else key_of(self, *arguments)
+        if key is None:
+            return original(self, *arguments, **named)
+        if key in answers:
+            found = answers[key]
+            return list(found) if isinstance(found, list) else found
+        found = original(self, *arguments)
+        if found is not None and not _frozen:
+            answers[key] = found
+        return found
+
+    setattr(kind, name, method)
+
+
+def _only_built_in(loader: Any, *arguments: str) -> Any:
+    """The key of a lookup in botocore's own folder; None where the function brings models of its own."""
+    others = [each for each in loader.search_paths if each != loader.BUILTIN_DATA_PATH]
+    return None if any(map(os.path.isdir, others)) else arguments
+
+
+def _remembered_by_function(original: Any) -> Any:
+    answers: dict[Any, bool] = {}
+
+    def accepts_kwargs(function: Any) -> bool:
+        key = getattr(function, "__func__", function)
+        try:
+            if key in answers:
+                return answers[key]
+        except TypeError:
+            return bool(original(function))
+        found = bool(original(function))
+        if not _frozen:
+            answers[key] = found
+        return found
+
+    return accepts_kwargs
 
 
 def enter(config: dict[str, Any], payload: dict[str, Any]) -> None:
@@ -72,19 +116,19 @@ def enter(config: dict[str, Any], payload: dict[str, Any]) -> None:
     before, after = payload["path"]
     runtime = config["runtime_path"]
     sys.path[:] = [*before, *runtime, *(each for each in sys.path if each and each not in runtime), *after]
-    sys.path_importer_cache.clear()
     sys.argv[:] = ["/var/runtime/bootstrap.py", payload["handler"]]
     if "random" in sys.modules:
         sys.modules["random"].seed()
+    import awslambdaric.__main__
     import awslambdaric.bootstrap
 
+    if any(name in os.environ for name in _READ_BY_SESSIONS):
+        vars(sys.modules.get("boto3", awslambdaric))["DEFAULT_SESSION"] = None
     if os.environ.get("AWS_LAMBDA_LOG_FORMAT") or os.environ.get("AWS_LAMBDA_LOG_LEVEL"):
         # It looks at these when it is imported.
         importlib.reload(awslambdaric.bootstrap)
     # Frames on standard output keep the messages of a logger whole; see environment.py.
     os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
-    import awslambdaric.__main__
-
     awslambdaric.__main__.main(sys.argv)
 
 
