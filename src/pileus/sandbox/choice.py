@@ -7,8 +7,9 @@ from typing import Literal
 
 from pileus.sandbox.contract import Backend, Probe, SandboxError
 from pileus.sandbox.namespaces import Namespaces
+from pileus.sandbox.process import Processes
 
-_KINDS: Mapping[str, type[Backend]] = {"namespaces": Namespaces}
+_KINDS: Mapping[str, type[Backend]] = {"namespaces": Namespaces, "process": Processes}
 
 
 async def choose(wanted: Literal["auto", "namespaces", "process"] = "auto") -> Backend:

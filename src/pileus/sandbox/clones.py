@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ _START_TIMEOUT_S = 30.0
 # A fresh shell is not made while the sandbox that took the last one starts.
 _REFILL_AFTER_S = 0.03
 _PIPE_BYTES = 1 << 18
+# Clones made at a time: more would only keep one another from getting ready.
+_AT_A_TIME = 4
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class Parts:
     group: Group | None = None
     # The host's user and group id of its processes, where it has one of its own.
     user: int = -1
+    # A directory outside that is its own, where it has no private root.
+    scratch: Path | None = None
     # A descriptor of its network namespace, where the server made it.
     network: int = -1
     listeners: dict[int, socket.socket] = field(default_factory=dict)
@@ -50,6 +55,9 @@ class Parts:
         if self.network >= 0:
             os.close(self.network)
             self.network = -1
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch = None
 
 
 class Isolation(Protocol):
@@ -91,11 +99,13 @@ class Clones:
         self._ready: list[CloneSandbox] = []
         self._all: set[CloneSandbox] = set()
         self._wanted = 0
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
         self._filling: asyncio.Task[None] | None = None
         self._refill: asyncio.TimerHandle | None = None
         self._said = bytearray()
         self._closed = False
         self._shared_mb = 0.0
+        self.anonymous_mb = 0.0
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -110,7 +120,8 @@ class Clones:
                 stdin=subprocess.DEVNULL,
                 stdout=said_write,
                 stderr=said_write,
-                env={},
+                # The interpreter itself may need it to find its libraries.
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
                 cwd="/",
             )
         except OSError as error:
@@ -136,6 +147,7 @@ class Clones:
             reason = said.splitlines()[-1] if said else "it said nothing"
             raise SandboxError(f"the template {self.spec.name} did not start: {reason}") from error
         self._shared_mb = processes.resident_mb(self._process.pid)
+        self.anonymous_mb = processes.anonymous_mb(self._process.pid)
 
     @property
     def shared_mb(self) -> float:
@@ -158,7 +170,8 @@ class Clones:
                 return found
         if self._closed:
             raise SandboxError(f"the template {self.spec.name} is closed")
-        return await self._make()
+        async with self._turns:
+            return await self._make()
 
     async def close(self) -> None:
         self._closed = True
@@ -421,7 +434,11 @@ class CloneSandbox:
 
     def memory_mb(self) -> float:
         figures = self._parts.group.memory() if self._parts.group is not None else None
-        taken = figures[0] / (1 << 20) if figures is not None else processes.memory_mb(self.pid)
+        taken = (
+            figures[0] / (1 << 20)
+            if figures is not None
+            else processes.memory_mb(self.pid, self._template.anonymous_mb)
+        )
         self._peak_mb = max(self._peak_mb, taken)
         return taken
 

@@ -14,9 +14,13 @@ def resident_mb(pid: int) -> float:
         return 0.0
 
 
-def private_mb(pid: int) -> float:
-    """Memory that only this process has, MiB."""
-    return _rollup(pid, "Private_Dirty:") + _rollup(pid, "Private_Clean:")
+def anonymous_mb(pid: int) -> float:
+    """Resident memory that is no file's, MiB; pages that a clone still shares with its template count too."""
+    try:
+        _size, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    except (OSError, ValueError):
+        return 0.0
 
 
 def proportional_mb(pid: int) -> float:
@@ -34,27 +38,19 @@ def _rollup(pid: int, name: str) -> float:
     return 0.0
 
 
-def tree(pid: int) -> list[int]:
-    """A process and everything below it."""
-    children: dict[int, list[int]] = {}
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return [pid]
-    for name in names:
-        if name.isdigit():
-            try:
-                parent = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
-                continue
-            children.setdefault(parent, []).append(int(name))
+def below(pid: int) -> list[int]:
+    """Every process below one, itself left out."""
     found, index = [pid], 0
     while index < len(found):
-        found += children.get(found[index], [])
+        try:
+            for task in os.listdir(f"/proc/{found[index]}/task"):
+                found += map(int, Path(f"/proc/{found[index]}/task/{task}/children").read_text().split())
+        except OSError:
+            pass
         index += 1
-    return found
+    return found[1:]
 
 
-def memory_mb(pid: int) -> float:
-    """What a process and everything below it have for themselves, MiB."""
-    return sum(private_mb(each) for each in tree(pid))
+def memory_mb(supervisor: int, template_mb: float) -> float:
+    """What the processes below a supervisor have beyond what their template had, MiB."""
+    return sum(max(0.0, anonymous_mb(each) - template_mb) for each in below(supervisor))

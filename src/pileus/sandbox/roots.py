@@ -57,3 +57,8 @@ def machine_root(user_id: int, group_id: int, user_name: str) -> Root:
         "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
     }
     return root
+
+
+def readable_paths() -> list[str]:
+    """What a process without a private root needs to read of the machine."""
+    return [*_PROGRAMS, *_CONFIGURATION, "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/proc", "/dev"]

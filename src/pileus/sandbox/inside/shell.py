@@ -101,7 +101,8 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
 
     runner = fork_runner(runner_socket)
     if plan["clone_flags"]:
-        kernel.set_capabilities(kernel.CAP_KILL, kernel.CAP_SETUID, kernel.CAP_SETGID)
+        # To stop and end the others, and to make the next runner another user (mapping user 0 needs SETFCAP).
+        kernel.set_capabilities(kernel.CAP_KILL, kernel.CAP_SETUID, kernel.CAP_SETGID, kernel.CAP_SETFCAP)
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     poller = select.poll()
     poller.register(control, select.POLLIN)
@@ -327,6 +328,9 @@ class _Runner:
     def _become_user(self, assignment: Message) -> None:
         plan = self._plan
         if not plan["clone_flags"]:
+            if sys.platform == "linux":
+                kernel.drop_bounding_set()
+                kernel.set_capabilities()
             return
         outer_uid, outer_gid = assignment["outer_uid"], assignment["outer_gid"]
         if not plan["unprivileged"]:
