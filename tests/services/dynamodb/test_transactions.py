@@ -1,0 +1,138 @@
+"""TransactWriteItems and TransactGetItems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dynamodb_cases import Table, invalid, refusal
+
+
+def put(name: str, **members: Any) -> dict[str, Any]:
+    return {"Put": {"TableName": "table", "Item": {"id": {"S": name}}, **members}}
+
+
+def key(name: str, **members: Any) -> dict[str, Any]:
+    return {"TableName": "table", "Key": {"id": {"S": name}}, **members}
+
+
+def cancelled(dynamodb: Any, *actions: Any) -> tuple[str, list[Any]]:
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as caught:
+        dynamodb.transact_write_items(TransactItems=list(actions))
+    return caught.value.response["Error"]["Message"], caught.value.response["CancellationReasons"]
+
+
+def test_all_kinds_at_once(dynamodb: Any, table: Table) -> None:
+    table()
+    for name in ("upd", "del", "chk"):
+        dynamodb.put_item(TableName="table", Item={"id": {"S": name}, "n": {"N": "1"}})
+    dynamodb.transact_write_items(
+        TransactItems=[
+            put("new"),
+            {
+                "Update": key(
+                    "upd",
+                    UpdateExpression="SET n = n + :one",
+                    ConditionExpression="n = :one",
+                    ExpressionAttributeValues={":one": {"N": "1"}},
+                )
+            },
+            {"Delete": key("del")},
+            {"ConditionCheck": key("chk", ConditionExpression="attribute_exists(id)")},
+        ]
+    )
+    answer = dynamodb.transact_get_items(
+        TransactItems=[
+            {"Get": key("new")},
+            {"Get": key("upd", ProjectionExpression="n")},
+            {"Get": key("del")},
+        ]
+    )
+    assert answer["Responses"] == [{"Item": {"id": {"S": "new"}}}, {"Item": {"n": {"N": "2"}}}, {}]
+
+
+def test_one_condition_fails_and_nothing_is_done(dynamodb: Any, table: Table) -> None:
+    table()
+    dynamodb.put_item(TableName="table", Item={"id": {"S": "old"}})
+    condition = {"ConditionExpression": "attribute_not_exists(id)"}
+    message, reasons = cancelled(
+        dynamodb,
+        put("new"),
+        put("old", **condition, ReturnValuesOnConditionCheckFailure="ALL_OLD"),
+        {"Update": key("other", UpdateExpression="ADD id2 :n", ExpressionAttributeValues={":n": {"N": "1"}})},
+    )
+    assert message == (
+        "Transaction cancelled, please refer cancellation reasons for specific reasons "
+        "[None, ConditionalCheckFailed, None]"
+    )
+    assert reasons == [
+        {"Code": "None"},
+        {
+            "Code": "ConditionalCheckFailed",
+            "Message": "The conditional request failed",
+            "Item": {"id": {"S": "old"}},
+        },
+        {"Code": "None"},
+    ]
+    assert dynamodb.scan(TableName="table")["Count"] == 1
+
+
+def test_an_update_that_does_not_fit(dynamodb: Any, table: Table) -> None:
+    table()
+    dynamodb.put_item(TableName="table", Item={"id": {"S": "a"}, "s": {"S": "text"}})
+    update = key("a", UpdateExpression="SET s = s + :n", ExpressionAttributeValues={":n": {"N": "1"}})
+    message, reasons = cancelled(dynamodb, put("b"), {"Update": update})
+    assert message.endswith("[None, ValidationError]")
+    assert reasons[1]["Message"] == "An operand in the update expression has an incorrect data type"
+
+
+def test_refused_before_anything_is_done(dynamodb: Any, table: Table) -> None:
+    table()
+
+    def write(*actions: Any) -> tuple[str, str]:
+        return refusal(dynamodb.transact_write_items, TransactItems=list(actions))
+
+    assert write(put("a"), {"Delete": key("a")}) == invalid(
+        "Transaction request cannot include multiple operations on one item"
+    )
+    assert write({**put("a"), "Delete": key("b")}) == invalid(
+        "TransactItems can only contain one of Check, Put, Update or Delete"
+    )
+    assert write({}) == invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+    assert write(put("a"), put("b", TableName="nope")) == (
+        "ResourceNotFoundException",
+        "Requested resource not found",
+    )
+    assert write(put("a", ConditionExpression="x")) == invalid(
+        'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "x"'
+    )
+    assert write(*(put(f"i{number}") for number in range(101)))[0] == "ValidationException"
+    assert dynamodb.scan(TableName="table")["Count"] == 0
+
+
+def test_a_token_makes_it_once(dynamodb: Any, table: Table) -> None:
+    table()
+    add = [{"Update": key("a", UpdateExpression="ADD n :n", ExpressionAttributeValues={":n": {"N": "1"}})}]
+    for _ in range(3):
+        dynamodb.transact_write_items(TransactItems=add, ClientRequestToken="token")
+    assert dynamodb.get_item(**key("a"))["Item"]["n"] == {"N": "1"}
+    code, _ = refusal(dynamodb.transact_write_items, TransactItems=[put("b")], ClientRequestToken="token")
+    assert code == "IdempotentParameterMismatchException"
+    dynamodb.transact_write_items(TransactItems=add, ClientRequestToken="another")
+    assert dynamodb.get_item(**key("a"))["Item"]["n"] == {"N": "2"}
+
+
+def test_a_cancelled_call_does_not_use_its_token_up(dynamodb: Any, table: Table) -> None:
+    table()
+    action = put("a", ConditionExpression="attribute_exists(id)")
+    for _ in range(2):
+        code, _ = refusal(dynamodb.transact_write_items, TransactItems=[action], ClientRequestToken="token")
+        assert code == "TransactionCanceledException"
+
+
+def test_consumed_capacity(dynamodb: Any, table: Table) -> None:
+    table()
+    answer = dynamodb.transact_write_items(TransactItems=[put("a"), put("b")], ReturnConsumedCapacity="TOTAL")
+    assert answer["ConsumedCapacity"] == [{"TableName": "table", "CapacityUnits": 4.0, "WriteCapacityUnits": 4.0}]
+    answer = dynamodb.transact_get_items(TransactItems=[{"Get": key("a")}], ReturnConsumedCapacity="TOTAL")
+    assert answer["ConsumedCapacity"] == [{"TableName": "table", "CapacityUnits": 2.0, "ReadCapacityUnits": 2.0}]
