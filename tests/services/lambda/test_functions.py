@@ -74,7 +74,7 @@ def test_the_life_of_a_function(aws: Any, lambda_: Any, role: str, updated: Call
     assert active == {**common, "State": "Active", "LastUpdateStatus": "Successful"}
 
     changed = plain(
-        lambda_.update_function_configuration(FunctionName="f", Timeout=9, Environment={"Variables": {"A": "b"}})
+        lambda_.update_function_configuration(FunctionName="f", Timeout=9, Environment={"Variables": {"AB": "c"}})
     )
     assert changed["LastUpdateStatus"] == "InProgress"
     assert changed["LastUpdateStatusReason"] == "The function is being created."
@@ -85,7 +85,7 @@ def test_the_life_of_a_function(aws: Any, lambda_: Any, role: str, updated: Call
     updated()
     found = lambda_.get_function(FunctionName="f")
     assert found["Configuration"]["Timeout"] == 9
-    assert found["Configuration"]["Environment"] == {"Variables": {"A": "b"}}
+    assert found["Configuration"]["Environment"] == {"Variables": {"AB": "c"}}
     assert found["Configuration"]["CodeSha256"] == base64.b64encode(hashlib.sha256(new).digest()).decode()
     assert found["Code"]["RepositoryType"] == "S3"
     assert "Tags" not in found
@@ -121,7 +121,7 @@ def test_the_package_can_be_fetched_where_it_says(lambda_: Any, make: Callable[.
         ({"FunctionName": "no:such:name"}, "ValidationException", f"1 validation error detected: Value 'no:such:name' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: {NAME_PATTERN}"),
         ({"Architectures": ["X86_64"]}, "ValidationException", "1 validation error detected: Value '[X86_64]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]"),
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "InvalidParameterValueException", "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: AWS_REGION"),
-        ({"Environment": {"Variables": {"V": "x" * 4090}}}, "InvalidParameterValueException", "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: " + json.dumps({"V": "x" * 4090}, separators=(",", ":"))),
+        ({"Environment": {"Variables": {"VV": "x" * 4090}}}, "InvalidParameterValueException", "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: " + json.dumps({"VV": "x" * 4090}, separators=(",", ":"))),
         ({"Tags": {str(n): "" for n in range(51)}}, "InvalidParameterValueException", "Number of tags exceeds resource tag limit."),
         ({"Code": {"S3Bucket": "no-such-bucket-anywhere", "S3Key": "k"}}, "InvalidParameterValueException", "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist"),
     ],

@@ -50,17 +50,20 @@ async def get_alias(tx: Reader, at: Target, name: str) -> Alias:
     return alias
 
 
-async def get_qualified(tx: Reader, at: Target) -> Version:
-    """The version that the target's qualifier stands for, over an alias where it is one."""
+async def get_qualified(tx: Reader, at: Target, *, missing: str = "") -> Version:
+    """The version that the target's qualifier stands for, over an alias where it is one.
+
+    What is not there is told as `missing`, or as the caller named it.
+    """
     qualifier = at.qualifier or LATEST
     if qualifier != LATEST and not is_version(qualifier):
         alias = await find_alias(tx, at, qualifier) if is_alias(qualifier) else None
         if alias is None:
-            raise errors.function_not_found(at.asked_arn)
+            raise errors.function_not_found(missing or at.asked_arn)
         qualifier = alias.version
     version = await find_version(tx, at, qualifier)
     if version is None:
-        raise errors.function_not_found(at.asked_arn)
+        raise errors.function_not_found(missing or at.asked_arn)
     return version
 
 

@@ -160,7 +160,7 @@ class Resolver:
 
 async def _weighted(tx: Reader, at: Target) -> list[tuple[Version, float]]:
     """The versions behind a name, each with its share."""
-    main = await get_qualified(tx, at)
+    main = await get_qualified(tx, at, missing=at.qualified_arn)
     if not at.qualifier or at.qualifier == LATEST or is_version(at.qualifier):
         return [(main, 1.0)]
     alias = await find_alias(tx, at, at.qualifier)
