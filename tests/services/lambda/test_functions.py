@@ -178,16 +178,14 @@ def test_code_from_s3(aws: Any, lambda_: Any, make: Callable[..., Any], updated:
     s3 = aws.client("s3")
     bucket = f"code-{aws.account}"
     s3.create_bucket(Bucket=bucket)
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    first = package({"index.py": ECHO})
-    version = s3.put_object(Bucket=bucket, Key="code.zip", Body=first)["VersionId"]
-    second = package({"index.py": "x = 2"})
-    s3.put_object(Bucket=bucket, Key="code.zip", Body=second)
-    make("f", Code={"S3Bucket": bucket, "S3Key": "code.zip"})
-    assert lambda_.get_function_configuration(FunctionName="f")["CodeSize"] == len(second)
-    lambda_.update_function_code(FunctionName="f", S3Bucket=bucket, S3Key="code.zip", S3ObjectVersion=version)
-    updated()
+    first, second = package({"index.py": ECHO}), package({"index.py": "x = 2"})
+    s3.put_object(Bucket=bucket, Key="first.zip", Body=first)
+    s3.put_object(Bucket=bucket, Key="second.zip", Body=second)
+    make("f", Code={"S3Bucket": bucket, "S3Key": "first.zip"})
     assert lambda_.get_function_configuration(FunctionName="f")["CodeSize"] == len(first)
+    lambda_.update_function_code(FunctionName="f", S3Bucket=bucket, S3Key="second.zip")
+    updated()
+    assert lambda_.get_function_configuration(FunctionName="f")["CodeSize"] == len(second)
     assert caught(lambda_.update_function_code, FunctionName="f", S3Bucket=bucket, S3Key="none") == (
         "InvalidParameterValueException",
         400,
