@@ -88,12 +88,14 @@ def _prepare(db: apsw.Connection, folder: Path | None, durability: Durability) -
     db.pragma("cache_size", -_CACHE_KIB)
     # Savepoints keep their undo pages in memory.
     db.pragma("temp_store", "memory")
+    created = False
     with db:
         application, found = db.pragma("application_id"), db.pragma("user_version")
         if db.execute("SELECT count(*) FROM sqlite_schema").get == 0:
             db.execute(_SCHEMA)
             db.pragma("application_id", _APPLICATION_ID)
             db.pragma("user_version", FORMAT)
+            created = True
         elif application != _APPLICATION_ID:
             raise StoreUnavailable(f"{db.filename} is a database of something else than Pileus")
         elif found != FORMAT:
@@ -101,7 +103,7 @@ def _prepare(db: apsw.Connection, folder: Path | None, durability: Durability) -
             raise StoreUnavailable(
                 f"{db.filename} was written by {age} Pileus: it has format {found}, this one reads format {FORMAT}"
             )
-    if folder is not None:
+    if created and folder is not None:
         # The new file's name must be on disk as well.
         for parent in (folder, folder.parent):
             descriptor = os.open(parent, os.O_RDONLY)
