@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from pileus.cloud.context import Context
@@ -92,7 +93,7 @@ async def _finish(ctx: Context, found: _Found, request: dict[str, Any]) -> dict[
     answer = found.answer
     for member, (replaced, _) in _OVERRIDES.items():
         if (value := request.get(member)) is not None:
-            answer[replaced] = value
+            answer[replaced] = formatdate(value, usegmt=True) if isinstance(value, int | float) else value
     return answer
 
 
