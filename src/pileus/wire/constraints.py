@@ -234,7 +234,8 @@ class _Compiler:
         required = set(shape.required)
         checks: list[tuple[str, str, Problem | None, Check | None]] = []
         for name, member in shape.members.items():
-            inner = self.value(member)
+            # S3's schema is about bodies; what stands in headers and queries has errors of its own.
+            inner = None if self._style.schema and member.location is not None else self.value(member)
             missing = self._missing(name, member, top=top) if name in required else None
             if missing is not None or inner is not None:
                 checks.append((name, self._step(name, member, top=top), missing, inner))
@@ -262,7 +263,8 @@ class _Compiler:
     def _missing(self, name: str, member: Shape, *, top: bool) -> Problem | None:
         step = self._step(name, member, top=top)
         style = self._style
-        if style.schema and top and (member.location is not None or member.is_streaming):
+        if style.schema and top and (member.location is not None or member.type != "structure"):
+            # An empty bucket policy is the service's own matter.
             return None
         if style.missing is None or not (style.missing_nested or (top and member.type == "string")):
             return Problem(step, None, _NOT_NULL)
@@ -424,9 +426,6 @@ class _Compiler:
     def _enum(self, shape: Shape, traits: Mapping[str, Any]) -> Check | None:
         values = traits.get("enum")
         if not values or shape.type != "string":
-            return None
-        # S3's schema is about bodies; what stands in headers and queries has errors of its own.
-        if self._style.schema and shape.location is not None:
             return None
         allowed = frozenset(values)
         bare = self._style.bare_enums

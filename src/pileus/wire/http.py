@@ -157,8 +157,22 @@ class HttpServer:
             await self._task
 
     async def _app(self, scope: Any, receive: Receive, send: Send) -> None:
-        answer = await self._handle(scope, receive)
+        ended = not any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in scope["headers"]
+        )
+
+        async def watched() -> Any:
+            nonlocal ended
+            message = await receive()
+            ended = ended or message["type"] != "http.request" or not message["more_body"]
+            return message
+
+        answer = await self._handle(scope, watched)
         body = answer.body
+        if not ended:
+            # What is left of the body would be taken for the next request.
+            answer.headers.append(("connection", "close"))
         headers = [(name.lower().encode("latin-1"), _value(value)) for name, value in answer.headers]
         if isinstance(body, bytes):
             if answer.status not in (204, 304) and not any(name == b"content-length" for name, _ in headers):

@@ -283,7 +283,6 @@ class _HttpCall:
         """The answer that tells of `error`, and a line in the log."""
         used = self._codec or codec_for(self._pipeline.model(_FALLBACK_SERVICE), self._request)
         answer = used.encode_error(self._operation, error, self._request_id)
-        answer.headers.extend(error.headers.items())
         log.info("%s answered %d %s: %s", self, answer.status, error.code, error.message)
         return answer
 
