@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from pileus.access.authenticate import is_loopback
-from pileus.access.contract import Credential, IdentityPolicies
 from pileus.access.sessions import Sessions, load_sessions
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Service
@@ -29,14 +28,16 @@ from pileus.kernel.clock import Clock, SystemClock, VirtualClock
 from pileus.kernel.ids import Ids
 from pileus.kernel.log import configure_logging
 from pileus.kernel.loops import Driver
-from pileus.kernel.principal import Principal
 from pileus.kernel.settings import Settings
 from pileus.services.dynamodb.service import SERVICE as DYNAMODB
+from pileus.services.iam.identities import IamIdentities
+from pileus.services.iam.service import SERVICE as IAM
 from pileus.services.lambda_.service import SERVICE as LAMBDA
 from pileus.services.logs.service import SERVICE as LOGS
 from pileus.services.s3.service import SERVICE as S3
+from pileus.services.sts.service import SERVICE as STS
 from pileus.store.blobs_local import LocalBlobs
-from pileus.store.contract import Reader, StoreUnavailable
+from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
 from pileus.wire.http import HttpServer, bind
 from pileus.wire.internal import Internal
@@ -44,21 +45,11 @@ from pileus.wire.pipeline import Pipeline
 
 log = logging.getLogger("pileus")
 
-SERVICES: tuple[Service, ...] = (DYNAMODB, LAMBDA, LOGS, S3)
+SERVICES: tuple[Service, ...] = (DYNAMODB, IAM, LAMBDA, LOGS, S3, STS)
 
 _DELIVERY = "delivery"
 # The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
 _DELIVERY_PERIOD_S = 60.0
-
-
-class _NoUsers:
-    """Nobody but the account's root, until IAM is there."""
-
-    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
-        return None
-
-    async def policies(self, principal: Principal, reader: Reader) -> IdentityPolicies:
-        return IdentityPolicies()
 
 
 class StartError(Exception):
@@ -141,7 +132,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         listen=_not_yet,
     )
     sessions = await load_sessions(store, ids)
-    identities = _NoUsers()
+    identities = IamIdentities(cloud)
     cloud.parts[Sessions] = sessions
     pipeline = Pipeline(
         cloud,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pileus.access.authorize import access_denied, authorize
-from pileus.access.contract import Credential, IdentityPolicies
+from pileus.access.contract import Identities, IdentityPolicies
 from pileus.access.evaluate import Decision, evaluate
 from pileus.access.policy import PolicyError, compile_policy
 from pileus.access.request import Call, Circumstances
@@ -185,12 +185,9 @@ def test_the_same_document_is_compiled_once() -> None:
     assert compile_policy(allow()) is compile_policy(allow())
 
 
-class _Identities:
+class _Identities(Identities):
     def __init__(self, *policies: Any) -> None:
         self._policies = IdentityPolicies([compile_policy(policy) for policy in policies])
-
-    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
-        raise AssertionError("not asked for")
 
     async def policies(self, principal: Principal, reader: Any) -> IdentityPolicies:
         return self._policies

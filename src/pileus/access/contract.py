@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from pileus.access.policy import Policy
 from pileus.kernel.principal import Principal
@@ -27,16 +27,39 @@ class IdentityPolicies(NamedTuple):
     boundary: Sequence[Policy] | None = None
 
 
-class Identities(Protocol):
-    """Both are on the way of every call: they answer from memory, and from the store only what they do not know."""
+class AssumableRole(NamedTuple):
+    """What assuming a role needs to know of it."""
+
+    arn: str
+    # The unique id, AROA...
+    id: str
+    trust_policy: Policy
+    max_session_s: int
+    tags: Mapping[str, str]
+
+
+class Identities:
+    """What the service iam offers; the node's one is in `cloud.parts` under this type.
+
+    `credential` and `policies` are on the way of every call: they answer from memory, and from the store only what they
+    do not know.
+    """
 
     async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
         """The active long-term key (AKIA...) of that id, or None; notes that it was used."""
-        ...
+        raise NotImplementedError
 
     async def policies(self, principal: Principal, reader: Reader) -> IdentityPolicies:
         """What is attached to a user (with its groups) or to a session's role; nothing where it is gone."""
-        ...
+        raise NotImplementedError
+
+    async def assumable_role(self, role_arn: str, reader: Reader) -> AssumableRole | None:
+        """The role of that ARN, path included, or None."""
+        raise NotImplementedError
+
+    async def managed_policy(self, arn: str, reader: Reader) -> str | None:
+        """The document of a managed policy's default version, or None."""
+        raise NotImplementedError
 
 
 class Guard(NamedTuple):

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pileus.access.access_keys import new_access_key_id
 from pileus.access.contract import Credential
 from pileus.kernel.arn import make_arn
-from pileus.kernel.ids import BASE32, Ids
+from pileus.kernel.ids import Ids
 from pileus.kernel.principal import Principal
 from pileus.store.contract import Store, Transaction
 from pileus.store.keys import pack
@@ -121,7 +122,7 @@ def issue_session(
     sessions: Sessions, ids: Ids, principal: Principal, *, now: float, duration_s: float
 ) -> TemporaryCredentials:
     """Temporary credentials (ASIA...) with which a caller is `principal` for `duration_s`."""
-    access_key_id = "ASIA" + ids.string(16, BASE32)
+    access_key_id = new_access_key_id("ASIA", principal.account, ids)
     principal = msgspec.structs.replace(principal, access_key_id=access_key_id, issued=float(int(now)))
     return sessions.issue(access_key_id, principal, float(int(now + duration_s)))
 
