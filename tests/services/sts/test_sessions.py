@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from .test_assume_role import allow, refused, role, trust
@@ -79,7 +81,7 @@ def test_tokens_that_are_none(aws: Any, user: Any) -> None:
     token = session["SessionToken"]
     broken = [
         {**session, "SessionToken": token[:-8] + "AAAAAAAA"},
-        {**session, "SessionToken": "A" + token[1:]},
+        {**session, "SessionToken": "B" + token[1:]},
         {**session, "SessionToken": other["SessionToken"]},
         {**session, "SessionToken": "not base64 at all"},
         {**session, "SessionToken": ""},
@@ -96,7 +98,7 @@ def test_tokens_that_are_none(aws: Any, user: Any) -> None:
 
 def test_the_words_of_other_services(aws: Any) -> None:
     session = aws.client("sts").get_session_token()["Credentials"]
-    broken = {**session, "SessionToken": "A" + session["SessionToken"][1:]}
+    broken = {**session, "SessionToken": "B" + session["SessionToken"][1:]}
     message = "The security token included in the request is invalid."
     with refused("UnrecognizedClientException", message, 400):
         aws.client("dynamodb", credentials=broken).list_tables()
