@@ -22,7 +22,7 @@ from pileus.access.authenticate import is_loopback
 from pileus.access.sessions import Sessions, load_sessions
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Service
-from pileus.delivery.deliverer import Deliverer
+from pileus.delivery.deliverer import LIMIT, Deliverer
 from pileus.delivery.outbox import open_outbox
 from pileus.kernel.clock import Clock, SystemClock, VirtualClock
 from pileus.kernel.ids import Ids
@@ -148,7 +148,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
 
     for service in SERVICES:
         for target, handler in service.targets.items():
-            deliverer.register(target, partial(handler, cloud))
+            deliverer.register(target, partial(handler, cloud), limit=service.target_limits.get(target, LIMIT))
         for loop in service.loops:
             loops.add(loop.name, partial(loop.step, cloud), loop.period_s)
     for service in SERVICES:

@@ -107,6 +107,9 @@ class Service:
     loops: Sequence[Loop] = ()
     # Outbox targets this service delivers to, by name; called as (cloud, delivery).
     targets: Mapping[str, Callable[[Cloud, Delivery], Awaitable[None]]] = field(default_factory=dict)
+    # How many deliveries of a target may be under way, where the deliverer's own limit is too low: those that wait for
+    # a function.
+    target_limits: Mapping[str, int] = field(default_factory=dict)
     # Files that Pileus hands out itself, by the path that begins their address ("/_pileus/lambda/code/"); called as
     # (cloud, path, query); None: there is none, or the address is not good for it.
     downloads: Mapping[str, Callable[[Cloud, str, str], Awaitable[AsyncIterator[bytes] | None]]] = field(

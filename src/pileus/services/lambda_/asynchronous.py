@@ -99,7 +99,7 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     except NoCapacity as error:
         raise Retry(error.message, after_s=1.0, counted=False) from error
     except AWSError as error:
-        if error.code == "ResourceNotFoundException":
+        if error.code in ("ResourceNotFoundException", "InvalidRuntimeException"):
             raise Undeliverable(error.message) from error
         # Throttled, not ready, or a role that cannot be assumed just now: the age is the limit.
         age_s = cloud.clock.time() - delivery.created

@@ -93,6 +93,17 @@ def throttled(reason: str) -> AWSError:
     return AWSError("TooManyRequestsException", "Rate Exceeded.", status=429, Reason=reason, Type="User")
 
 
+def runtime_not_here(runtime: str, reason: str) -> AWSError:
+    """A function that AWS could run and this machine cannot."""
+    return AWSError(
+        "InvalidRuntimeException",
+        f"The runtime or runtime version specified is not supported: {runtime} ({reason}).",
+        status=502,
+        fault="server",
+        Type="Service",
+    )
+
+
 def bad_zip() -> AWSError:
     return invalid_parameter("Could not unzip uploaded file. Please check your file, then try to upload again.")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pileus.cloud.context import Cloud
 from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult
 from pileus.services.lambda_.node import Node
@@ -11,10 +13,10 @@ from pileus.services.lambda_.resolver import Resolved
 async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
     """Raises `TooManyRequestsException` past the limits; a function's own failure is in the result."""
     place = mine.concurrency.enter(resolved.at, resolved.reserved, resolved.unreserved_max)
-    try:
-        return await mine.pool.invoke(spec, invocation)
-    finally:
-        mine.concurrency.leave(place)
+    # A caller that goes away does not stop the function, which counts until it is done.
+    running = asyncio.ensure_future(mine.pool.invoke(spec, invocation))
+    running.add_done_callback(lambda _: mine.concurrency.leave(place))
+    return await asyncio.shield(running)
 
 
 def new_trace(cloud: Cloud, now: float) -> str:

@@ -112,6 +112,8 @@ class Resolver:
     async def _spec(self, at: Target, version: Version) -> FunctionSpec:
         function = at._replace(qualifier="")
         config = version.serving or version.configuration
+        if (reason := self._pool.supports(config.runtime)) is not None:
+            raise errors.runtime_not_here(config.runtime, reason)
         session = await self._roles.session(function, config.role)
         # Described otherwise, a function still runs the same.
         plain = configurations.replaced(config, description="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.lambda_ import asynchronous, deployments, locations, loops, start
+from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.operations import (
     aliases,
     async_configs,
@@ -88,6 +89,8 @@ SERVICE = Service(
         asynchronous.DEAD_TARGET: asynchronous.give_up,
         asynchronous.DESTINATION_TARGET: asynchronous.tell_destination,
     },
+    # As many as an account may run at once.
+    target_limits={asynchronous.TARGET: ACCOUNT_MAX},
     start=start.start,
     stop=start.stop,
     downloads={locations.PATH: locations.download},
