@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +42,10 @@ data_dir_option = click.option(
 
 def fetch(endpoint: str, path: str) -> dict[str, Any]:
     """A JSON document of the node's own paths; ends the command in one line where nothing answers."""
+    # `start` shares this module, and these would take a tenth of its time to be ready.
+    import urllib.error
+    import urllib.request
+
     if not endpoint.startswith(("http://", "https://")):
         raise click.ClickException(f"{endpoint} is not an http:// or https:// address.")
     try:

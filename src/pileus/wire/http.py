@@ -28,10 +28,46 @@ _HEADERS_TOO_LARGE = "Your request header section exceeds the maximum allowed si
 # Requests in flight may take this long to end after SIGTERM.
 GRACE_S = 5
 
+# Pieces of a body that are this large need no joining.
+WRITE_AT_ONCE_BYTES = 64 * 1024
+
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 # (scope, receive) -> answer; `scope` is ASGI's.
 Handle = Callable[[Any, Receive], Awaitable[HttpAnswer]]
+
+
+class _Transport:
+    """Writes out together what is written in one turn of the loop.
+
+    An answer's head and body come one after the other, and a write of uvloop's is a system call and a packet each.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            if len(data) >= WRITE_AT_ONCE_BYTES:
+                self._transport.write(data)
+                return
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held and not self.is_closing():
+            self._transport.write(b"".join(held))
 
 
 class _Protocol(HttpToolsProtocol):
@@ -54,7 +90,7 @@ class _Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Transport(transport, self.loop))
         self._headers_timer = self.loop.call_later(HEADERS_S, transport.close)
 
     def on_message_begin(self) -> None:
