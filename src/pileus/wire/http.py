@@ -90,7 +90,7 @@ class _Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(_Transport(transport, self.loop))
+        super().connection_made(_Transport(transport, self.loop))  # type: ignore[arg-type]  # as far as it is used
         self._headers_timer = self.loop.call_later(HEADERS_S, transport.close)
 
     def on_message_begin(self) -> None:
