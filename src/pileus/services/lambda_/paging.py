@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error
 from collections.abc import Callable
 
 from pileus.cloud.manifest import Request
+from pileus.kernel.paging import BadToken, page_place, page_token
 from pileus.services.lambda_ import errors
 from pileus.store.contract import Reader
 from pileus.store.keys import after
@@ -28,7 +27,7 @@ async def page(
             if accept is not None and not accept(key):
                 continue
             if len(out) == limit:
-                return out, urlsafe_b64encode(key).decode()
+                return out, page_token(key, start)
             out.append((key, data))
         if len(found) < SCAN_LIMIT:
             return out, None
@@ -37,9 +36,6 @@ async def page(
 
 def _read(marker: str, start: bytes, end: bytes) -> bytes:
     try:
-        key = urlsafe_b64decode(marker.encode())
-    except (Error, ValueError):
-        key = b""
-    if not start <= key <= end:
-        raise errors.invalid_parameter("Invalid marker.")
-    return key
+        return page_place(marker, start, end)
+    except BadToken:
+        raise errors.invalid_parameter("Invalid marker.") from None

@@ -1,23 +1,14 @@
-"""Paging tokens of the Describe operations: where the next page begins, readable by this service only."""
+"""Paging tokens of the Describe operations, with CloudWatch Logs' words for bad ones."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error
-
+from pileus.kernel.paging import BadToken, page_place
 from pileus.services.logs import errors
-
-
-def token(place: bytes) -> str:
-    return urlsafe_b64encode(place).decode()
 
 
 def place(token: str, start: bytes, end: bytes) -> bytes:
     """What `token` was made of, which must lie in the range that is being listed."""
     try:
-        found = urlsafe_b64decode(token.encode())
-    except (Error, ValueError):
+        return page_place(token, start, end)
+    except BadToken:
         raise errors.bad_token() from None
-    if not start <= found <= end:
-        raise errors.bad_token()
-    return found

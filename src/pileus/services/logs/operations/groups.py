@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import NotBuilt
+from pileus.kernel.paging import page_token
 from pileus.services.logs import errors, keys
 from pileus.services.logs.lookup import NAME_LENGTH_MAX, get_group, group_arn, group_name, name_of
 from pileus.services.logs.operations.tags import check_tags
-from pileus.services.logs.paging import place, token
+from pileus.services.logs.paging import place
 from pileus.services.logs.records import Group, Stream, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -162,7 +163,7 @@ async def _page(
             if not matches(group):
                 continue
             if len(groups) == limit:
-                return groups, token(key)
+                return groups, page_token(key, start)
             groups.append(group)
         if len(found) < SCAN_LIMIT:
             return groups, None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.paging import page_token
 from pileus.services.logs import errors, keys
 from pileus.services.logs.lookup import NAME_LENGTH_MAX, get_group, get_stream, group_arn, group_name
-from pileus.services.logs.paging import place, token
+from pileus.services.logs.paging import place
 from pileus.services.logs.records import Stream, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -64,7 +65,7 @@ async def describe_log_streams(ctx: Context, tx: Reader, request: Request) -> An
         skip = _place_of(every, place(from_token, b"", b"\xff" * 8).decode(errors="replace")) if from_token else 0
         streams = every[skip : skip + limit]
         if skip + limit < len(every):
-            more = token(every[skip + limit].name.encode())
+            more = page_token(every[skip + limit].name.encode(), b"")
     else:
         at = place(from_token, start, end) if from_token else None
         if descending:
@@ -72,7 +73,7 @@ async def describe_log_streams(ctx: Context, tx: Reader, request: Request) -> An
         else:
             found = await tx.scan(at or start, end, limit=limit + 1)
         if len(found) > limit:
-            more = token(found[limit][0])
+            more = page_token(found[limit][0], start)
         streams = [decode(Stream, data) for _, data in found[:limit]]
     answer: Answer = {"logStreams": [_describe(ctx, group.name, stream) for stream in streams]}
     if more:
