@@ -128,7 +128,8 @@ def start_place(place: Source, start: Item) -> bytes:
     if place.index is None:
         return key
     entry = schema.entry_key(place.index.prefix, place.index.schema, start, key)
-    assert entry is not None
+    if entry is None:
+        raise _bad_start("")
     return entry
 
 

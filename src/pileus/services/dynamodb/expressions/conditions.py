@@ -11,9 +11,9 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pileus.services.dynamodb import errors, values
+from pileus.services.dynamodb.expressions.cache import remembered
 from pileus.services.dynamodb.expressions.parser import parse_condition
 from pileus.services.dynamodb.expressions.paths import Parts, reader, resolve, shown
 from pileus.services.dynamodb.expressions.tree import (
@@ -55,7 +55,7 @@ def true(item: Item, given: Values) -> bool:
     return True
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def compile_condition(kind: str, text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
     """The text's predicate, where `names` are those ExpressionAttributeNames that it uses."""
     compiler = _Compiler(kind, dict(names))

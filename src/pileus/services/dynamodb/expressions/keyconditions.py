@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NoReturn
 
 from pileus.services.dynamodb import errors
+from pileus.services.dynamodb.expressions.cache import remembered
 from pileus.services.dynamodb.expressions.parser import parse_condition
 from pileus.services.dynamodb.expressions.paths import resolve
 from pileus.services.dynamodb.expressions.tree import (
@@ -39,7 +39,7 @@ class KeyTerm:
     values: tuple[Value, ...]
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _terms(text: str, names: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """(attribute, operator, names of the values) for each condition of the text."""
     named = dict(names)

@@ -10,11 +10,11 @@ DynamoDB", "Using projection expressions in DynamoDB"; the wording of the errors
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import errors
+from pileus.services.dynamodb.expressions.cache import remembered
 from pileus.services.dynamodb.expressions.lexer import Token, tokens
 from pileus.services.dynamodb.expressions.reserved import RESERVED
 from pileus.services.dynamodb.expressions.tree import (
@@ -61,18 +61,18 @@ _SPOKEN = {
 }
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def parse_condition(kind: str, text: str) -> Parsed[Condition]:
     """A ConditionExpression, FilterExpression or KeyConditionExpression, which `kind` says."""
     return _Parser(kind, text, CONDITION_FUNCTIONS, CONDITION_KEYWORDS).parse(_Parser.condition)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def parse_update(text: str) -> Parsed[tuple[Action, ...]]:
     return _Parser("UpdateExpression", text, UPDATE_FUNCTIONS, frozenset(SECTIONS)).parse(_Parser.update)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def parse_projection(text: str) -> Parsed[tuple[Path, ...]]:
     return _Parser("ProjectionExpression", text, {}, frozenset()).parse(_Parser.projection)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
+from pileus.services.dynamodb.expressions.cache import remembered
 from pileus.services.dynamodb.expressions.parser import parse_projection
 from pileus.services.dynamodb.expressions.paths import Parts, check_overlaps, resolve
 from pileus.services.dynamodb.values import Item, Value
@@ -23,7 +23,7 @@ class Projection:
     attributes: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def compile_projection(text: str, names: tuple[tuple[str, str], ...]) -> Projection:
     """The text's picker, where `names` are those ExpressionAttributeNames that it uses."""
     named = dict(names)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import errors, numbers, values
+from pileus.services.dynamodb.expressions.cache import remembered
 from pileus.services.dynamodb.expressions.parser import parse_update
 from pileus.services.dynamodb.expressions.paths import Parts, check_overlaps, reader, resolve
 from pileus.services.dynamodb.expressions.projections import Projection, picker
@@ -43,7 +43,7 @@ class Compiled:
     touched: Projection
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def compile_update(text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
     """The text's change, where `names` are those ExpressionAttributeNames that it uses."""
     named = dict(names)

@@ -1,0 +1,189 @@
+"""DynamoDB against a model of a few lines: any sequence of calls leaves table and indexes as the model has them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from dynamodb_cases import definition, index
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+partitions = st.sampled_from(["p", "q"])
+sorts = st.sampled_from(["-10", "-1", "0", "0.5", "2", "11"])
+groups = st.sampled_from(["g", "h"])
+Key = tuple[str, str]
+
+
+class Machine(RuleBasedStateMachine):
+    """Keys are "id" and "sort"; "g" and "n" are those of a global index, "n" that of a local one."""
+
+    names = count()
+
+    def __init__(self, client: Any) -> None:
+        super().__init__()
+        self.client = client
+        self.table = f"table-{next(self.names)}"
+        client.create_table(
+            TableName=self.table,
+            **definition(
+                "id:S sort:N | g:S n:N",
+                GlobalSecondaryIndexes=[index("global", "g", "n")],
+                LocalSecondaryIndexes=[index("local", "id", "n", kind="KEYS_ONLY")],
+            ),
+        )
+        self.model: dict[Key, dict[str, Any]] = {}
+
+    def key(self, key: Key) -> dict[str, Any]:
+        return {"id": {"S": key[0]}, "sort": {"N": key[1]}}
+
+    @rule(
+        key=st.tuples(partitions, sorts), g=groups | st.none(), n=st.integers(-3, 3) | st.none(), x=st.text(max_size=3)
+    )
+    def put(self, key: Key, g: str | None, n: int | None, x: str) -> None:
+        item = {**self.key(key), "x": {"S": x}}
+        if g is not None:
+            item["g"] = {"S": g}
+        if n is not None:
+            item["n"] = {"N": str(n)}
+        answer = self.client.put_item(TableName=self.table, Item=item, ReturnValues="ALL_OLD")
+        assert answer.get("Attributes") == self.model.get(key)
+        self.model[key] = item
+
+    @rule(key=st.tuples(partitions, sorts))
+    def put_if_new(self, key: Key) -> None:
+        item = self.key(key)
+        try:
+            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
+        except self.client.exceptions.ConditionalCheckFailedException:
+            assert key in self.model
+        else:
+            assert key not in self.model
+            self.model[key] = item
+
+    @rule(key=st.tuples(partitions, sorts), by=st.integers(-2, 2))
+    def add(self, key: Key, by: int) -> None:
+        answer = self.client.update_item(
+            TableName=self.table,
+            Key=self.key(key),
+            UpdateExpression="ADD n :by",
+            ExpressionAttributeValues={":by": {"N": str(by)}},
+            ReturnValues="ALL_NEW",
+        )
+        item = self.model.setdefault(key, self.key(key))
+        item["n"] = {"N": str(int(item.get("n", {"N": "0"})["N"]) + by)}
+        assert answer["Attributes"] == item
+
+    @rule(key=st.tuples(partitions, sorts), g=groups)
+    def move(self, key: Key, g: str) -> None:
+        self.client.update_item(
+            TableName=self.table,
+            Key=self.key(key),
+            UpdateExpression="SET g = :g REMOVE x",
+            ExpressionAttributeValues={":g": {"S": g}},
+        )
+        item = self.model.setdefault(key, self.key(key))
+        item.pop("x", None)
+        item["g"] = {"S": g}
+
+    @rule(key=st.tuples(partitions, sorts))
+    def delete(self, key: Key) -> None:
+        answer = self.client.delete_item(TableName=self.table, Key=self.key(key), ReturnValues="ALL_OLD")
+        assert answer.get("Attributes") == self.model.pop(key, None)
+
+    @rule(writes=st.dictionaries(st.tuples(partitions, sorts), st.booleans(), min_size=1, max_size=4))
+    def batch(self, writes: dict[Key, bool]) -> None:
+        requests = [
+            {"PutRequest": {"Item": self.key(key)}} if kept else {"DeleteRequest": {"Key": self.key(key)}}
+            for key, kept in writes.items()
+        ]
+        self.client.batch_write_item(RequestItems={self.table: requests})
+        for key, kept in writes.items():
+            if kept:
+                self.model[key] = self.key(key)
+            else:
+                self.model.pop(key, None)
+
+    @rule(one=st.tuples(partitions, sorts), other=st.tuples(partitions, sorts))
+    def both_or_none(self, one: Key, other: Key) -> None:
+        if one == other:
+            return
+        put = {"Put": {"TableName": self.table, "Item": self.key(one)}}
+        check = {
+            "ConditionCheck": {
+                "TableName": self.table,
+                "Key": self.key(other),
+                "ConditionExpression": "attribute_exists(id)",
+            }
+        }
+        try:
+            self.client.transact_write_items(TransactItems=[put, check])
+        except self.client.exceptions.TransactionCanceledException:
+            assert other not in self.model
+        else:
+            assert other in self.model
+            self.model[one] = self.key(one)
+
+    @rule(key=st.tuples(partitions, sorts))
+    def get(self, key: Key) -> None:
+        answer = self.client.get_item(TableName=self.table, Key=self.key(key))
+        assert answer.get("Item") == self.model.get(key)
+
+    @rule(partition=partitions, bound=sorts, forward=st.booleans(), limit=st.integers(1, 4))
+    def query(self, partition: str, bound: str, forward: bool, limit: int) -> None:
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.table,
+            KeyConditionExpression="id = :p AND sort >= :s",
+            ExpressionAttributeValues={":p": {"S": partition}, ":s": {"N": bound}},
+            ScanIndexForward=forward,
+            Limit=limit,
+        )
+        expected = [
+            item
+            for key, item in sorted(self.model.items(), key=lambda pair: Decimal(pair[0][1]))
+            if key[0] == partition and Decimal(key[1]) >= Decimal(bound)
+        ]
+        assert [item for page in pages for item in page["Items"]] == (expected if forward else expected[::-1])
+
+    @invariant()
+    def indexes_hold_what_they_should(self) -> None:
+        for g in ("g", "h"):
+            found = self.client.query(
+                TableName=self.table,
+                IndexName="global",
+                KeyConditionExpression="g = :g",
+                ExpressionAttributeValues={":g": {"S": g}},
+            )["Items"]
+            numbers = [int(item["n"]["N"]) for item in found]
+            assert numbers == sorted(numbers)
+            expected = [item for item in self.model.values() if item.get("g") == {"S": g} and "n" in item]
+            assert sorted(map(repr, map(sorted_items, found))) == sorted(map(repr, map(sorted_items, expected)))
+        found = self.client.scan(TableName=self.table, IndexName="local")["Items"]
+        expected = [{name: item[name] for name in ("id", "sort", "n")} for item in self.model.values() if "n" in item]
+        assert sorted(map(repr, map(sorted_items, found))) == sorted(map(repr, map(sorted_items, expected)))
+
+    @invariant()
+    def counts(self) -> None:
+        described = self.client.describe_table(TableName=self.table)["Table"]
+        assert described["ItemCount"] == len(self.model)
+        assert described["GlobalSecondaryIndexes"][0]["ItemCount"] == sum(
+            "g" in item and "n" in item for item in self.model.values()
+        )
+
+
+def sorted_items(item: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(item.items())
+
+
+def test_any_sequence_of_calls(dynamodb: Any) -> None:
+    run_state_machine_as_test(
+        lambda: Machine(dynamodb),
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
