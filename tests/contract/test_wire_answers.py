@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EventStreamError
-from wire_cases import SERVICES, Maker, Stream, load_botocore_model, plain, read_answer
+from wire_cases import SERVICES, Maker, Stream, load_botocore_model, models_by_protocol, plain, read_answer
 
 from pileus.kernel.errors import AWSError
 from pileus.model import load
@@ -70,16 +70,11 @@ def _as_read(value: Any, shape: Any, protocol: str) -> Any:
     return value
 
 
-def _protocols(model: Any) -> list[str]:
-    listed: list[str] = model.metadata.get("protocols", [model.metadata["protocol"]])
-    return listed
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_answer_is_read_as_it_was_meant(service: str) -> None:
-    theirs, ours = load_botocore_model(service), load(service)
+    ours = load(service)
     wrong = []
-    for protocol in _protocols(theirs):
+    for protocol, theirs in models_by_protocol(service):
         for name in theirs.operation_names:
             operation, shape = theirs.operation_model(name), theirs.operation_model(name).output_shape
             if ours.operations[name].event_output is not None or (service == "s3" and name in READ_OTHERWISE):
@@ -114,10 +109,12 @@ def _make_ascii(members: dict[str, Any], shape: Any) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_modelled_error_is_read_as_it_was_meant(service: str) -> None:
-    theirs, ours = load_botocore_model(service), load(service)
-    users = {error.name: name for name in theirs.operation_names for error in theirs.operation_model(name).error_shapes}
+    ours = load(service)
     wrong = []
-    for protocol in _protocols(theirs):
+    for protocol, theirs in models_by_protocol(service):
+        users = {
+            error.name: name for name in theirs.operation_names for error in theirs.operation_model(name).error_shapes
+        }
         for shape in theirs.error_shapes:
             operation_name = users.get(shape.name)
             operation = theirs.operation_model(operation_name or theirs.operation_names[0])
@@ -144,7 +141,7 @@ def test_every_modelled_error_is_read_as_it_was_meant(service: str) -> None:
                 or code != wire_code
                 or by_code is None
                 or read["ResponseMetadata"].get("RequestId") != REQUEST_ID
-                or read["ResponseMetadata"]["HTTPStatusCode"] != _status(shape)
+                or read["ResponseMetadata"]["HTTPStatusCode"] != (modelled.status or _status(shape))
             ):
                 wrong.append((protocol, shape.name, read, answer))
             elif by_code.name == shape.name:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from wire_cases import SERVICES, Maker, load_botocore_model, request_of
+from wire_cases import SERVICES, Maker, models_by_protocol, request_of
 
 from pileus.kernel.streams import BytesStream
 from pileus.model import load
@@ -82,9 +82,9 @@ def _read_streams(members: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_request_comes_out_as_it_went_in(service: str) -> None:
-    theirs, ours = load_botocore_model(service), load(service)
+    ours = load(service)
     wrong = []
-    for protocol in theirs.metadata.get("protocols", [theirs.metadata["protocol"]]):
+    for protocol, theirs in models_by_protocol(service):
         for name in theirs.operation_names:
             operation = theirs.operation_model(name)
             for variation in range(VARIATIONS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import botocore.parsers
 import botocore.serialize
 from botocore.awsrequest import AWSRequest, HeadersDict, prepare_request_dict
 
+from pileus.model.legacy import add_legacy_traits
 from pileus.wire.message import HttpAnswer, HttpRequest
 
 SERVICES = [
@@ -77,6 +79,29 @@ def _raw_model(service: str) -> dict[str, Any]:
     loader = botocore.loaders.Loader(include_default_search_paths=True, include_default_extras=False)
     raw: dict[str, Any] = loader.load_service_model(service, "service-2")
     return raw
+
+
+def models_by_protocol(service: str) -> list[tuple[str, botocore.model.ServiceModel]]:
+    """Every protocol in which a service is served, with the model that botocore's clients of it have."""
+    model = load_botocore_model(service)
+    listed = model.metadata.get("protocols", [model.metadata["protocol"]])
+    found = [(protocol, model) for protocol in listed]
+    if service == "sqs":
+        found.append(("query", _sqs_query_model()))
+    return found
+
+
+def _sqs_query_model() -> botocore.model.ServiceModel:
+    # As it was before SQS went to JSON: the server's own supplement, for what it is worth against botocore's code.
+    raw = copy.deepcopy(_raw_model("sqs"))
+    add_legacy_traits("sqs", raw)
+    raw["metadata"]["protocol"] = "query"
+    del raw["metadata"]["awsQueryCompatible"]
+    for shape in raw["shapes"].values():
+        for member in shape.get("members", {}).values():
+            if "queryLocationName" in member:
+                member["locationName"] = member.pop("queryLocationName")
+    return botocore.model.ServiceModel(raw, "sqs")
 
 
 class Maker:

@@ -145,7 +145,10 @@ def check(model: ServiceModel, operation: Operation, members: Mapping[str, Any])
     except KeyError:
         compiled = operation.codecs["constraints"] = _compile(model, operation)
     if compiled is not None:
-        problems = compiled(members)
+        try:
+            problems = compiled(members)
+        except RecursionError:
+            raise AWSError("SerializationException", status=400) from None
         if problems:
             raise _error(model, operation, problems)
 

@@ -201,17 +201,19 @@ class FormShapes:
             return self._decoders[shape.name](tree, path)
 
         self._decoders[shape.name] = later
-        fields: list[tuple[str, str, FromTree]] = []
+        fields: list[tuple[str, str, str, FromTree]] = []
         for name, member in shape.members.items():
             wire_name = self._name(member, name)
-            decoder = self.decoder(member)
-            fields.append((name, wire_name, decoder))
+            # An empty list comes as "{member}=", even where its elements have another name.
+            fields.append((name, wire_name, member.location_name or name, self.decoder(member)))
 
         def decode(tree: Tree, path: str) -> Any:
             found = {}
             prefix = f"{path}." if path else ""
-            for name, wire_name, field in fields:
+            for name, wire_name, other_name, field in fields:
                 branch = tree.get(wire_name)
+                if branch is None and other_name != wire_name:
+                    branch = tree.get(other_name)
                 if branch is not None:
                     found[name] = field(branch, prefix + wire_name)
             return found

@@ -59,19 +59,19 @@ def parse_rfc822(text: str) -> float:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, OverflowError, IndexError) as error:
-        raise ValueError(text) from error
+        raise ValueError(f"no timestamp: {text!r}") from error
 
 
 def parse_unix(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError(f"no number: {text!r}")
     return check_timestamp(float(text))
 
 
 def check_timestamp(seconds: float) -> float:
     """The same seconds, if the calendar's years 1 to 9999 have them."""
     if not -62135596800 <= seconds < 253402300800:
-        raise ValueError(seconds)
+        raise ValueError(f"beyond the calendar: {seconds!r}")
     return seconds
 
 
@@ -90,18 +90,18 @@ def parse_timestamp(text: str, form: str) -> float:
                     return parser(text)
                 except (ValueError, OverflowError):
                     continue
-        raise ValueError(text) from None
+        raise ValueError(f"no timestamp: {text!r}") from None
 
 
 def parse_integer(text: str, kind: str = "long") -> int:
     """An integer of `kind` ("integer": 32 bits, "long": 64)."""
     text = text.strip()
     if not _INTEGER.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError(f"no {kind}: {text!r}")
     value = int(text)
     low, high = INTEGER_LIMITS[kind]
     if not low <= value <= high:
-        raise ValueError(text)
+        raise ValueError(f"no {kind}: {text!r}")
     return value
 
 
@@ -111,7 +111,7 @@ def parse_float(text: str) -> float:
     if special is not None:
         return special
     if not _NUMBER.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError(f"no number: {text!r}")
     return float(text)
 
 
@@ -121,7 +121,7 @@ def parse_boolean(text: str) -> bool:
         return True
     if text in ("false", "0"):
         return False
-    raise ValueError(text)
+    raise ValueError(f"no boolean: {text!r}")
 
 
 def float_text(value: float) -> str:
