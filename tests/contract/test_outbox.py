@@ -13,6 +13,7 @@ from pileus.delivery.outbox import open_outbox
 from pileus.kernel.clock import VirtualClock
 from pileus.kernel.ids import Ids
 from pileus.kernel.loops import Driver
+from pileus.store.contract import StoreUnavailable
 
 START = 1000.0
 
@@ -492,4 +493,24 @@ async def test_what_was_under_way_at_the_end_is_handed_over_again(world):
     world.deliverer.register("stuck", world.handle)
     await world.clock.rest()
     assert world.log == ["stuck", ("a", 0)]
+    assert await world.left() == []
+
+
+async def test_what_cannot_be_struck_off_is_handed_over_again(world, monkeypatch, caplog):
+    """The handler succeeded, but the store fails just then."""
+    write = world.store.write
+    broken = 2
+
+    async def failing(fn):
+        nonlocal broken
+        if broken and world.log:
+            broken -= 1
+            raise StoreUnavailable("no space left")
+        return await write(fn)
+
+    monkeypatch.setattr(world.store, "write", failing)
+    await world.put("a", "b")
+    await world.clock.advance(10)
+    assert sorted(world.log) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    assert "no space left" in caplog.text
     assert await world.left() == []

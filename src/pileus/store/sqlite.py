@@ -161,9 +161,10 @@ class _Transaction(_Reader):
 class _Group:
     """The transactions of one commit."""
 
-    __slots__ = ("callbacks", "failure", "waiters")
+    __slots__ = ("callbacks", "changes_before", "failure", "waiters")
 
-    def __init__(self) -> None:
+    def __init__(self, changes_before: int) -> None:
+        self.changes_before = changes_before
         self.waiters: list[asyncio.Future[None]] = []
         self.callbacks: list[Callable[[], None]] = []
         self.failure: StoreUnavailable | None = None
@@ -299,7 +300,7 @@ class SqliteStore:
         return result, failure
 
     def _write_at_once(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
-        group = _Group()
+        group = _Group(0)
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except apsw.Error as error:
@@ -326,7 +327,7 @@ class SqliteStore:
             self._db.execute("BEGIN IMMEDIATE")
         except apsw.Error as error:
             raise StoreUnavailable(f"the store cannot be written: {error}") from error
-        self._group = group = _Group()
+        self._group = group = _Group(self._db.total_changes())
         # At the end of this turn of the loop: all who are ready now join the group, and nobody waits for a timer.
         loop.call_soon(self._commit, group)
         return group
@@ -351,7 +352,8 @@ class SqliteStore:
         self._group = None
         loop = self._loop
         assert loop is not None
-        if self._committer is None:
+        if self._committer is None or self._db.total_changes() == group.changes_before:
+            # Nothing waits for the disk: conditions that failed, for example, have changed nothing.
             self._commit_now(group)
             self._finish(group, loop)
             return
@@ -435,6 +437,8 @@ class SqliteStore:
     async def _cut_log(self) -> None:
         while self._busy or self._group is not None:
             await self._turn(first=True)
+        if self._closed:
+            return
         assert self._log is not None
         self._busy = True
         self._end_snapshot()
