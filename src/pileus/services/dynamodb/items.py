@@ -6,8 +6,9 @@ as it stands. Index entries have the same form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.services.dynamodb import errors, schema, tables, values
@@ -19,8 +20,7 @@ FORMAT = 1
 HEAD = Struct(">BI")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, eq=False):
     """An item as it stands in the store."""
 
     raw: bytes
@@ -46,8 +46,7 @@ async def read(tx: Reader, key: bytes) -> Stored | None:
     return None if raw is None else Stored(raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What a change came to, for the capacity it consumed: bytes of the table's and of each index's bigger image."""
 
     size: int
@@ -111,8 +110,7 @@ def change(
     return Written(max(old_size, new_size), tuple(consumed))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     key: bytes
     raw: bytes
 

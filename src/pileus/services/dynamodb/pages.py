@@ -6,8 +6,9 @@ Sources: the API reference's pages Query and Scan; "Query results pagination in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import capacity, errors, schema, values, writes
@@ -28,8 +29,7 @@ ROWS_MAX = 1024
 Request = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """What is read: a table or one of its indexes."""
 
     table: Table
@@ -137,8 +137,7 @@ def _bad_start(reason: str) -> AWSError:
     return errors.validation(f"The provided starting key is invalid{': ' + reason if reason else ''}")
 
 
-@dataclass(slots=True)
-class Page:
+class Page(msgspec.Struct):
     rows: list[bytes]
     size: int
     # Whether it ended at a limit, so that there may be more.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import errors, keys, numbers, values
@@ -18,8 +19,7 @@ PARTITION_KEY_BYTES_MAX = 2048
 SORT_KEY_BYTES_MAX = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True):
     """The key attributes of a table or an index; `sort` is "" where it has none."""
 
     partition: str

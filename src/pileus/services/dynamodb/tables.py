@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.arn import make_arn, parse_arn
@@ -25,8 +26,7 @@ CACHED_TABLES_MAX = 4096
 _NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Index:
+class Index(msgspec.Struct, frozen=True, eq=False):
     """A secondary index of a table."""
 
     record: records.Index
@@ -46,8 +46,7 @@ class Index:
         return self.record.scope == "local"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class Table(msgspec.Struct, frozen=True, eq=False):
     """A table's record, laid out for use."""
 
     record: records.Table
@@ -72,8 +71,7 @@ class Table:
         return next((index for index in self.indexes if index.name == name), None)
 
 
-@dataclass(slots=True)
-class Change:
+class Change(msgspec.Struct):
     """By how much a table or index has grown since its statistics were last written."""
 
     items: int = 0

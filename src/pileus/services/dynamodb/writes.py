@@ -10,8 +10,9 @@ A failed check raises; in what order they come is AWS's: values, expressions, ta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.raw import RawJson
@@ -31,8 +32,7 @@ from pileus.store.contract import Transaction
 Request = Mapping[str, Any]
 
 
-@dataclass(slots=True, eq=False)
-class Write:
+class Write(msgspec.Struct, eq=False):
     """A parsed write. `item` is what is put, or else the key."""
 
     request: Request
@@ -45,8 +45,7 @@ class Write:
     update: Update | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Outcome:
+class Outcome(msgspec.Struct, eq=False):
     """What a write did. `new_item` is None where nothing is left."""
 
     old: Stored | None

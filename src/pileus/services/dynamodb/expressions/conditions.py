@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from pileus.services.dynamodb import errors, values
 from pileus.services.dynamodb.expressions.cache import remembered
@@ -40,8 +41,7 @@ _TYPE_NAMES = frozenset(_TYPES.split(","))
 _SIZELESS = frozenset(("N", "BOOL", "NULL"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Compiled:
+class Compiled(msgspec.Struct, frozen=True, eq=False):
     """A condition ready to run."""
 
     test: Predicate

@@ -6,8 +6,9 @@ Source: "Key condition expressions for the Query operation in DynamoDB".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NoReturn
+
+import msgspec
 
 from pileus.services.dynamodb import errors
 from pileus.services.dynamodb.expressions.cache import remembered
@@ -30,8 +31,7 @@ OPERATORS = frozenset(("=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"))
 _MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTerm:
+class KeyTerm(msgspec.Struct, frozen=True):
     """A condition on one key attribute: an operator of OPERATORS and one value, or two for BETWEEN."""
 
     attribute: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import errors, legacy
@@ -29,8 +30,7 @@ Request = Mapping[str, Any]
 Names = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Predicate:
+class Predicate(msgspec.Struct, frozen=True):
     """A condition or filter with its values."""
 
     test: Callable[[Item], bool]
@@ -38,8 +38,7 @@ class Predicate:
     attributes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """A change with its values: (item as it was, item to begin with) to the item as it becomes."""
 
     apply: Callable[[Item, Item], Item]

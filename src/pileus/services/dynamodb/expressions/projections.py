@@ -6,7 +6,8 @@ Source: "Using projection expressions in DynamoDB".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from pileus.services.dynamodb.expressions.cache import remembered
 from pileus.services.dynamodb.expressions.parser import parse_projection
@@ -16,8 +17,7 @@ from pileus.services.dynamodb.values import Item, Value
 KIND = "ProjectionExpression"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Projection:
+class Projection(msgspec.Struct, frozen=True, eq=False):
     pick: Callable[[Item], Item]
     # The top-level attributes that it takes from.
     attributes: tuple[str, ...]

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Path:
+class Path(msgspec.Struct, frozen=True, eq=False):
     """`a.#b[2]`: ("a", "#b", 2)."""
 
     parts: tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ValueRef:
+class ValueRef(msgspec.Struct, frozen=True, eq=False):
     """`:v`, with its colon."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, frozen=True, eq=False):
     function: str
     operands: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Arithmetic:
+class Arithmetic(msgspec.Struct, frozen=True, eq=False):
     """`left + right`, `left - right`; in updates only."""
 
     operator: str
@@ -40,21 +37,18 @@ class Arithmetic:
 Operand = Path | ValueRef | Call | Arithmetic
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, eq=False):
     """=, <>, <, <=, >, >= with two operands; BETWEEN with three; IN with any number after the first."""
 
     operator: str
     operands: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Not:
+class Not(msgspec.Struct, frozen=True, eq=False):
     condition: Condition
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Junction:
+class Junction(msgspec.Struct, frozen=True, eq=False):
     """AND, OR over two or more conditions."""
 
     operator: str
@@ -65,8 +59,7 @@ class Junction:
 Condition = Comparison | Call | Not | Junction
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Action:
+class Action(msgspec.Struct, frozen=True, eq=False):
     """One clause of an update: SET path = value, REMOVE path, ADD path value, DELETE path value."""
 
     section: str
@@ -74,8 +67,7 @@ class Action:
     value: Operand | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Parsed(Generic[T]):
+class Parsed(msgspec.Struct, Generic[T], frozen=True, eq=False):
     """A parsed text: its tree, and the names and values that it uses, in the order of their first use."""
 
     tree: T

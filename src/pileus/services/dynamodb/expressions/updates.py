@@ -9,8 +9,9 @@ Source: "Using update expressions in DynamoDB".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import errors, numbers, values
@@ -31,8 +32,7 @@ Check = Callable[[Values], None]
 _ADDABLE = frozenset(("N", "SS", "NS", "BS"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Compiled:
+class Compiled(msgspec.Struct, frozen=True, eq=False):
     """An update ready to run."""
 
     # (item as it was, item to begin with, values) to the item as it becomes; neither is changed.
