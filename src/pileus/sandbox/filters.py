@@ -95,8 +95,12 @@ def compiled() -> bytes:
     add(refuse, "socket", seccomp.Arg(0, seccomp.GT, max(_ADDRESS_FAMILIES)))
     for value in _PERSONALITIES:
         add(seccomp.ALLOW, "personality", seccomp.Arg(0, equal, value))
-    # Nothing is typed into a terminal it was started from.
-    add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, seccomp.NE, _INJECT_INPUT), seccomp.Arg(1, seccomp.NE, _TIOCLINUX))
+    # Nothing is typed into a terminal it was started from. libseccomp takes one comparison of an argument a rule: what
+    # lies below, between and above.
+    add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, seccomp.LT, _INJECT_INPUT))
+    for request in range(_INJECT_INPUT + 1, _TIOCLINUX):
+        add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, equal, request))
+    add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, seccomp.GT, _TIOCLINUX))
     with tempfile.TemporaryFile() as file:
         profile.export_bpf(file)
         file.seek(0)
