@@ -13,10 +13,9 @@ import sys
 import time
 from typing import Any
 
-# What has been loaded before the SDK, as on AWS before the function is loaded.
-_base: frozenset[str] = frozenset()
-# What the SDK has brought along.
+# What the SDK has brought along: modules, and the first parts of their names.
 _extra: frozenset[str] = frozenset()
+_extra_tops: frozenset[str] = frozenset()
 
 # Services whose models are read ahead: their clients are made in a few milliseconds.
 _WARM_SERVICES = ("s3", "dynamodb", "sqs", "sns")
@@ -27,16 +26,14 @@ _READ_BY_SESSIONS = ("AWS_CONFIG_FILE", "AWS_DATA_PATH", "AWS_DEFAULT_PROFILE", 
 
 def preload(config: dict[str, Any]) -> None:
     """Load the runtime client and the SDK. `config`: {"runtime_path": [...], "sdk": bool, "fixed_port": bool}."""
-    global _base, _extra  # noqa: PLW0603 -- the template's one memory
+    global _extra, _extra_tops  # noqa: PLW0603 -- the template's one memory
     sys.path[:0] = config["runtime_path"]
-
-    if config["fixed_port"]:
-        # Its C part reads the Runtime API's address from the environment, once.
-        pass
-    _base = frozenset(sys.modules)
+    importlib.import_module("awslambdaric.__main__")
+    base = frozenset(sys.modules)
     if config["sdk"] and importlib.util.find_spec("boto3"):
         _preload_sdk()
-    _extra = frozenset(sys.modules) - _base
+    _extra = frozenset(sys.modules) - base
+    _extra_tops = frozenset(name.partition(".")[0] for name in _extra)
 
 
 def _preload_sdk() -> None:
@@ -149,8 +146,8 @@ def _forget_what_is_shipped(roots: list[str]) -> None:
         except OSError:
             continue
         shipped.update(name.partition(".")[0] for name in names)
-    tops = {name.partition(".")[0] for name in _extra}
-    found = tops & shipped
+    # Every object that is looked at costs a page of memory: go by the names that are shipped, not by those loaded.
+    found = {name for name in shipped if name in _extra_tops}
     if not found:
         return
     standard: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
