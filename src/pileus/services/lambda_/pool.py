@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-import structlog
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.ids import Ids
@@ -26,7 +25,7 @@ from pileus.services.lambda_.execution import (
 )
 from pileus.services.lambda_.hosting import python
 
-log = structlog.get_logger("pileus.lambda")
+log = logging.getLogger("pileus.lambda")
 
 # Shells that wait for a function, per runtime.
 _READY_SHELLS = 3
@@ -245,7 +244,7 @@ class EnvironmentPool:
         backend = await self._choose_backend()
         probe = await backend.probe()
         for missing in probe.reduced:
-            log.warning("isolation is reduced", backend=probe.backend, missing=missing)
+            log.warning("isolation is reduced", extra={"details": {"backend": probe.backend, "missing": missing}})
         return backend
 
     # memory
