@@ -80,6 +80,18 @@ def compare(left: str, right: str) -> int:
     return -1 if Decimal(left) < Decimal(right) else 1
 
 
+def _canonical_parts(number: str) -> tuple[bool, str, int]:
+    """Whether it is negative, and digits and point as `_parts` gives them, of a canonical number."""
+    negative = number[0] == "-"
+    whole, _, fraction = (number[1:] if negative else number).partition(".")
+    if not fraction:
+        return negative, whole.rstrip("0"), len(whole)
+    if whole != "0":
+        return negative, whole + fraction, len(whole)
+    digits = fraction.lstrip("0")
+    return negative, digits, len(digits) - len(fraction)
+
+
 def size(number: str) -> int:
     """Bytes that a canonical number counts for: one for each two significant digits, one more, one for a minus.
 
@@ -87,9 +99,9 @@ def size(number: str) -> int:
     """
     if number == "0":
         return 1
-    sign, digits, point = _parts(number)
+    negative, digits, point = _canonical_parts(number)
     # A first pair that holds one digit only shifts the rest by one.
-    return 1 + (len(digits) + (point & 1) + 1) // 2 + (sign == "-")
+    return 1 + (len(digits) + (point & 1) + 1) // 2 + negative
 
 
 def ordered(number: str) -> bytes:
@@ -99,11 +111,11 @@ def ordered(number: str) -> bytes:
     """
     if number == "0":
         return b"\x80"
-    sign, digits, point = _parts(number)
+    negative, digits, point = _canonical_parts(number)
     if len(digits) & 1:
         digits += "0"
     body = bytes((point - 1 - EXPONENT_MIN, *(int(digits[at : at + 2]) + 1 for at in range(0, len(digits), 2)), 0))
-    return b"\x7f" + body.translate(_INVERTED) if sign else b"\x81" + body
+    return b"\x7f" + body.translate(_INVERTED) if negative else b"\x81" + body
 
 
 _INVERTED = bytes(range(255, -1, -1))

@@ -183,7 +183,12 @@ def item_size(item: Item) -> int:
     """Bytes that an item in its inside form counts for: names and values."""
     size = 0
     for name, value in item.items():
-        size += (len(name) if name.isascii() else len(name.encode())) + value_size(value)
+        size += len(name) if name.isascii() else len(name.encode())
+        text = value.get("S")
+        if text is None:
+            size += value_size(value)
+        else:
+            size += len(text) if text.isascii() else len(text.encode())
     return size
 
 
@@ -217,18 +222,19 @@ def blob_size(encoded: str) -> int:
 
 def nesting(value: Value) -> int:
     """How many levels of lists and maps a value has: 0 for a scalar or a set."""
-    match value:
-        case {"L": list(values)}:
-            return 1 + max(map(nesting, values), default=0)
-        case {"M": dict(values)}:
-            return 1 + max(map(nesting, values.values()), default=0)
+    for name, content in value.items():
+        if name == "L":
+            return 1 + max(map(nesting, content), default=0)
+        if name == "M":
+            return 1 + max(map(nesting, content.values()), default=0)
     return 0
 
 
 def check_nesting(item: Item) -> None:
     """Check an item that an update has made; those of requests are checked while they are read."""
     for value in item.values():
-        _check_depth(nesting(value))
+        if "L" in value or "M" in value:
+            _check_depth(nesting(value))
 
 
 def equal(left: Value, right: Value) -> bool:

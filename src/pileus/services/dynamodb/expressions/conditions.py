@@ -312,26 +312,26 @@ def _has_type(value: Value | None, wanted: Value | None) -> bool:
 
 
 def begins_with(value: Value | None, start: Value | None) -> bool:
-    match value, start:
-        case {"S": str(text)}, {"S": str(head)}:
-            return text.startswith(head)
-        case {"B": str(text)}, {"B": str(head)}:
-            return b64decode(text).startswith(b64decode(head))
-    return False
+    if value is None or start is None:
+        return False
+    if "S" in value and "S" in start:
+        text: str = value["S"]
+        return text.startswith(start["S"])
+    return "B" in value and "B" in start and b64decode(value["B"]).startswith(b64decode(start["B"]))
 
 
 def contains(value: Value | None, part: Value | None) -> bool:
-    match value, part:
-        case {"S": str(text)}, {"S": str(piece)}:
-            return piece in text
-        case {"B": str(text)}, {"B": str(piece)}:
-            return b64decode(piece) in b64decode(text)
-        case {"SS": list(members)}, {"S": str(member)}:
-            return member in members
-        case {"NS": list(members)}, {"N": str(member)}:
-            return member in members
-        case {"BS": list(members)}, {"B": str(member)}:
-            return member in members
-        case {"L": list(elements)}, dict():
-            return any(values.equal(element, part) for element in elements)
-    return False
+    """Whether a string or binary holds a piece, a set a member, a list an equal element."""
+    if value is None or part is None:
+        return False
+    ((kind, content),) = value.items()
+    if kind == "L":
+        return any(values.equal(element, part) for element in content)
+    if kind == "B":
+        return "B" in part and b64decode(part["B"]) in b64decode(content)
+    # A piece of a string, or a member of a set of its type.
+    wanted = part.get("S" if kind == "S" else kind[0])
+    return wanted is not None and kind in _HOLDERS and wanted in content
+
+
+_HOLDERS = frozenset(("S", "SS", "NS", "BS"))
