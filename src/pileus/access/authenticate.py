@@ -65,14 +65,15 @@ async def authenticate(
     now: float,
     client_now: float | None = None,
     services: Collection[str] = (),
-    bucket: str = "",
+    resource: str = "",
 ) -> Authenticated:
     """Who makes this request; an anonymous principal where it carries no signature at all.
 
     `path`, `query` and `headers` as in `pileus.access.sigv4`. `body` None: the payload streams. `body_sha256`: its
     hash, where the caller has computed it already (large bodies are hashed off the loop). `services`: the names for
-    which the request may be signed, any when empty. `bucket`: the one that S3's host name says. `client_now`: the time
-    by which requests are signed, where it is another than the cloud's. Raises the AWS error of the family.
+    which the request may be signed, any when empty. `resource`: S3's path with the bucket put in that the host
+    names. `client_now`: the time by which requests are signed, where it is another than the cloud's. Raises the AWS
+    error of the family.
     """
     if client_now is None:
         client_now = now
@@ -82,7 +83,7 @@ async def authenticate(
             if client_now > claim_v2.expires:
                 raise errors.request_expired(client_now, claim_v2.expires)
             return await _presigned_v2(
-                claim_v2, method=method, path=path, headers=headers, bucket=bucket, keyring=keyring, now=now
+                claim_v2, method=method, path=resource or path, headers=headers, keyring=keyring, now=now
             )
         return _ANONYMOUS
     scope = claim.scope
@@ -205,7 +206,6 @@ async def _presigned_v2(
     method: str,
     path: str,
     headers: Mapping[str, str],
-    bucket: str,
     keyring: Keyring,
     now: float,
 ) -> Authenticated:
@@ -218,6 +218,6 @@ async def _presigned_v2(
         keyring=keyring,
         now=now,
     )
-    sigv2.check_signature(claim, credential.secret, method=method, path=path, headers=headers, bucket=bucket)
+    sigv2.check_signature(claim, credential.secret, method=method, path=path, headers=headers)
     # Version 2 names no region.
     return Authenticated(credential.principal, "", "s3")

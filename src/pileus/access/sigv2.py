@@ -92,10 +92,8 @@ def read_claim(query: str) -> Claim | None:
     return Claim(found["AWSAccessKeyId"], found["Signature"], int(expires), token, parameters)
 
 
-def check_signature(
-    claim: Claim, secret: str, *, method: str, path: str, headers: Mapping[str, str], bucket: str = ""
-) -> None:
-    """Check that whoever knows `secret` made this URL; `bucket` is the one named by the host, if any."""
+def check_signature(claim: Claim, secret: str, *, method: str, path: str, headers: Mapping[str, str]) -> None:
+    """Check that whoever knows `secret` made this URL; `path` begins with the bucket even where the host names it."""
     found = {name: value for name, value in claim.parameters if value is not None}
 
     def standard(name: str) -> str:
@@ -103,7 +101,7 @@ def check_signature(
 
     amz = {name: value for name, value in found.items() if name.startswith("x-amz-")}
     amz.update((name, value.strip()) for name, value in headers.items() if name.startswith("x-amz-"))
-    resource = f"/{bucket}{path}" if bucket else path
+    resource = path
     subresources = sorted(
         (name, name if value is None else f"{name}={value}")
         for name, value in claim.parameters

@@ -254,6 +254,7 @@ class _HttpCall:
             now=now,
             client_now=cloud.clock.client_time(),
             services=(model.signing_name,),
+            resource=target.path,
         )
         if who.principal.kind == "anonymous" and not (
             target.service in _ANONYMOUS_SERVICES or operation.unauthenticated
