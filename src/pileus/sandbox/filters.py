@@ -95,12 +95,17 @@ def compiled() -> bytes:
     add(refuse, "socket", seccomp.Arg(0, seccomp.GT, max(_ADDRESS_FAMILIES)))
     for value in _PERSONALITIES:
         add(seccomp.ALLOW, "personality", seccomp.Arg(0, equal, value))
-    # Nothing is typed into a terminal it was started from. libseccomp takes one comparison of an argument a rule: what
-    # lies below, between and above.
-    add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, seccomp.LT, _INJECT_INPUT))
-    for request in range(_INJECT_INPUT + 1, _TIOCLINUX):
-        add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, equal, request))
-    add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, seccomp.GT, _TIOCLINUX))
+    # Nothing is typed into a terminal it was started from. libseccomp takes one comparison of an argument a rule, and
+    # the kernel looks at the argument's lower half only, whatever stands in the upper: so all is allowed that differs
+    # from both requests in a bit they share, and what is left but for these two.
+    differing = _INJECT_INPUT ^ _TIOCLINUX
+    for bit in (1 << number for number in range(32)):
+        if not differing & bit:
+            add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, masked, bit, ~_INJECT_INPUT & bit))
+    for number in range(16):
+        request = (_INJECT_INPUT & ~differing) | number & differing
+        if number & ~differing == 0 and request not in (_INJECT_INPUT, _TIOCLINUX):
+            add(seccomp.ALLOW, "ioctl", seccomp.Arg(1, masked, 0xFFFFFFFF, request))
     with tempfile.TemporaryFile() as file:
         profile.export_bpf(file)
         file.seek(0)
