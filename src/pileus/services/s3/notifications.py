@@ -196,7 +196,7 @@ def record(
     """One event record; `version` is the object that was made, None where one was removed."""
     object_: dict[str, Any] = {"key": url_encoded(key)}
     if version is not None:
-        if not version.delete_marker:
+        if event.startswith("s3:ObjectCreated:"):
             object_["size"] = version.size
         object_["eTag"] = version.etag
         if version.version_id:
