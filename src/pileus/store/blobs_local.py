@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -142,7 +143,7 @@ class LocalBlobs:
         # In this order: a blob that is adopted meanwhile is either still noted or already kept.
         found = await self._in_thread("", lambda: os.listdir(folder))
         oldest = self._clock.monotonic() - ORPHAN_AGE_S
-        candidates = [name for name in found if _ID.fullmatch(name) and self._recent.get(name, 0.0) <= oldest]
+        candidates = [name for name in found if _ID.fullmatch(name) and self._recent.get(name, -math.inf) <= oldest]
         for at in range(0, len(candidates), SWEEP_BATCH):
             batch = candidates[at : at + SWEEP_BATCH]
             wanted = [keys.pack_onto(_KEPT, blob_id) for blob_id in batch]

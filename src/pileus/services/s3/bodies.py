@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
@@ -22,6 +23,9 @@ from pileus.store.contract import Reader, Transaction
 INLINE_BYTES_MAX = 64 * 1024
 # One PutObject, UploadPart or CopyObject.
 UPLOAD_BYTES_MAX = 5 * 1024**3
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -36,14 +40,22 @@ class Received:
     blob_id: str = ""
 
 
-async def receive(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str]) -> Received:
-    """Read `stream` to its end. An exception leaves nothing behind."""
+# Raises AWSError where a body is not what was announced.
+Check = Callable[[Received], None]
+
+
+async def receive(
+    cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], check: Check = lambda received: None
+) -> Received:
+    """Read `stream` to its end; `check` may refuse what has come. An exception leaves nothing behind."""
     if stream.length is not None:
         if stream.length > UPLOAD_BYTES_MAX:
             raise errors.entity_too_large(stream.length, UPLOAD_BYTES_MAX)
         if stream.length <= INLINE_BYTES_MAX:
-            return _small(await stream.read(), algorithms)
-    return await _large(cloud, stream, algorithms)
+            received = _small(await stream.read(), algorithms)
+            check(received)
+            return received
+    return await _large(cloud, stream, algorithms, check)
 
 
 def _small(data: bytes, algorithms: Sequence[str]) -> Received:
@@ -55,7 +67,7 @@ def _small(data: bytes, algorithms: Sequence[str]) -> Received:
     return Received(len(data), hashlib.md5(data, usedforsecurity=False).digest(), values, data)
 
 
-async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str]) -> Received:
+async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], check: Check) -> Received:
     loop = asyncio.get_running_loop()
     md5 = hashlib.md5(usedforsecurity=False)
     others = {algorithm: checksums.new(algorithm) for algorithm in algorithms}
@@ -81,15 +93,31 @@ async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str]) ->
         if working is not None:
             await working
             working = None
+        values = {algorithm: checksums.text(digest.digest()) for algorithm, digest in others.items()}
+        received = Received(size, md5.digest(), values, b"", writer.id)
+        check(received)
         await writer.finish()
+        return received
     except BaseException:
         # Nothing may still write when the file goes.
         if working is not None:
             await asyncio.gather(working, return_exceptions=True)
         await writer.abort()
         raise
-    values = {algorithm: checksums.text(digest.digest()) for algorithm, digest in others.items()}
-    return Received(size, md5.digest(), values, b"", writer.id)
+
+
+async def commit(cloud: Cloud, received: Received, change: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run the transaction that keeps the bytes; where it refuses them, they go."""
+    try:
+        return await cloud.store.write(change)
+    except AWSError:
+        if received.blob_id:
+            await cloud.store.write(partial(_drop, cloud, received.blob_id))
+        raise
+
+
+async def _drop(cloud: Cloud, blob_id: str, tx: Transaction) -> None:
+    cloud.blobs.release(tx, blob_id)
 
 
 def new_token(cloud: Cloud) -> str:

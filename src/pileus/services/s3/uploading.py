@@ -54,22 +54,28 @@ async def receive(
     `md5_in_hex`: PutObject shows the MD5 that was announced in hexadecimal, UploadPart as it came.
     """
     wanted = dict.fromkeys([*algorithms, expected.algorithm] if expected.algorithm else algorithms)
-    received = await bodies.receive(ctx.cloud, stream, tuple(wanted))
-    if expected.md5 is not None and expected.md5 != received.md5:
-        shown = expected.md5.hex() if md5_in_hex else base64.b64encode(expected.md5).decode()
-        raise errors.bad_md5(base64.b64encode(received.md5).decode(), shown)
-    if expected.algorithm:
-        value = expected.value
-        if value is None:
-            value = stream.trailers.get(checksums.header(expected.algorithm))
-            if value is None:
-                raise AWSError(
-                    "MalformedTrailerError",
-                    "The request contained trailing data that was not well-formed or did not conform to our "
-                    "published schema.",
-                    status=400,
-                )
-            checksums.check_form(expected.algorithm, value)
-        if value != received.checksums[expected.algorithm]:
+
+    def check(received: bodies.Received) -> None:
+        if expected.md5 is not None and expected.md5 != received.md5:
+            shown = expected.md5.hex() if md5_in_hex else base64.b64encode(expected.md5).decode()
+            raise errors.bad_md5(base64.b64encode(received.md5).decode(), shown)
+        if expected.algorithm and _value(stream, expected) != received.checksums[expected.algorithm]:
             raise errors.bad_checksum(expected.algorithm)
-    return received
+
+    return await bodies.receive(ctx.cloud, stream, tuple(wanted), check)
+
+
+def _value(stream: ByteStream, expected: Announced) -> str:
+    """The checksum that the client named, before the body or behind it."""
+    if expected.value is not None:
+        return expected.value
+    assert expected.algorithm is not None
+    value = stream.trailers.get(checksums.header(expected.algorithm))
+    if value is None:
+        raise AWSError(
+            "MalformedTrailerError",
+            "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+            status=400,
+        )
+    checksums.check_form(expected.algorithm, value)
+    return value

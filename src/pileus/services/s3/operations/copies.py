@@ -70,7 +70,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Copy", key=key, version=new, now=now)
         return new
 
-    new = await ctx.cloud.store.write(change)
+    new = await bodies.commit(ctx.cloud, received, change)
     return {
         "CopyObjectResult": {
             "ETag": f'"{new.etag}"',

@@ -62,7 +62,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Put", key=key, version=new, now=now)
         return new
 
-    new = await ctx.cloud.store.write(change)
+    new = await bodies.commit(ctx.cloud, received, change)
     return {"ETag": f'"{new.etag}"', **checksums.members(checksum), "ServerSideEncryption": ENCRYPTION}
 
 

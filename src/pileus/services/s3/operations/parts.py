@@ -92,4 +92,4 @@ async def _keep(ctx: Context, request: dict[str, Any], received: bodies.Received
         tx.put(key, encode(part))
         return part
 
-    return await ctx.cloud.store.write(change)
+    return await bodies.commit(ctx.cloud, received, change)
