@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -130,24 +131,49 @@ def _parent_name() -> str:
     return f"{_PREFIX}{_pid_namespace()}-{pid}-{_start_time(pid)}-{_instances}"
 
 
-def _sweep(directory: Path) -> None:
-    """Remove parents whose owner is dead, as far as that can be told from here."""
-    with contextlib.suppress(OSError):
-        for parent in directory.glob(f"{_PREFIX}*"):
-            namespace, pid, started, *_ = [*parent.name.removeprefix(_PREFIX).split("-"), "", "", ""]
-            if namespace != _pid_namespace() or not pid.isdigit() or _start_time(int(pid)) == started:
-                continue
-            for child in [*parent.iterdir(), parent]:
-                if child.is_dir():
-                    _empty(child)
-                    _remove(child)
+def _sweep(places: Iterable[Path]) -> None:
+    """End what dead instances have left in these hierarchies, as far as that can be told from here."""
+    _end([parent for place in places for parent in _dead_parents(place)])
 
 
-def _empty(directory: Path) -> None:
+def _end(parents: Iterable[Path]) -> None:
+    """Kill everything in the groups of these parents, and remove them all."""
+    parents = list(parents)
+    groups = [child for parent in parents for child in parent.iterdir() if child.is_dir()] + parents
+    for group in groups:
+        _kill(group)
+    # A frozen process dies when it thaws; in version 1 another hierarchy freezes than the one it was found in.
+    for group in groups:
+        _thaw(group)
+    for group in groups:
+        with contextlib.suppress(OSError):
+            _remove(group)
+
+
+def _dead_parents(place: Path) -> Iterator[Path]:
+    """Parents of instances that are no more, anywhere in the hierarchy: the next start may be in another session."""
+    top = place
+    while (top.parent / "cgroup.procs").exists():
+        top = top.parent
+    for directory, names, _files in os.walk(top):
+        for name in [each for each in names if each.startswith(_PREFIX)]:
+            names.remove(name)
+            namespace, pid, started, *_ = [*name.removeprefix(_PREFIX).split("-"), "", "", ""]
+            if namespace == _pid_namespace() and pid.isdigit() and _start_time(int(pid)) != started:
+                yield Path(directory, name)
+
+
+def _kill(group: Path) -> None:
     with contextlib.suppress(OSError):
-        for pid in (directory / "cgroup.procs").read_text().split():
+        for pid in (group / "cgroup.procs").read_text().split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+
+def _thaw(group: Path) -> None:
+    for name, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+        with contextlib.suppress(OSError):
+            _write(group / name, thawed)
 
 
 def _remove(directory: Path) -> None:
@@ -195,6 +221,7 @@ def _microseconds(cpus: float) -> int:
 
 class _GroupsV1:
     def __init__(self, hierarchies: dict[str, Path], name: str) -> None:
+        _sweep(hierarchies.values())
         self.missing: dict[str, str] = {}
         self._parents: dict[str, Path] = {}
         for controller in ("memory", "cpu", "pids", "freezer"):
@@ -202,7 +229,6 @@ class _GroupsV1:
             try:
                 if place is None:
                     raise OSError(errno.ENOENT, "the controller is not mounted")
-                _sweep(place)
                 (place / name).mkdir()
                 self._parents[controller] = place / name
             except OSError as error:
@@ -218,10 +244,7 @@ class _GroupsV1:
         return _GroupV1(places)
 
     def close(self) -> None:
-        for parent in self._parents.values():
-            for child in [*(each for each in parent.iterdir() if each.is_dir()), parent]:
-                _empty(child)
-                _remove(child)
+        _end(self._parents.values())
 
 
 class _GroupV1:
@@ -279,7 +302,7 @@ class _GroupsV2:
     def __init__(self, own: Path, name: str) -> None:
         self.missing: dict[str, str] = {}
         self.can_freeze = (own / "cgroup.procs").exists()
-        _sweep(own)
+        _sweep((own,))
         # Groups with processes of their own may not share controllers out: what is in a container's topmost group, this
         # process among it, moves one step down first.
         parent = own / name
@@ -319,9 +342,7 @@ class _GroupsV2:
         return _GroupV2(place, frozenset({"memory", "cpu", "pids"} - self.missing.keys()))
 
     def close(self) -> None:
-        for child in [*(each for each in self._parent.iterdir() if each.is_dir()), self._parent]:
-            _empty(child)
-            _remove(child)
+        _end((self._parent,))
 
 
 class _GroupV2:
