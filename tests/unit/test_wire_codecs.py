@@ -420,6 +420,40 @@ def test_items_hold_no_nulls(body: bytes) -> None:
         constraints.check(model, model.operations["PutItem"], {"TableName": "t", **decode("dynamodb", "PutItem", body)})
 
 
+def test_kinesis_takes_the_cbor_of_the_java_sdk() -> None:
+    import cbor2
+
+    model = load("kinesis")
+    body = cbor2.dumps(
+        {
+            "StreamName": "s",
+            "ShardId": "0",
+            "ShardIteratorType": "AT_TIMESTAMP",
+            "Timestamp": cbor2.CBORTag(1, 1_700_000_000_123),
+        }
+    )
+    headers = {"x-amz-target": "Kinesis_20131202.GetShardIterator", "content-type": "application/x-amz-cbor-1.1"}
+    request = HttpRequest("POST", "/", "", headers, body)
+    chosen = codec_for(model, request)
+    operation, labels = chosen.find(request)
+    members = chosen.decode(operation, request, labels)
+    assert (operation.name, members["Timestamp"], members["ShardId"]) == ("GetShardIterator", 1_700_000_000.123, "0")
+    record = {
+        "Data": b"\x00",
+        "PartitionKey": "p",
+        "SequenceNumber": "1",
+        "ApproximateArrivalTimestamp": 1_700_000_000.5,
+    }
+    answer = chosen.encode(model.operations["GetRecords"], {"Records": [record]}, ID)
+    assert ("Content-Type", "application/x-amz-cbor-1.1") in answer.headers
+    assert isinstance(answer.body, bytes)
+    (read,) = cbor2.loads(answer.body, semantic_decoders={1: lambda value, _: value})["Records"]
+    assert read == {**record, "ApproximateArrivalTimestamp": 1_700_000_000_500}
+    failed = chosen.encode_error(operation, AWSError("ResourceNotFoundException", "m"), ID)
+    assert isinstance(failed.body, bytes)
+    assert cbor2.loads(failed.body) == {"__type": "ResourceNotFoundException", "message": "m"}
+
+
 def test_forms_may_come_in_body_and_query() -> None:
     members = decode("sns", "Publish", b"Message=a+b%26&TopicArn=", query="Action=Publish&Subject=s&Message=not+this")
     assert members == {"Message": "not this", "TopicArn": "", "Subject": "s"}

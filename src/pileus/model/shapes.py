@@ -110,16 +110,14 @@ class Operation:
     __slots__ = (
         "_input",
         "_output",
+        "_streams",
         "codecs",
         "error_names",
-        "event_input",
-        "event_output",
         "host_prefix",
         "method",
         "model",
         "name",
         "status",
-        "streaming_input",
         "traits",
         "uri",
     )
@@ -138,10 +136,7 @@ class Operation:
         self.error_names: tuple[str, ...] = tuple(error["shape"] for error in traits.get("errors", ()))
         self._input: Shape | None = None
         self._output: Shape | None = None
-        # The member of the input whose bytes stream, the members that are event streams; or None.
-        self.streaming_input = self._find(self.input, _is_blob_stream)
-        self.event_input = self._find(self.input, _is_event_stream)
-        self.event_output = self._find(self.output, _is_event_stream)
+        self._streams: tuple[str | None, str | None, str | None] | None = None
         # Compiled codecs by protocol; they belong to `wire`.
         self.codecs: dict[str, Any] = {}
 
@@ -150,6 +145,31 @@ class Operation:
         if shape is None:
             return None
         return next((name for name, member in shape.members.items() if wanted(member)), None)
+
+    def _find_streams(self) -> tuple[str | None, str | None, str | None]:
+        found = self._streams
+        if found is None:
+            found = self._streams = (
+                self._find(self.input, _is_blob_stream),
+                self._find(self.input, _is_event_stream),
+                self._find(self.output, _is_event_stream),
+            )
+        return found
+
+    @property
+    def streaming_input(self) -> str | None:
+        """The member of the input whose bytes stream."""
+        return self._find_streams()[0]
+
+    @property
+    def event_input(self) -> str | None:
+        """The member of the input that is an event stream."""
+        return self._find_streams()[1]
+
+    @property
+    def event_output(self) -> str | None:
+        """The member of the output that is an event stream."""
+        return self._find_streams()[2]
 
     @property
     def input(self) -> Shape | None:

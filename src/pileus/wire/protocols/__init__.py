@@ -67,7 +67,10 @@ _codecs: dict[tuple[ServiceModel, str], Codec] = {}
 
 
 def codec(model: ServiceModel, protocol: str) -> Codec:
-    """The codec of a service in one of `model.protocols`. It compiles an operation at its first use and keeps it."""
+    """The codec of a service in one of `model.protocols` (or Kinesis's "x-amz-cbor-1.1").
+
+    It compiles an operation at its first use and keeps it.
+    """
     made = _codecs.get((model, protocol))
     if made is None:
         made = _codecs[(model, protocol)] = _make(model, protocol)
@@ -89,10 +92,10 @@ def _make(model: ServiceModel, protocol: str) -> Codec:
             from pileus.wire.protocols.rest import RestCodec
 
             return RestCodec(model, protocol)
-        case "smithy-rpc-v2-cbor":
+        case "smithy-rpc-v2-cbor" | "x-amz-cbor-1.1":
             from pileus.wire.protocols.rpc_cbor import CborCodec
 
-            return CborCodec(model)
+            return CborCodec(model, protocol)
         case _:
             raise ValueError(f"no protocol {protocol!r}")
 
@@ -104,6 +107,8 @@ def codec_for(model: ServiceModel, request: HttpRequest) -> Codec:
 
 def protocol_of(model: ServiceModel, request: HttpRequest) -> str:
     protocols = model.protocols
+    if model.name == "kinesis" and request.headers.get("content-type", "").startswith("application/x-amz-cbor-1.1"):
+        return "x-amz-cbor-1.1"
     if len(protocols) == 1:
         return protocols[0]
     headers = request.headers

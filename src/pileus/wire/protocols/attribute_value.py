@@ -24,13 +24,15 @@ _TEXTS = frozenset({"S", "N"})
 class DynamoShapes(JsonShapes):
     """The shapes of DynamoDB and DynamoDB Streams."""
 
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self._decode_value, self._decode_map = _make_decoders(service)
+
     def structure_decoder(self, shape: Shape, names: list[str] | None = None) -> Convert:
-        if shape.name != "AttributeValue":
-            return super().structure_decoder(shape, names)
-        made = self._decoders.get(shape.name)
-        if made is None:
-            made = self._decoders[shape.name] = _decoder(self._service)
-        return made
+        return self._decode_value if shape.name == "AttributeValue" else super().structure_decoder(shape, names)
+
+    def _map_decoder(self, shape: Shape) -> Convert:
+        return self._decode_map if shape.value.name == "AttributeValue" else super()._map_decoder(shape)
 
     def structure_encoder(self, shape: Shape, names: list[str] | None = None) -> Convert:
         if shape.name != "AttributeValue":
@@ -45,7 +47,8 @@ class DynamoShapes(JsonShapes):
         return lambda value: orjson.Fragment(value.json) if type(value) is RawJson else members(value)
 
 
-def _decoder(service: str) -> Convert:
+def _make_decoders(service: str) -> tuple[Convert, Convert]:
+    """The decoders of a value and of a map of values."""
     wrong_type, bad_base64 = faults.wrong_type, faults.bad_base64
     parse_blob = values.parse_blob
 
@@ -91,7 +94,9 @@ def _decoder(service: str) -> Convert:
     def mapping(value: Any) -> Any:
         if type(value) is not dict:
             raise wrong_type(service, "map", value)
-        return {key: decode(present(item)) for key, item in value.items()}
+        for key, item in value.items():
+            value[key] = decode(item if item is not None else present(item))
+        return value
 
     kinds = {
         "S": text,
@@ -109,14 +114,21 @@ def _decoder(service: str) -> Convert:
     def decode(value: Any) -> Any:
         if type(value) is not dict:
             raise wrong_type(service, "structure", value)
-        if len(value) == 1:
-            # The parsed value is ours alone: what needs no change is handed on as it is.
-            for kind, item in value.items():
-                if kind in _TEXTS and type(item) is str:
-                    return value
-        return {kind: kinds[kind](item) for kind, item in value.items() if item is not None and kind in kinds}
+        # The parsed value is ours alone: it is changed in place, and where nothing is to be changed only looked at.
+        odd = False
+        for kind, item in value.items():
+            if type(item) is str and (kind == "S" or kind == "N"):  # noqa: PLR1714 -- the fastest way to ask
+                continue
+            convert = kinds.get(kind)
+            if convert is None or item is None:
+                odd = True
+            else:
+                value[kind] = convert(item)
+        if odd:
+            return {kind: item for kind, item in value.items() if item is not None and kind in kinds}
+        return value
 
-    return decode
+    return decode, mapping
 
 
 def encode(value: Any) -> Any:

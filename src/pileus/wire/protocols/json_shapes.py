@@ -29,13 +29,15 @@ class JsonShapes:
     """The compiled shapes of one service in one of the protocols that carry JSON values.
 
     `named`: whether a member's `locationName` is its name on the wire. `binary`: whether blobs and timestamps travel as
-    values of their own (CBOR) instead of as text and numbers.
+    values of their own (CBOR) instead of as text and numbers. `ticks`: how many of a number that is a timestamp make a
+    second.
     """
 
-    def __init__(self, service: str, *, named: bool = True, binary: bool = False) -> None:
+    def __init__(self, service: str, *, named: bool = True, binary: bool = False, ticks: int = 1) -> None:
         self._service = service
         self._named = named
         self._binary = binary
+        self._ticks = ticks
         self._decoders: dict[str, Convert] = {}
         self._encoders: dict[str, Convert] = {}
 
@@ -171,13 +173,13 @@ class JsonShapes:
         return decode
 
     def _timestamp_decoder(self, shape: Shape) -> Convert:
-        service = self._service
+        service, ticks = self._service, self._ticks
         form = shape.traits.get("timestampFormat", "unixtimestamp").lower()
 
         def decode(value: Any) -> Any:
             try:
                 if type(value) is float or type(value) is int:
-                    return values.check_timestamp(float(value))
+                    return values.check_timestamp(value / ticks)
                 if type(value) is str and form != "unixtimestamp":
                     return values.parse_timestamp(value, form)
             except (ValueError, OverflowError):
@@ -270,7 +272,8 @@ class JsonShapes:
 
     def _timestamp_encoder(self, shape: Shape) -> Convert:
         if self._binary:
-            return _tagged_timestamp
+            ticks = self._ticks
+            return lambda value: _tagged_timestamp(value * ticks)
         match shape.traits.get("timestampFormat", "unixtimestamp").lower():
             case "iso8601":
                 return values.iso8601

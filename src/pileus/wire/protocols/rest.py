@@ -29,6 +29,8 @@ DecodeOperation = Callable[[HttpRequest, Mapping[str, str]], Members]
 HeaderWriter = Callable[[Mapping[str, Any], list[tuple[str, str]]], None]
 EncodeOperation = Callable[[Mapping[str, Any]], tuple[bytes | AsyncIterator[bytes], str | None]]
 
+# A date that is none makes such a condition not count (RFC 9110, 13.1.3).
+_LENIENT_HEADERS = frozenset({"if-modified-since", "if-unmodified-since"})
 # Parameters of the query that are the signature's (a presigned URL) or the SDK's, never a map member's.
 _FOREIGN_PARAMETERS = ("x-amz-", "X-Amz-")
 
@@ -81,6 +83,8 @@ class RestCodec:
         readers: list[Reader] = []
         query: dict[str, tuple[str, Shape]] = {}
         query_map: str | None = None
+        by_header: dict[str, tuple[str, Shape]] = {}
+        prefixes: dict[str, str] = {}
         body_names = []
         for name, member in shape.members.items():
             wire_name = member.location_name or name
@@ -92,13 +96,15 @@ class RestCodec:
                 case "querystring":
                     query[wire_name] = (name, member)
                 case "header":
-                    readers.append(self._header_reader(name, wire_name, member))
+                    by_header[wire_name.lower()] = (name, member)
                 case "headers":
-                    readers.append(_prefix_reader(name, wire_name.lower()))
+                    prefixes[wire_name.lower()] = name
                 case _ if name != shape.payload and not member.traits.get("hostLabel"):
                     body_names.append(name)
                 case _:
                     pass
+        if by_header or prefixes:
+            readers.append(self._header_reader(by_header, prefixes))
         if query or query_map:
             readers.append(self._query_reader(operation, query, query_map))
         if shape.payload is not None:
@@ -115,6 +121,8 @@ class RestCodec:
         return decode
 
     def _parse(self, member: Shape, name: str, default_format: str) -> Callable[[str], Any]:
+        if member.type in ("string", "character"):
+            return str
         parse, kind, body = parser(member, default_format), member.type, self._body
 
         def convert(text: str) -> Any:
@@ -135,29 +143,35 @@ class RestCodec:
 
         return read
 
-    def _header_reader(self, name: str, wire_name: str, member: Shape) -> Reader:
-        header = wire_name.lower()
-        parse: Callable[[str], Any]
-        if member.traits.get("jsonvalue"):
-            parse = _parse_json_header
-        elif member.type == "list":
-            one = self._parse(member.element, wire_name, "rfc822")
-            parse = lambda text: [one(part) for part in _split_header(text)]  # noqa: E731 -- beside its two siblings
-        else:
-            parse = self._parse(member, wire_name, "rfc822")
-        # A date that is none makes such a condition not count (RFC 9110, 13.1.3).
-        lenient = header in ("if-modified-since", "if-unmodified-since")
+    def _header_reader(self, members_by_header: dict[str, tuple[str, Shape]], prefixes: dict[str, str]) -> Reader:
+        """Of the headers of these names (lower case), and of those with these prefixes (prefix to member)."""
+        fields = {
+            header: (name, self._parse_header(header, member)) for header, (name, member) in members_by_header.items()
+        }
 
         def read(request: HttpRequest, labels: Mapping[str, str], members: Members) -> None:
-            text = request.headers.get(header)
-            if text is not None:
-                try:
-                    members[name] = parse(text)
-                except AWSError:
-                    if not lenient:
-                        raise
+            for header, text in request.headers.items():
+                field = fields.get(header)
+                if field is not None:
+                    try:
+                        members[field[0]] = field[1](text)
+                    except AWSError:
+                        if header not in _LENIENT_HEADERS:
+                            raise
+                    continue
+                for prefix, name in prefixes.items():
+                    if header.startswith(prefix):
+                        members.setdefault(name, {})[header[len(prefix) :]] = text
 
         return read
+
+    def _parse_header(self, header: str, member: Shape) -> Callable[[str], Any]:
+        if member.traits.get("jsonvalue"):
+            return _parse_json_header
+        if member.type == "list":
+            one = self._parse(member.element, header, "rfc822")
+            return lambda text: [one(part) for part in _split_header(text)]
+        return self._parse(member, header, "rfc822")
 
     def _query_reader(self, operation: Operation, query: dict[str, tuple[str, Shape]], query_map: str | None) -> Reader:
         fields = {}
@@ -340,15 +354,6 @@ class RestCodec:
 def _body_reader(decode: Callable[[bytes], Members]) -> Reader:
     def read(request: HttpRequest, labels: Mapping[str, str], members: Members) -> None:
         members.update(decode(request.body))
-
-    return read
-
-
-def _prefix_reader(name: str, prefix: str) -> Reader:
-    def read(request: HttpRequest, labels: Mapping[str, str], members: Members) -> None:
-        found = {key[len(prefix) :]: text for key, text in request.headers.items() if key.startswith(prefix)}
-        if found:
-            members[name] = found
 
     return read
 

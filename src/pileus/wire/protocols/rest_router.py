@@ -35,7 +35,7 @@ class _Candidate(NamedTuple):
 class _Node:
     """What may follow a prefix of path segments."""
 
-    __slots__ = ("candidates", "greedy", "label", "literals")
+    __slots__ = ("candidates", "greedy", "label", "literals", "plain")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
@@ -43,6 +43,8 @@ class _Node:
         # What may follow a label that takes several segments.
         self.greedy: _Node | None = None
         self.candidates: list[_Candidate] = []
+        # Those of them that demand no query literals.
+        self.plain: list[_Candidate] = []
 
 
 class RestRouter:
@@ -75,13 +77,14 @@ class RestRouter:
             key, equals, value = literal.partition("=")
             if key != "x-id":
                 literals.append((key, value if equals else None))
-        required = [] if operation.input is None else operation.input.required
-        members = {} if operation.input is None else operation.input.members
         found: dict[str, list[str]] = {"querystring": [], "header": []}
-        for member in required:
-            location = members[member].location
-            if location in found:
-                found[location].append(members[member].location_name or member)
+        if operation.input is not None:
+            # The references say it: the shapes behind them need not be made for every operation there is.
+            references = operation.input.traits.get("members", {})
+            for member in operation.input.required:
+                location = references[member].get("location")
+                if location in found:
+                    found[location].append(references[member].get("locationName", member))
         node.candidates.append(
             _Candidate(
                 name,
@@ -107,7 +110,7 @@ class RestRouter:
         found = _walk(root, segments, 0, taken, parameters)
         if found is None:
             return None
-        candidate = _choose(found.candidates, parameters, headers)
+        candidate = _choose(found.candidates if query else found.plain, parameters, headers)
         if candidate is None:
             return None
         return self._operations[candidate.name], dict(zip(candidate.labels, map(decode_path, taken), strict=True))
@@ -120,9 +123,7 @@ def _segments(path: str) -> list[str]:
 
 def _walk(node: _Node, segments: list[str], at: int, taken: list[str], parameters: Mapping[str, str]) -> _Node | None:
     left = len(segments) - at
-    if (left == 0 or (left == 1 and not segments[at])) and any(
-        _has_literals(candidate, parameters) for candidate in node.candidates
-    ):
+    if (left == 0 or (left == 1 and not segments[at])) and _ends(node, parameters):
         return node
     if left == 0:
         return None
@@ -143,7 +144,7 @@ def _walk(node: _Node, segments: list[str], at: int, taken: list[str], parameter
     if node.greedy is not None and (segment or left > 1):
         if not node.greedy.literals:
             # Nothing may follow: it takes all there is.
-            if not any(_has_literals(candidate, parameters) for candidate in node.greedy.candidates):
+            if not _ends(node.greedy, parameters):
                 return None
             taken.append("/".join(segments[at:]))
             return node.greedy
@@ -154,6 +155,11 @@ def _walk(node: _Node, segments: list[str], at: int, taken: list[str], parameter
                 return found
             taken.pop()
     return None
+
+
+def _ends(node: _Node, parameters: Mapping[str, str]) -> bool:
+    """Whether a request may end here."""
+    return bool(node.plain) or any(_has_literals(candidate, parameters) for candidate in node.candidates)
 
 
 def _has_literals(candidate: _Candidate, parameters: Mapping[str, str]) -> bool:
@@ -172,8 +178,15 @@ def _choose(
             continue
         if fallback is not None and len(candidate.literals) < len(fallback.literals):
             break
-        if all(name in parameters for name in candidate.query) and all(name in headers for name in candidate.headers):
-            return candidate
+        for name in candidate.query:
+            if name not in parameters:
+                break
+        else:
+            for name in candidate.headers:
+                if name not in headers:
+                    break
+            else:
+                return candidate
         # Where required parameters are missing it is the one that misses least: it will say what is missing.
         fallback = candidate
     return fallback
@@ -188,6 +201,7 @@ def _sort(node: _Node, model: ServiceModel) -> None:
             bool(model.operations[candidate.name].traits.get("deprecated")),
         )
     )
+    node.plain = [candidate for candidate in node.candidates if not candidate.literals]
     for child in (*node.literals.values(), node.label, node.greedy):
         if child is not None:
             _sort(child, model)

@@ -17,6 +17,8 @@ from pileus.wire.protocols.json_shapes import Convert, JsonShapes
 from pileus.wire.protocols.rpc_json import merge_headers
 
 CONTENT_TYPE = "application/cbor"
+# What the AWS SDK for Java sends to Kinesis unless told otherwise; the rest of its content type.
+OLDER_PROTOCOL = "x-amz-cbor-1.1"
 _MAX_DEPTH = 100
 # What the reader would turn into objects of its own: dates, big numbers, references, patterns, ...
 _TAGS = (0, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
@@ -26,19 +28,25 @@ _PATH = re.compile(r"/service/([^/]+)/operation/([^/]+)/?$")
 class CborCodec:
     """See `pileus.wire.protocols`."""
 
-    protocol = "smithy-rpc-v2-cbor"
-
-    def __init__(self, model: ServiceModel) -> None:
+    def __init__(self, model: ServiceModel, protocol: str) -> None:
+        self.protocol = protocol
         self._model = model
-        self._shapes = JsonShapes(model.name, named=False, binary=True)
+        # Kinesis's own CBOR, older than Smithy's: JSON 1.1 in other bytes, with timestamps in milliseconds.
+        self._older = protocol == OLDER_PROTOCOL
+        self._content_type = f"application/{protocol}" if self._older else CONTENT_TYPE
+        self._shapes = JsonShapes(model.name, named=False, binary=True, ticks=1000 if self._older else 1)
         self._decoders: dict[str, Convert | None] = {}
         self._encoders: dict[str, Convert | None] = {}
 
     def find(self, request: HttpRequest) -> tuple[Operation, dict[str, str]]:
-        match = _PATH.search(request.path)
-        if match is None or match[2] not in self._model.operations:
-            raise AWSError("UnknownOperationException", status=404)
-        return self._model.operations[match[2]], {}
+        if self._older:
+            name = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        else:
+            match = _PATH.search(request.path)
+            name = match[2] if match is not None else ""
+        if name not in self._model.operations:
+            raise AWSError("UnknownOperationException", status=400 if self._older else 404)
+        return self._model.operations[name], {}
 
     def decode(self, operation: Operation, request: HttpRequest, labels: Mapping[str, str]) -> dict[str, Any]:
         try:
@@ -87,11 +95,10 @@ class CborCodec:
             headers["x-amzn-query-error"] = f"{fault.code};{fault.type}"
         return self._answer(fault.status, _dumps(content), request_id, headers)
 
-    @staticmethod
-    def _answer(status: int, body: bytes, request_id: str, extra: Mapping[str, str] | None) -> HttpAnswer:
-        sent = [("x-amzn-RequestId", request_id), ("smithy-protocol", "rpc-v2-cbor")]
-        if body:
-            sent.append(("Content-Type", CONTENT_TYPE))
+    def _answer(self, status: int, body: bytes, request_id: str, extra: Mapping[str, str] | None) -> HttpAnswer:
+        sent = self._headers(request_id)
+        if body or self._older:
+            sent.append(("Content-Type", self._content_type))
         if extra:
             merge_headers(sent, extra)
         return HttpAnswer(status, sent, body)
@@ -104,12 +111,15 @@ class CborCodec:
         def body(shape: Shape, value: Any) -> bytes:
             return _dumps(self._shapes.encoder(shape)(value))
 
-        events = eventstream.EventEncoder(operation.output.members[name], body, CONTENT_TYPE)
+        events = eventstream.EventEncoder(operation.output.members[name], body, self._content_type)
         first = self._shapes.structure_encoder(operation.output, [n for n in operation.output.members if n != name])
         frames = events.encode(answer[name], _dumps(first(answer)))
-        sent = [("x-amzn-RequestId", request_id), ("smithy-protocol", "rpc-v2-cbor")]
-        sent.append(("Content-Type", eventstream.CONTENT_TYPE))
+        sent = [*self._headers(request_id), ("Content-Type", eventstream.CONTENT_TYPE)]
         return HttpAnswer(operation.status, sent, frames)
+
+    def _headers(self, request_id: str) -> list[tuple[str, str]]:
+        sent = [("x-amzn-RequestId", request_id)]
+        return sent if self._older else [*sent, ("smithy-protocol", "rpc-v2-cbor")]
 
 
 def _time(value: Any, *_: Any) -> Any:
