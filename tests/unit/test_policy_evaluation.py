@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pileus.access.authorize import access_denied, authorize
-from pileus.access.contract import Identities, IdentityPolicies
-from pileus.access.evaluate import Decision, evaluate
+from pileus.access.contract import Identities
+from pileus.access.evaluate import Decision, IdentityPolicies, evaluate
 from pileus.access.policy import PolicyError, compile_policy
 from pileus.access.request import Call, Circumstances
 from pileus.cloud.manifest import Permission
@@ -296,3 +296,18 @@ async def test_the_resource_policy_is_read_only_where_it_counts() -> None:
     await _authorize(USER, Permission("s3:GetObject", BUCKET), resource_policies=policies)
     with pytest.raises(AWSError):
         await _authorize(SESSION, Permission("s3:GetObject", BUCKET), resource_policies=policies)
+
+
+async def test_a_decision_is_remembered_only_where_no_condition_had_a_say() -> None:
+    identities = _Identities(
+        allow("dynamodb:*", Condition={"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}})
+    )
+    policies = await identities.policies(USER, None)
+    now = 1_700_000_000.0
+    for later, allowed in ((0.0, True), (0.0, True), (10 * 365 * 86400.0, False), (0.0, True)):
+        call = Call(USER, PUT.action, PUT.resource, {}, Circumstances(now=now + later))
+        assert policies.decide(call).allowed is allowed
+    plain = await _Identities(allow("dynamodb:PutItem")).policies(USER, None)
+    for action, allowed in (("dynamodb:PutItem", True), ("dynamodb:GetItem", False), ("dynamodb:PutItem", True)):
+        call = Call(USER, action, PUT.resource, {}, Circumstances())
+        assert plain.decide(call).allowed is allowed

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from pileus.access.contract import Guard, Identities, IdentityPolicies
+from pileus.access.contract import Guard, Identities
 from pileus.access.errors import Family
-from pileus.access.evaluate import ALLOWED, Decision, evaluate
+from pileus.access.evaluate import ALLOWED, Decision, IdentityPolicies, evaluate
 from pileus.access.policy import compile_policy
 from pileus.access.request import Call, Circumstances
 from pileus.kernel.errors import AWSError
@@ -75,12 +75,16 @@ async def authorize(
     for one in needed:
         owner = owners.get(one.resource.partition("/")[0]) or _owner(one.resource, account)
         call = Call(principal, one.action, one.resource, one.conditions, circumstances)
-        decision = evaluate(call, identity, resources, session, same_account=principal.account == owner)
+        same_account = principal.account == owner
+        if same_account and resource_policies is None and session is None and principal.kind != "root":
+            decision = identity.decide(call)
+        else:
+            decision = evaluate(call, identity, resources, session, same_account=same_account)
         if decision is not ALLOWED and not decision.allowed:
             if mode == "audit":
                 _log(call, decision)
             else:
-                raise access_denied(call, decision, family, same_account=principal.account == owner)
+                raise access_denied(call, decision, family, same_account=same_account)
 
 
 def is_own_root(principal: Principal, account: str, needed: Sequence[Needed]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pileus.access.evaluate import IdentityPolicies
 from pileus.access.policy import Policy
 from pileus.kernel.principal import Principal
 from pileus.store.contract import Reader
@@ -15,16 +16,6 @@ class Credential(NamedTuple):
 
     secret: str
     principal: Principal
-
-
-class IdentityPolicies(NamedTuple):
-    """The policies attached to a principal, compiled.
-
-    `boundary` None means that there is none; an empty one denies everything.
-    """
-
-    identity: Sequence[Policy] = ()
-    boundary: Sequence[Policy] | None = None
 
 
 class AssumableRole(NamedTuple):

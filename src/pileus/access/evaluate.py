@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pileus.access.contract import IdentityPolicies
 from pileus.access.policy import Policy
 from pileus.access.principals import Grant
 from pileus.access.request import Call
@@ -29,6 +28,37 @@ class Decision(NamedTuple):
 
 
 ALLOWED = Decision(True)
+
+_REMEMBERED_MAX = 1024
+
+
+class IdentityPolicies:
+    """The policies attached to a principal, compiled.
+
+    `boundary` None means that there is none; an empty one denies everything.
+    """
+
+    __slots__ = ("_remembered", "boundary", "identity")
+
+    def __init__(self, identity: Sequence[Policy] = (), boundary: Sequence[Policy] | None = None) -> None:
+        self.identity = identity
+        self.boundary = boundary
+        self._remembered: dict[tuple[str, str], Decision] = {}
+
+    def decide(self, call: Call) -> Decision:
+        """The decision where nothing but these has a say, on a resource of the same account.
+
+        What depended on action and resource alone (on no condition, on no variable) is remembered.
+        """
+        key = (call.action, call.resource)
+        known = self._remembered.get(key)
+        if known is None:
+            known = evaluate(call, self)
+            if not call.looked_up:
+                if len(self._remembered) >= _REMEMBERED_MAX:
+                    self._remembered.clear()
+                self._remembered[key] = known
+        return known
 
 
 def evaluate(

@@ -41,7 +41,7 @@ Piece = list["str | Variable"]
 class Pattern:
     """A text with wildcards and variables."""
 
-    __slots__ = ("_fixed", "_pieces", "is_any")
+    __slots__ = ("_fixed", "_pieces", "is_any", "literal")
 
     def __init__(self, pieces: list[Piece]) -> None:
         # Without variables the pieces are known beforehand.
@@ -49,9 +49,15 @@ class Pattern:
         self._pieces = pieces
         self._fixed = ["".join(piece) for piece in pieces] if fixed else None  # type: ignore[arg-type]
         self.is_any = self._fixed is not None and len(pieces) > 1 and not any(self._fixed)
+        # The one text that fits, where it is a single one.
+        self.literal = self._fixed[0] if self._fixed and len(pieces) == 1 and _ONE not in self._fixed[0] else None
 
     def matches(self, text: str, lookup: Lookup) -> bool:
         """Whether `text` fits; a variable without a value fits nothing."""
+        if self.literal is not None:
+            return text == self.literal
+        if self.is_any:
+            return True
         pieces = self._fixed
         if pieces is None:
             resolved = _resolve(self._pieces, lookup)
@@ -175,7 +181,7 @@ class ArnPattern:
     What is not in the form of an ARN is compared as one text.
     """
 
-    __slots__ = ("_parts", "is_any")
+    __slots__ = ("_parts", "is_any", "literal")
 
     def __init__(self, text: str, *, variables: bool = True, wildcards: bool = True) -> None:
         parts: list[list[str | Variable | None]] = [[]]
@@ -193,6 +199,8 @@ class ArnPattern:
         else:
             self._parts = [pattern_of(part) for part in parts]
         self.is_any = len(self._parts) == 1 and self._parts[0].is_any
+        literals = [part.literal for part in self._parts]
+        self.literal = ":".join(literals) if None not in literals else None  # type: ignore[arg-type]
 
     def matches(self, arn: str, lookup: Lookup) -> bool:
         if self.is_any:
@@ -202,3 +210,19 @@ class ArnPattern:
             return parts[0].matches(arn, lookup)
         texts = arn.split(":", 5)
         return len(texts) == 6 and all(part.matches(text, lookup) for part, text in zip(parts, texts, strict=True))
+
+
+class Patterns:
+    """Several patterns, of which one has to fit: what has no wildcard is found without trying each."""
+
+    __slots__ = ("_any", "_literals", "_others")
+
+    def __init__(self, patterns: Sequence[Pattern | ArnPattern]) -> None:
+        self._any = any(pattern.is_any for pattern in patterns)
+        self._literals = frozenset(pattern.literal for pattern in patterns)
+        self._others = tuple(pattern for pattern in patterns if pattern.literal is None)
+
+    def match(self, text: str, lookup: Lookup) -> bool:
+        if self._any or text in self._literals:
+            return True
+        return any(pattern.matches(text, lookup) for pattern in self._others) if self._others else False

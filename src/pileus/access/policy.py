@@ -12,14 +12,14 @@ Source: "IAM JSON policy element reference", "Grammar of the IAM JSON policy lan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from pileus.access.conditions import Condition, compile_conditions
-from pileus.access.patterns import ArnPattern, Pattern, compile_pattern
+from pileus.access.patterns import ArnPattern, Patterns, compile_pattern
 from pileus.access.principals import Grant, compile_principals
 from pileus.access.request import Call
 
@@ -52,11 +52,13 @@ class Statement:
         actions, self._actions_negated = _one_of(source, "Action", "NotAction")
         if actions is None:
             raise PolicyError("a statement must contain actions")
-        self._actions = [compile_pattern(action.lower(), variables=False) for action in actions]
+        self._actions = Patterns([compile_pattern(action.lower(), variables=False) for action in actions])
         resources, self._resources_negated = _one_of(source, "Resource", "NotResource")
         # Trust policies name no resource: they hang on the one they are for.
         self._resources = (
-            None if resources is None else [ArnPattern(resource, variables=variables) for resource in resources]
+            None
+            if resources is None
+            else Patterns([ArnPattern(resource, variables=variables) for resource in resources])
         )
         self._principals = compile_principals(source, variables=variables)
         condition = source.get("Condition")
@@ -66,13 +68,14 @@ class Statement:
 
     def applies(self, call: Call) -> bool:
         """Whether action, resource and conditions fit; says nothing of principals."""
-        if _any_fits(self._actions, call.action_lower, call) is self._actions_negated:
+        lookup = call.lookup
+        if self._actions.match(call.action_lower, lookup) is self._actions_negated:
             return False
         resources = self._resources
-        if resources is not None and _any_fits(resources, call.resource, call) is self._resources_negated:
+        if resources is not None and resources.match(call.resource, lookup) is self._resources_negated:
             return False
-        lookup = call.lookup
-        return all(condition(lookup) for condition in self._conditions)
+        conditions = self._conditions
+        return not conditions or all(condition(lookup) for condition in conditions)
 
     def grant(self, call: Call) -> Grant:
         """To whom of those named the caller belongs; for statements of resource-based policies."""
@@ -83,10 +86,6 @@ class Statement:
     @property
     def names_principals(self) -> bool:
         return self._principals is not None
-
-
-def _any_fits(patterns: Sequence[Pattern | ArnPattern], text: str, call: Call) -> bool:
-    return any(pattern.is_any or pattern.matches(text, call.lookup) for pattern in patterns)
 
 
 class Policy:

@@ -55,6 +55,11 @@ class Call:
         self._circumstances = circumstances
         self._cache: dict[str, Sequence[str] | None] | None = None
 
+    @property
+    def looked_up(self) -> bool:
+        """Whether any condition key was asked for yet."""
+        return self._cache is not None
+
     def lookup(self, name: str) -> Sequence[str] | None:
         """The values of the condition key `name` (lower-case), or None where the request has no such key."""
         cache = self._cache

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pileus.access.authenticate import root_principal
-from pileus.access.contract import AssumableRole, Credential, Identities, IdentityPolicies
+from pileus.access.contract import AssumableRole, Credential, Identities
+from pileus.access.evaluate import IdentityPolicies
 from pileus.access.policy import Policy, compile_policy
 from pileus.cloud.context import Cloud
 from pileus.kernel.arn import make_arn, parse_arn

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pileus.access.contract import Identities, IdentityPolicies
-from pileus.access.evaluate import decide, evaluate
+from pileus.access.contract import Identities
+from pileus.access.evaluate import IdentityPolicies, decide, evaluate
 from pileus.access.policy import Policy, PolicyError, compile_policy
 from pileus.access.request import Call, Circumstances
 from pileus.cloud.context import Context
