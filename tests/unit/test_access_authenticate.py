@@ -27,12 +27,25 @@ NOW = time.time()
 IDS = Ids(7)
 SESSIONS = Sessions(b"k" * 32)
 SETTINGS = Settings(data_dir=Path("/nowhere"), root_keys={"AKIAROOT": "rootsecret"}, account="123456789012")
-USER = Principal(kind="user", account="111111111111", arn="arn:aws:iam::111111111111:user/u", id="AIDAU", name="u")
+USER = Principal(
+    kind="user",
+    account="111111111111",
+    arn="arn:aws:iam::111111111111:user/u",
+    id="AIDAU",
+    name="u",
+    access_key_id="AKIAUSER",
+)
 
 
 class _Users(Identities):
-    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
+    def __init__(self) -> None:
+        self.uses: list[tuple[str, str, str]] = []
+
+    async def credential(self, access_key_id: str) -> Credential | None:
         return Credential("usersecret", USER) if access_key_id == "AKIAUSER" else None
+
+    def used(self, access_key_id: str, *, service: str, region: str, now: float) -> None:
+        self.uses.append((access_key_id, service, region))
 
 
 def keyring(**settings: Any) -> Keyring:
@@ -103,9 +116,13 @@ async def test_loopback_addresses(host: str) -> None:
 
 
 async def test_users_and_strangers() -> None:
-    assert (await ask("AKIAUSER", "usersecret")).principal is USER
+    ring = keyring()
     with pytest.raises(AWSError, match="InvalidSignatureException"):
-        await ask("AKIAUSER", "guess")
+        await ask("AKIAUSER", "guess", ring=ring)
+    # Only who knows the secret has used the key.
+    assert ring.identities.uses == []  # type: ignore[attr-defined]
+    assert (await ask("AKIAUSER", "usersecret", ring=ring)).principal is USER
+    assert ring.identities.uses == [("AKIAUSER", "dynamodb", "eu-west-1")]  # type: ignore[attr-defined]
     with pytest.raises(AWSError, match="UnrecognizedClientException"):
         await ask("AKIANOBODY", "guess")
     for key in ("22222222222", "2222222222222", "22222222222x", "²²²²²²²²²²²²"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pileus.access import sigv2
 from pileus.access.errors import missing_token
 from pileus.access.sigv4 import check_signature, check_time, read_claim, wrong_service
 from pileus.kernel.errors import AWSError
@@ -295,3 +299,40 @@ def test_no_signature_at_all() -> None:
     for family, code, status in cases:
         error = missing_token(family)
         assert (error.code, error.status) == (code, status)
+
+
+_PARTS = st.sampled_from(
+    ["AWS4-HMAC-SHA256", " ", ",", ", ", "=", "/", "&", "%", "%2F", "%zz", "Credential=", "SignedHeaders=", "Signature=",
+     "host", ";", "AKIDEXAMPLE", "20150830", "us-east-1", "s3", "aws4_request", "X-Amz-Algorithm=",
+     "X-Amz-Credential=",
+     "X-Amz-Date=", "20150830T123600Z", "X-Amz-Expires=", "60", "X-Amz-SignedHeaders=", "X-Amz-Signature=", SIGNATURE,
+     "AWSAccessKeyId=", "Expires=", "\xe9", "\xff", "²"]
+)  # fmt: skip
+_text = st.lists(_PARTS, max_size=20).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    authorization=st.none() | _text,
+    query=_text,
+    date=st.none() | _text,
+    family=st.sampled_from(["s3", "query", "json", "rest-json", "ec2"]),
+)
+def test_nothing_else_than_aws_errors_comes_out(
+    *, authorization: str | None, query: str, date: str | None, family: Any
+) -> None:
+    headers = {"host": "h", "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    if authorization is not None:
+        headers["authorization"] = authorization
+    if date is not None:
+        headers["x-amz-date"] = date
+    with contextlib.suppress(AWSError):
+        sigv2.read_claim(query)
+    with contextlib.suppress(AWSError):
+        claim = read_claim(query, headers, family)
+        if claim is not None:
+            check_time(claim, NOW, family)
+            check_signature(
+                claim, SECRET, method="GET", path="/", query=query, headers=headers, body_sha256="", family=family
+            )
+            pytest.fail("a guess was believed")

@@ -93,8 +93,6 @@ async def authenticate(
     credential = await find_credential(
         scope.access_key_id,
         claim.session_token,
-        service=scope.service,
-        region=scope.region,
         family=family,
         keyring=keyring,
         now=now,
@@ -112,6 +110,7 @@ async def authenticate(
         body_sha256=body_sha256 or EMPTY_SHA256,
         family=family,
     )
+    _note_use(keyring, credential, scope.service, scope.region, now)
     chunks = None
     payload_sha256 = ""
     if claim.payload in (STREAMING_SIGNED, STREAMING_SIGNED_TRAILER):
@@ -131,8 +130,6 @@ async def find_credential(
     access_key_id: str,
     session_token: str,
     *,
-    service: str,
-    region: str,
     family: Family,
     keyring: Keyring,
     now: float,
@@ -155,7 +152,7 @@ async def find_credential(
     if session_token:
         # Long-term keys have no token: whoever sends one has mixed up two sets of credentials.
         raise errors.invalid_session_token(family, session_token)
-    credential = root or await keyring.identities.credential(access_key_id, service=service, region=region, now=now)
+    credential = root or await keyring.identities.credential(access_key_id)
     if credential is None:
         raise errors.unknown_access_key(family, access_key_id)
     return credential
@@ -212,12 +209,18 @@ async def _presigned_v2(
     credential = await find_credential(
         claim.access_key_id,
         claim.session_token,
-        service="s3",
-        region=keyring.settings.region,
         family="s3",
         keyring=keyring,
         now=now,
     )
     sigv2.check_signature(claim, credential.secret, method=method, path=path, headers=headers)
+    _note_use(keyring, credential, "s3", keyring.settings.region, now)
     # Version 2 names no region.
     return Authenticated(credential.principal, "", "s3")
+
+
+def _note_use(keyring: Keyring, credential: Credential, service: str, region: str, now: float) -> None:
+    """Of users' own keys alone a last use is told."""
+    principal = credential.principal
+    if principal.kind == "user" and not principal.issued:
+        keyring.identities.used(principal.access_key_id, service=service, region=region, now=now)

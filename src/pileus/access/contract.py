@@ -32,12 +32,16 @@ class AssumableRole(NamedTuple):
 class Identities:
     """What the service iam offers; the node's one is in `cloud.parts` under this type.
 
-    `credential` and `policies` are on the way of every call: they answer from memory, and from the store only what they
-    do not know.
+    `credential`, `used` and `policies` are on the way of every call: they answer from memory, and from the store only
+    what they do not know.
     """
 
-    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
-        """The active long-term key (AKIA...) of that id, or None; notes that it was used."""
+    async def credential(self, access_key_id: str) -> Credential | None:
+        """The active long-term key (AKIA...) of that id, or None."""
+        raise NotImplementedError
+
+    def used(self, access_key_id: str, *, service: str, region: str, now: float) -> None:
+        """Note that a request was signed with this key, for which service and region."""
         raise NotImplementedError
 
     async def policies(self, principal: Principal, reader: Reader) -> IdentityPolicies:

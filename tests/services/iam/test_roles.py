@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from .support import TRUST_LAMBDA, allow, refused, trust
+from .support import TRUST_LAMBDA, allow, refused, trust, user_keys
 
 
 @pytest.fixture
@@ -220,3 +222,33 @@ def test_service_linked_roles(iam: Any, aws: Any) -> None:
     assert iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"] == "SUCCEEDED"
     with refused("NoSuchEntity", status=404):
         iam.get_role(RoleName="AWSServiceRoleForBatch")
+
+
+def test_what_was_acknowledged_outlives_a_power_cut(start_pileus: Any, aws: Any, tmp_path: Any) -> None:
+    server = start_pileus(data_dir=tmp_path / "kept", durability="full")
+    account = type(aws)(server.endpoint)
+    iam = account.client("iam")
+    created = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST_LAMBDA))["Role"]
+    iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=allow("s3:GetObject"))
+    keys = user_keys(iam, "alice")
+    server.kill()
+    server = start_pileus(data_dir=tmp_path / "kept", durability="full")
+    account = type(aws)(server.endpoint, account.account)
+    iam = account.client("iam")
+    assert iam.get_role(RoleName="r")["Role"]["RoleId"] == created["RoleId"]
+    assert iam.list_role_policies(RoleName="r")["PolicyNames"] == ["p"]
+    assert account.client("sts", credentials=keys).get_caller_identity()["Arn"].endswith("user/alice")
+
+
+def test_of_many_who_create_one_role_one_succeeds(iam: Any) -> None:
+    def create(_: int) -> str:
+        try:
+            answer = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST_LAMBDA))
+            return str(answer["Role"]["RoleId"])
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(create, range(16)))
+    assert outcomes.count("EntityAlreadyExists") == 15
+    assert iam.get_role(RoleName="r")["Role"]["RoleId"] in outcomes

@@ -49,7 +49,7 @@ class IamIdentities(Identities):
         # Grows with every change: what was read before one is not kept after it.
         self._generation = 0
         # Access key id -> its last use, until the loop has written it down.
-        self.used: dict[str, KeyUse] = {}
+        self.uses: dict[str, KeyUse] = {}
         cloud.parts[Identities] = cloud.parts[IamIdentities] = self
 
     def forget(self, account: str) -> None:
@@ -72,21 +72,22 @@ class IamIdentities(Identities):
 
     # -- access keys
 
-    async def credential(self, access_key_id: str, *, service: str, region: str, now: float) -> Credential | None:
+    async def credential(self, access_key_id: str) -> Credential | None:
         entry = self._known(access_key_id)
-        if entry is None:
-            generation = self._generation
-            found = await self._cloud.store.read(lambda tx: _credential(tx, access_key_id))
-            if found is None:
-                return None
+        if entry is not None:
+            known: Credential = entry.value
+            return known
+        generation = self._generation
+        found = await self._cloud.store.read(lambda tx: _credential(tx, access_key_id))
+        if found is not None:
             self._keep(access_key_id, found.principal.account, found, generation)
-        else:
-            found = entry.value
-        use = self.used.get(access_key_id)
+        return found
+
+    def used(self, access_key_id: str, *, service: str, region: str, now: float) -> None:
+        use = self.uses.get(access_key_id)
         # AWS tells the last use to the minute at best; the first in each second is enough.
         if use is None or now - use.when >= 1 or (use.service, use.region) != (service, region):
-            self.used[access_key_id] = KeyUse(when=now, service=service, region=region)
-        return found
+            self.uses[access_key_id] = KeyUse(when=now, service=service, region=region)
 
     # -- policies
 

@@ -12,12 +12,12 @@ from pileus.store.contract import Transaction
 async def write_key_uses(cloud: Cloud) -> None:
     """Write down which access keys were used since the last time; what a crash loses is a minute of that."""
     identities = cloud.part(IamIdentities)
-    used, identities.used = identities.used, {}
-    if not used:
+    uses, identities.uses = identities.uses, {}
+    if not uses:
         return
 
     async def write(tx: Transaction) -> None:
-        for id, use in used.items():
+        for id, use in uses.items():
             # Not of keys that were deleted meanwhile.
             if await tx.get(keys.access_key(id)) is not None:
                 tx.put(keys.access_key_use(id), encode(use))
@@ -25,5 +25,5 @@ async def write_key_uses(cloud: Cloud) -> None:
     try:
         await cloud.store.write(write)
     except BaseException:
-        identities.used = {**used, **identities.used}
+        identities.uses = {**uses, **identities.uses}
         raise

@@ -62,7 +62,7 @@ async def get_access_key_last_used(ctx: Context, tx: Reader, request: Request) -
     key = None if raw is None else decode(raw, AccessKey)
     if key is None or key.account != ctx.account:
         raise errors.access_key_not_found(id)
-    use = ctx.cloud.part(IamIdentities).used.get(id)
+    use = ctx.cloud.part(IamIdentities).uses.get(id)
     if use is None:
         raw = await tx.get(keys.access_key_use(id))
         use = None if raw is None else decode(raw, KeyUse)
