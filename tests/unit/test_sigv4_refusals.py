@@ -302,7 +302,8 @@ def test_no_signature_at_all() -> None:
 
 
 _PARTS = st.sampled_from(
-    ["AWS4-HMAC-SHA256", " ", ",", ", ", "=", "/", "&", "%", "%2F", "%zz", "Credential=", "SignedHeaders=", "Signature=",
+    ["AWS4-HMAC-SHA256", " ", ",", ", ", "=", "/", "&", "%", "%2F", "%zz", "Credential=", "SignedHeaders=",
+     "Signature=",
      "host", ";", "AKIDEXAMPLE", "20150830", "us-east-1", "s3", "aws4_request", "X-Amz-Algorithm=",
      "X-Amz-Credential=",
      "X-Amz-Date=", "20150830T123600Z", "X-Amz-Expires=", "60", "X-Amz-SignedHeaders=", "X-Amz-Signature=", SIGNATURE,
