@@ -50,6 +50,8 @@ class Permission:
 
 # Which permissions a call needs; every one must be allowed.
 Permissions = Callable[[Context, Request], Sequence[Permission]]
+# The same permissions, with the condition keys that only the store can tell.
+Refine = Callable[[Context, Reader, Request, Sequence[Permission]], Awaitable[Sequence[Permission]]]
 # The resource's own policy document (parsed), or None; a `Guard` where its ARN does not say whose it is.
 ResourcePolicy = Callable[[Context, Reader, Request], Awaitable[dict[str, Any] | Guard | None]]
 
@@ -61,30 +63,35 @@ class Operation:
     # None: the action `{signing name}:{operation}` on "*".
     permissions: Permissions | None = None
     resource_policy: ResourcePolicy | None = None
+    # Awaited only for callers whose policies are looked at.
+    refine: Refine | None = None
 
 
 def reading(
     function: Callable[..., Awaitable[Answer | None]],
     permissions: Permissions | None = None,
     resource_policy: ResourcePolicy | None = None,
+    refine: Refine | None = None,
 ) -> Operation:
-    return Operation(Kind.READING, function, permissions, resource_policy)
+    return Operation(Kind.READING, function, permissions, resource_policy, refine)
 
 
 def writing(
     function: Callable[..., Awaitable[Answer | None]],
     permissions: Permissions | None = None,
     resource_policy: ResourcePolicy | None = None,
+    refine: Refine | None = None,
 ) -> Operation:
-    return Operation(Kind.WRITING, function, permissions, resource_policy)
+    return Operation(Kind.WRITING, function, permissions, resource_policy, refine)
 
 
 def free(
     function: Callable[..., Awaitable[Answer | None]],
     permissions: Permissions | None = None,
     resource_policy: ResourcePolicy | None = None,
+    refine: Refine | None = None,
 ) -> Operation:
-    return Operation(Kind.FREE, function, permissions, resource_policy)
+    return Operation(Kind.FREE, function, permissions, resource_policy, refine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ class Pipeline:
         family: Family,
         reader: Reader,
     ) -> None:
+        if operation.refine is not None:
+            needed = await operation.refine(ctx, reader, request, needed)
         policies: ResourcePolicies | None = None
         if operation.resource_policy is not None:
             policies = partial(operation.resource_policy, ctx, reader, request)
