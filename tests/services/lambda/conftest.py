@@ -7,22 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lambda_kit import ECHO, package
-
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-LOGGING = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": "arn:aws:logs:*:*:*",
-        }
-    ],
-}
+from lambda_kit import ECHO, LOGGING, TRUST, package
 
 
 @pytest.fixture
@@ -64,3 +49,13 @@ def updated(lambda_: Any) -> Callable[[str], None]:
         waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
 
     return wait
+
+
+@pytest.fixture
+def account(aws: Any) -> Callable[..., Any]:
+    """A client factory for an account on a server of the test's own: `account(server, number)`."""
+
+    def on(server: Any, number: str | None = None) -> Any:
+        return type(aws)(server.endpoint, number)
+
+    return on

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+LOGGING = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": "arn:aws:logs:*:*:*",
+        }
+    ],
+}
 ECHO = "def handler(event, context):\n    return event\n"
 
 
@@ -29,3 +45,19 @@ def caught(call: Callable[..., Any], **request: Any) -> tuple[str, int, str]:
         call(**request)
     answer = failure.value.response
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"].get("Message", "")
+
+
+def until(find: Callable[[], Any], *, seconds: float = 20) -> Any:
+    """What `find` returns once it is something; errors count as nothing."""
+    from botocore.exceptions import ClientError
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if found := find():
+                return found
+        except ClientError:
+            if time.monotonic() > end:
+                raise
+        assert time.monotonic() < end, "it never came"
+        threading.Event().wait(0.05)

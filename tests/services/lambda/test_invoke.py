@@ -9,11 +9,10 @@ import contextlib
 import json
 import re
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
-from lambda_kit import caught, package
+from lambda_kit import caught, package, until
 
 CONTEXT = """
 def handler(event, context):
@@ -47,22 +46,6 @@ def result(answer: dict[str, Any]) -> Any:
 def events(logs: Any, name: str = "f") -> list[str]:
     group = f"/aws/lambda/{name}"
     return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
-
-
-def until(find: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """What `find` returns once it is something; errors count as nothing."""
-    from botocore.exceptions import ClientError
-
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if found := find():
-                return found
-        except ClientError:
-            if time.monotonic() > end:
-                raise
-        assert time.monotonic() < end, "it never came"
-        threading.Event().wait(0.05)
 
 
 def test_a_call_and_its_answer(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:

@@ -1,0 +1,117 @@
+"""The asynchronous queue over time, over a crash, and from another service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from lambda_kit import LOGGING, TRUST, package, until
+
+FAIL = "def handler(event, context):\n    raise ValueError('again')\n"
+TELL = "def handler(event, context):\n    print('got', __import__('json').dumps(event, sort_keys=True))\n"
+
+
+def create(aws: Any, code: str) -> Any:
+    """A ready function `f` in a fresh account."""
+    iam, lambda_ = aws.client("iam"), aws.client("lambda")
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="r", PolicyName="logs", PolicyDocument=json.dumps(LOGGING))
+    lambda_.create_function(
+        FunctionName="f",
+        Runtime="python3.11",
+        Handler="index.handler",
+        Role=f"arn:aws:iam::{aws.account}:role/r",
+        Code={"ZipFile": package({"index.py": code})},
+        Timeout=30,
+    )
+    lambda_.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+    return lambda_
+
+
+def lines(aws: Any, beginning: str) -> list[str]:
+    logs = aws.client("logs")
+    try:
+        events = logs.filter_log_events(logGroupName="/aws/lambda/f")["events"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+    return [event["message"].rstrip("\n") for event in events if event["message"].startswith(beginning)]
+
+
+def test_a_failing_event_is_tried_three_times_under_one_request_id(
+    account: Callable[..., Any], start_pileus: Callable[..., Any]
+) -> None:
+    """Two retries, after one and two minutes of the clock."""
+    server = start_pileus("--clock", "virtual")
+    aws = account(server)
+    answer = create(aws, FAIL).invoke(FunctionName="f", InvocationType="Event")
+    start = f"START RequestId: {answer['ResponseMetadata']['RequestId']} Version: $LATEST"
+
+    def starts(count: int) -> bool:
+        # Function output is gathered for a moment of the clock.
+        server.advance(0.2)
+        found = lines(aws, "START")
+        return found == [start] * count
+
+    until(lambda: starts(1))
+    server.advance(55)
+    assert starts(1)
+    server.advance(6)
+    until(lambda: starts(2))
+    server.advance(110)
+    assert starts(2)
+    server.advance(11)
+    until(lambda: starts(3))
+    server.advance(3600)
+    assert starts(3)
+
+
+def test_an_accepted_event_survives_a_crash(account: Callable[..., Any], start_pileus: Callable[..., Any]) -> None:
+    server = start_pileus()
+    aws = account(server)
+    lambda_ = create(aws, TELL)
+    for number in range(5):
+        assert (
+            lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=str(number).encode())["StatusCode"] == 202
+        )
+    server.kill()
+    again = account(start_pileus(), aws.account)
+    assert until(lambda: len(set(lines(again, "got "))) == 5)
+    assert set(lines(again, "got ")) == {f"got {number}" for number in range(5)}
+
+
+def test_a_function_is_created_though_the_node_dies_meanwhile(
+    account: Callable[..., Any], start_pileus: Callable[..., Any]
+) -> None:
+    server = start_pileus()
+    aws = account(server)
+    create(aws, TELL)
+    update = aws.client("lambda").update_function_code
+    assert update(FunctionName="f", ZipFile=package({"index.py": FAIL}))["LastUpdateStatus"] == "InProgress"
+    server.kill()
+    lambda_ = account(start_pileus(), aws.account).client("lambda")
+    waiter = lambda_.get_waiter("function_updated_v2")
+    waiter.wait(FunctionName="f", WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+    assert lambda_.invoke(FunctionName="f")["FunctionError"] == "Unhandled"
+
+
+def test_s3_calls_a_function_that_lets_it(aws: Any) -> None:
+    lambda_ = create(
+        aws, "def handler(event, context):\n    print('got', event['Records'][0]['s3']['object']['key'])\n"
+    )
+    s3 = aws.client("s3")
+    for bucket in (f"in-{aws.account}", f"other-{aws.account}"):
+        s3.create_bucket(Bucket=bucket)
+    function = f"arn:aws:lambda:us-east-1:{aws.account}:function:f"
+    lambda_.add_permission(
+        FunctionName="f",
+        StatementId="s3",
+        Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com",
+        SourceArn=f"arn:aws:s3:::in-{aws.account}",
+        SourceAccount=aws.account,
+    )
+    wanted = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"]}]}
+    s3.put_bucket_notification_configuration(Bucket=f"in-{aws.account}", NotificationConfiguration=wanted)
+    s3.put_object(Bucket=f"in-{aws.account}", Key="photo.jpg", Body=b"x")
+    assert until(lambda: "got photo.jpg" in lines(aws, "got"))
