@@ -82,6 +82,13 @@ def open_groups(mounts: str = "/proc/self/mountinfo", own: str = "/proc/self/cgr
     return None
 
 
+def sweep(mounts: str = "/proc/self/mountinfo", own: str = "/proc/self/cgroup") -> None:
+    """End and remove what killed instances have left. Blocks for milliseconds."""
+    if Path(own).exists():
+        v1, v2 = _hierarchies(mounts, own)
+        _sweep([*v1.values(), *([v2] if v2 is not None else [])])
+
+
 def _hierarchies(mounts: str, own: str) -> tuple[dict[str, Path], Path | None]:
     """This process's own directory in each version 1 hierarchy, by controller, and in the version 2 one."""
     places: dict[str, str] = {}

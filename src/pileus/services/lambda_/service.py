@@ -82,7 +82,10 @@ SERVICE = Service(
         "Invoke": free(invocations.invoke, on_function("InvokeFunction"), function_policy),
         "InvokeAsync": free(invocations.invoke_async, on_function("InvokeFunction"), function_policy),
     },
-    loops=(Loop("lambda.sweep-code", loops.sweep_code, period_s=900),),
+    loops=(
+        Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
+        Loop("lambda.sweep-environments", loops.sweep_environments, period_s=3600),
+    ),
     targets={
         deployments.TARGET: deployments.deploy,
         asynchronous.TARGET: asynchronous.deliver,
