@@ -266,6 +266,10 @@ PREFIX = "Invalid ConditionExpression: "
             "lower bound operand: AttributeValue: {N:6}, upper bound operand: AttributeValue: {S:x}",
         ),
         (
+            f"a IN ({', '.join([':a1'] * 101)})",
+            "The IN operator is provided with too many operands; number of operands: 101",
+        ),
+        (
             "a[99999999999] = :a1",
             "List index is not within the allowable range; index: [99999999999]",
         ),
@@ -295,7 +299,7 @@ def test_as_many_operators_as_there_may_be() -> None:
     text = " OR ".join(["a = :a"] * 150)
     assert holds(text, {"a": {"S": "a"}})
     with pytest.raises(AWSError, match="too many operators; operator count: 301"):
-        parse(text + " OR a = :a")
+        parse(text + " OR a = :a OR a = :a")
 
 
 @pytest.mark.parametrize(

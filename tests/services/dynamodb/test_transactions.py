@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dynamodb_cases import Table, invalid, refusal
+from dynamodb_cases import Table, index, invalid, invalid_values, refusal
 
 
 def put(name: str, **members: Any) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def test_an_update_that_does_not_fit(dynamodb: Any, table: Table) -> None:
 
 
 def test_refused_before_anything_is_done(dynamodb: Any, table: Table) -> None:
-    table()
+    table("id:S | g:S", GlobalSecondaryIndexes=[index("idx", "g")])
 
     def write(*actions: Any) -> tuple[str, str]:
         return refusal(dynamodb.transact_write_items, TransactItems=list(actions))
@@ -99,6 +99,12 @@ def test_refused_before_anything_is_done(dynamodb: Any, table: Table) -> None:
         "TransactItems can only contain one of Check, Put, Update or Delete"
     )
     assert write({}) == invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+    assert write(put("b"), {"Put": {"TableName": "table", "Item": {"id": {"N": "1"}}}}) == invalid_values(
+        "Type mismatch for key id expected: S actual: N"
+    )
+    assert write(put("b"), {"Put": {"TableName": "table", "Item": {"id": {"S": "a"}, "g": {"N": "1"}}}}) == (
+        invalid_values("Type mismatch for Index Key g Expected: S Actual: N IndexName: idx")
+    )
     assert write(put("a"), put("b", TableName="nope")) == (
         "ResourceNotFoundException",
         "Requested resource not found",

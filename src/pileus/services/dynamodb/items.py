@@ -64,16 +64,12 @@ def change(
     new: Item | None,
     new_size: int = 0,
     old_item: Item | None = None,
-    update: bool = False,
 ) -> Written:
     """Put `new` (None: nothing) in the place of `old`, with everything that follows from it.
 
-    Every change of an item goes through here. `old_item` is `old` decoded, where the caller has it; `update` says which
-    words to use for an index key that cannot be.
+    Every change of an item goes through here. `new` has been checked against the keys of the table and its indexes;
+    `old_item` is `old` decoded, where the caller has it.
     """
-    for index in table.indexes:
-        if new is not None:
-            schema.check_index_keys(index.name, index.schema, new, update=update)
     if old is None and new is None:
         return Written(0)
     raw = None if new is None else encode(new, new_size)

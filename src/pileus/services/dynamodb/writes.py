@@ -109,7 +109,10 @@ def _check_returns(request: Request) -> None:
 def locate(table: Table, write: Write) -> bytes:
     """The store key of the write's item."""
     if write.puts:
-        return schema.item_key(table.prefix, table.schema, write.item)
+        key = schema.item_key(table.prefix, table.schema, write.item)
+        for index in table.indexes:
+            schema.check_index_keys(index.name, index.schema, write.item, update=False)
+        return key
     key = schema.given_key(table.prefix, table.schema, write.item)
     if write.update is not None:
         for name in table.schema.names:
@@ -138,7 +141,9 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     values.check_nesting(new)
     size = values.item_size(new)
     items.check_updated_size(size)
-    written = items.change(ctx, tx, table, key, old=old, new=new, new_size=size, old_item=old_item, update=True)
+    for index in table.indexes:
+        schema.check_index_keys(index.name, index.schema, new, update=True)
+    written = items.change(ctx, tx, table, key, old=old, new=new, new_size=size, old_item=old_item)
     return Outcome(old, old_item, new, written)
 
 

@@ -111,8 +111,9 @@ class _Parser:
         if self.problem is not None:
             raise self.problem
         if self.operators > OPERATORS_MAX:
+            # AWS counts no further.
             raise errors.expression(
-                self.kind, f"The expression contains too many operators; operator count: {self.operators}"
+                self.kind, f"The expression contains too many operators; operator count: {OPERATORS_MAX + 1}"
             )
         return Parsed(tree, tuple(self.names), tuple(self.values))
 
@@ -332,8 +333,7 @@ class _Parser:
             self.expect(")")
             if len(operands) - 1 > IN_OPERANDS_MAX:
                 self.note(
-                    "Incorrect number of operands for operator or function; "
-                    f"operator or function: IN, number of operands: {len(operands)}"
+                    f"The IN operator is provided with too many operands; number of operands: {len(operands) - 1}"
                 )
         elif isinstance(left, Call) or (operator == ")" and self.depth):
             return left

@@ -22,7 +22,6 @@ from pileus.services.dynamodb.tables import Table
 from pileus.services.dynamodb.writes import Outcome, Write
 from pileus.store.contract import Reader, Transaction
 
-ACTIONS_MAX = 100
 BYTES_MAX = 4 << 20
 TOKEN_AGE_S = 600.0
 
@@ -38,7 +37,6 @@ _REASONS = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "Valida
 
 async def transact_write_items(ctx: Context, tx: Transaction, request: Request) -> Answer:
     actions = request["TransactItems"]
-    _check_count(actions)
     parsed = [_parse(action) for action in actions]
     token = request.get("ClientRequestToken")
     if token is not None and await _seen(ctx, tx, token, request):
@@ -83,14 +81,6 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
         if metrics:
             answer["ItemCollectionMetrics"] = metrics
     return answer
-
-
-def _check_count(actions: list[Any]) -> None:
-    if len(actions) > ACTIONS_MAX:
-        raise errors.validation(
-            f"Member must have length less than or equal to {ACTIONS_MAX}, "
-            "Member must have length greater than or equal to 1"
-        )
 
 
 def _parse(action: Request) -> Write:
@@ -147,7 +137,6 @@ def _remember(ctx: Context, tx: Transaction, token: str, request: Request) -> No
 
 async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answer:
     actions = request["TransactItems"]
-    _check_count(actions)
     parsed = []
     for action in actions:
         get = action["Get"]
