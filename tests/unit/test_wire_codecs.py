@@ -343,6 +343,8 @@ def test_a_request_tells_its_protocol(
         ),
         ("ec2", HttpRequest("POST", "/", "", {}, b"Action=Nope"), "The action Nope is not valid for this web service"),
         ("s3", HttpRequest("POST", "/", "", {}), "MethodNotAllowed"),
+        ("lambda", HttpRequest("GET", "/nope", "", {}), "Unable to determine service/operation name to be authorized"),
+        ("apigateway", HttpRequest("GET", "/nope", "", {}), "Missing Authentication Token"),
     ],
 )
 def test_what_is_no_operation_is_said(service: str, request_: HttpRequest, code: str) -> None:
@@ -361,11 +363,12 @@ def test_what_is_no_operation_is_said(service: str, request_: HttpRequest, code:
         ("dynamodb", "PutItem", b'{"TableName":true}', "TRUE_VALUE cannot be converted to String"),
         ("dynamodb", "PutItem", b'{"TableName":1.5}', "DECIMAL_VALUE cannot be converted to String"),
         ("dynamodb", "PutItem", b'{"TableName":[]}', "Start of list found where not expected"),
-        ("dynamodb", "PutItem", b'{"TableName":{}}', "Start of structure or map found where not expected."),
+        ("dynamodb", "PutItem", b'{"TableName":{}}', "Start of structure or map found where not expected"),
         ("dynamodb", "Query", b'{"Limit":"1"}', "STRING_VALUE cannot be converted to Integer"),
         ("dynamodb", "PutItem", b'{"Item":{"a":{"B":"AAA"}}}', "Base64 encoded length is expected a multiple of 4"),
-        ("kinesis", "PutRecord", b'{"StreamName":true}', "class java.lang.Boolean can not be converted to an String"),
-        ("kinesis", "PutRecord", b'{"StreamName":1}', "TruncatingBigNumber can not be converted to an String"),
+        ("kinesis", "PutRecord", b'{"StreamName":true}', "TRUE_VALUE can not be converted to a String"),
+        ("kinesis", "GetRecords", b'{"Limit":"1"}', "STRING_VALUE can not be converted to an Integer"),
+        ("kinesis", "PutRecords", b'{"Records":"1"}', "Unexpected field type"),
         ("kinesis", "PutRecord", b'{"StreamName":', ""),
         ("kinesis", "PutRecord", b"[]", ""),
         ("kinesis", "PutRecord", b'"\xff"', ""),
@@ -377,6 +380,16 @@ def test_wrong_json_is_a_serialization_exception(service: str, operation: str, b
         decode(service, operation, body)
     assert (raised.value.code, raised.value.status) == ("SerializationException", 400)
     assert message in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("value", "class_name"),
+    [(b"true", "java.lang.Boolean"), (b"1", "com.amazon.coral.value.json.numbers.TruncatingBigNumber")],
+)
+def test_api_gateway_names_javas_classes(value: bytes, class_name: str) -> None:
+    with pytest.raises(AWSError) as raised:
+        decode("apigateway", "CreateRestApi", b'{"name":' + value + b"}", path="/restapis")
+    assert raised.value.message == f"class {class_name} can not be converted to an String"
 
 
 def test_json_is_read_as_leniently_as_aws_reads_it() -> None:

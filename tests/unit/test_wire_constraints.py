@@ -260,6 +260,21 @@ CASES = [
         "MissingParameter",
         "The request must contain the parameter SendMessageBatchRequestEntry.2.Id.",
     ),
+    (
+        "ecr",
+        "CreateRepository",
+        {"repositoryName": "Org/Repo"},
+        "InvalidParameterException",
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression "
+        r"'[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*''",
+    ),
+    (
+        "ecr",
+        "CreateRepository",
+        {"repositoryName": "a"},
+        "InvalidParameterException",
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must have length greater than or equal to 2'",
+    ),
     ("ec2", "DeleteVpc", {}, "MissingParameter", "The request must contain the parameter VpcId"),
     (
         "iam",

@@ -38,6 +38,8 @@ class Style(NamedTuple):
     not_null: bool = False
     # Wordings of patterns, by pattern; `{member}` is the path.
     patterns: Mapping[str, str] = {}
+    # Whether only the first is told, as "Invalid parameter at 'path' failed to satisfy constraint: 'must ...'".
+    terse: bool = False
     # Whether a violation in the body is but "MalformedXML".
     schema: bool = False
 
@@ -63,7 +65,7 @@ _STYLES: dict[str, Style] = {
     "cognito-idp": Style(code="InvalidParameterException"),
     "dax": Style(code="InvalidParameterValueException"),
     "ec2": Style(missing=_MISSING_PARAMETER, only_missing=True),
-    "ecr": Style(code="InvalidParameterException"),
+    "ecr": Style(code="InvalidParameterException", terse=True),
     "ecs": Style(code="InvalidParameterException"),
     "elbv2": _QUERY,
     "iam": Style(code="ValidationError", bare_enums=True, patterns=_IAM),
@@ -175,12 +177,22 @@ def _error(model: ServiceModel, operation: Operation, problems: list[Problem]) -
     code = style.preferred if style.preferred in operation.error_names else style.code
     if problems[0].message:
         return AWSError(code, problems[0].message, status=400)
+    if style.terse:
+        return AWSError(code, _terse(problems[0]), status=400)
     plural = "error" if len(problems) == 1 else "errors"
     shown = "; ".join(
         f"Value {'null ' if p.value is None else p.value}at '{p.path}' failed to satisfy constraint: {p.constraint}"
         for p in problems
     )
     return AWSError(code, f"{len(problems)} validation {plural} detected: {shown}", status=400)
+
+
+def _terse(problem: Problem) -> str:
+    constraint = problem.constraint.removeprefix("Member ")
+    words, pattern, text = constraint.partition(" pattern: ")
+    return f"Invalid parameter at '{problem.path}' failed to satisfy constraint: '" + (
+        f"{words} '{text}''" if pattern else f"{constraint}'"
+    )
 
 
 def _schema_error(problem: Problem) -> AWSError:

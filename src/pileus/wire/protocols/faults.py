@@ -1,7 +1,8 @@
 """What a request that cannot be read is answered with.
 
-Sources of the wordings: the records of API Gateway (`class java.lang.Boolean can not be converted to an String`),
-DynamoDB's and Kinesis's answers to wrong JSON types.
+Sources of the wordings: API Gateway's recorded answers (`class java.lang.Boolean can not be converted to an String`);
+what DynamoDB (`NUMBER_VALUE cannot be converted to String`) and CodeDeploy (`STRING_VALUE can not be converted to an
+Integer`) answer in reports against AWS's own SDKs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from typing import Any
 
 from pileus.kernel.errors import AWSError
 
-# The services on the newer JSON reader, which names tokens; the others name the Java classes they met.
-_TOKEN_WORDING = frozenset(
-    {"dynamodb", "dynamodbstreams", "lambda", "sqs", "stepfunctions", "events", "scheduler", "pipes"}
-)
+# AWS's JSON reader came in three versions: one names the Java classes it met, the others the tokens.
+_CLASS_WORDING = frozenset({"apigateway"})
+_BARE_WORDING = frozenset({"dynamodb", "dynamodbstreams"})
 
 _TYPE_NAMES = {
     "string": "String",
@@ -58,22 +58,20 @@ def _java_class(value: Any) -> str:
 def wrong_type(service: str, kind: str, value: Any) -> AWSError:
     """A JSON value where the model has another type; `kind` is the model's."""
     if isinstance(value, dict):
-        return serialization("Start of structure or map found where not expected.")
+        return serialization("Start of structure or map found where not expected")
     if isinstance(value, list):
         return serialization("Start of list found where not expected")
-    if kind == "list":
-        return serialization("Unexpected field type" if service in _TOKEN_WORDING else "Expected list or null")
-    if kind in ("structure", "map"):
-        return serialization("Unexpected field type" if service in _TOKEN_WORDING else "Expected map or null")
+    if kind in ("list", "structure", "map"):
+        return serialization("Unexpected field type")
     name = _TYPE_NAMES.get(kind, kind)
-    if service in _TOKEN_WORDING:
+    if service in _CLASS_WORDING:
+        return serialization(f"class {_java_class(value)} can not be converted to an {name}")
+    if service in _BARE_WORDING:
         return serialization(f"{_token(value)} cannot be converted to {name}")
-    return serialization(f"class {_java_class(value)} can not be converted to an {name}")
+    return serialization(f"{_token(value)} can not be converted to {'an' if name == 'Integer' else 'a'} {name}")
 
 
 def bad_base64(service: str, text: str) -> AWSError:
-    if service in _TOKEN_WORDING:
-        if len(text) % 4:
-            return serialization(f"Base64 encoded length is expected a multiple of 4 bytes but found: {len(text)}")
-        return serialization("Invalid Base64 character")
-    return serialization("Unable to decode base64")
+    if service in _BARE_WORDING and len(text) % 4:
+        return serialization(f"Base64 encoded length is expected a multiple of 4 bytes but found: {len(text)}")
+    return serialization("Invalid Base64 character" if service in _BARE_WORDING else "Unable to decode base64")

@@ -59,10 +59,11 @@ class RestCodec:
             return AWSError(
                 "MethodNotAllowed", "The specified method is not allowed against this resource.", status=405
             )
+        if self._model.name in ("apigateway", "apigatewayv2"):
+            return AWSError("MissingAuthenticationTokenException", "Missing Authentication Token", status=403)
         if self.protocol == "rest-json":
-            return AWSError(
-                "UnknownOperationException", "Unable to determine service/operation name to be authorized", status=403
-            )
+            message = "Unable to determine service/operation name to be authorized"
+            return AWSError("AccessDeniedException", message, status=403)
         return AWSError("UnknownOperationException", "Could not find the operation.", status=404)
 
     # -- decoding
