@@ -122,6 +122,9 @@ class Service:
     downloads: Mapping[str, Callable[[Cloud, str, str], Awaitable[AsyncIterator[bytes] | None]]] = field(
         default_factory=dict
     )
+    # Answers a browser's preflight (OPTIONS) with these headers; called as (cloud, path, the request's headers). None:
+    # OPTIONS is a method like any other.
+    preflight: Callable[[Cloud, str, Mapping[str, str]], Awaitable[dict[str, str]]] | None = None
     # The largest request body that does not stream, bytes.
     body_bytes_max: int = 16 * 1024 * 1024
     # Run once before requests are served, and once after the last; what they make is put into `cloud.parts`.

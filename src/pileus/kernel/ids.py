@@ -5,6 +5,8 @@ A seeded `Ids` gives the same sequence again, so that a failing run can be repla
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import random
 import string
@@ -52,3 +54,8 @@ class Ids:
     def uniform(self, low: float, high: float) -> float:
         """A float in [low, high]: jitter, weighted routing."""
         return self._random.uniform(low, high)
+
+
+def host_id(request_id: str) -> str:
+    """S3's second id of a request (`x-amz-id-2`): 76 characters that belong to the first."""
+    return base64.b64encode(hashlib.shake_256(request_id.encode()).digest(56)).decode()

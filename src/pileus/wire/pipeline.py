@@ -24,6 +24,7 @@ from pileus.access.sessions import Sessions
 from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
 from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.ids import host_id
 from pileus.kernel.principal import Principal
 from pileus.model import ModelNotFound, ServiceModel, load
 from pileus.model import Operation as OperationModel
@@ -231,6 +232,10 @@ class _HttpCall:
         known = self._pipeline.services.get(target.service)
         limit = known.body_bytes_max if known else limit
         self._codec = codec_for(model, request)
+        if request.method == "OPTIONS" and known is not None and known.preflight is not None:
+            allowed = await known.preflight(cloud, request.path, headers)
+            ids = {"x-amz-id-2": host_id(self._request_id), "x-amz-request-id": self._request_id}
+            return HttpAnswer(200, [*ids.items(), *allowed.items()])
         operation, labels = self._codec.find(request)
         self._operation = operation
 

@@ -412,6 +412,8 @@ def test_versioning_says_that_it_is_not_built(s3, bucket, fails):
 
 
 def test_cors(s3, bucket, fails, raw):
+    other = new_name()
+    s3.create_bucket(Bucket=other)
     missing = {
         "status": 404,
         "Code": "NoSuchCORSConfiguration",
@@ -440,6 +442,33 @@ def test_cors(s3, bucket, fails, raw):
     assert headers["vary"] == "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
     _, headers, _ = raw("GET", f"/{bucket}/a", headers={"Origin": "https://example.org"})
     assert "access-control-allow-origin" not in headers
+    asked = {
+        "Origin": "https://app.example.com",
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "X-Amz-Date,x-amz-acl",
+    }
+    status, headers, body = raw("OPTIONS", f"/{bucket}/a", headers=asked, signed=False)
+    assert (status, body) == (200, b"")
+    assert headers["access-control-allow-origin"] == "https://app.example.com"
+    assert headers["access-control-allow-headers"] == "x-amz-date, x-amz-acl"
+    for wrong in (
+        {"Origin": "https://example.org"},
+        {"Access-Control-Request-Method": "DELETE"},
+        {"Access-Control-Request-Headers": "authorization"},
+    ):
+        status, headers, body = raw("OPTIONS", f"/{bucket}/a", headers=asked | wrong, signed=False)
+        assert status == 403
+        assert b"<Code>AccessForbidden</Code>" in body
+        assert b"<ResourceType>OBJECT</ResourceType>" in body
+        assert "access-control-allow-origin" not in headers
+    status, _, body = raw("OPTIONS", f"/{bucket}/a", signed=False)
+    assert status == 400
+    assert b"Insufficient information. Origin request header needed." in body
+    for name, message in ((new_name(), b"Bucket not found"), (other, b"CORS is not enabled for this bucket.")):
+        status, _, body = raw("OPTIONS", f"/{name}/a", headers=asked, signed=False)
+        assert status == 403
+        assert b"<Message>CORSResponse: " + message in body
+        assert b"<ResourceType>BUCKET</ResourceType>" in body
     error = fails(
         s3.put_bucket_cors,
         Bucket=bucket,

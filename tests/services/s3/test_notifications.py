@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pileus.kernel.errors import AWSError
-from pileus.kernel.ids import Ids
+from pileus.kernel.ids import Ids, host_id
 from pileus.kernel.principal import ANONYMOUS, Principal
 from pileus.services.s3 import notifications
 from pileus.services.s3.records import Body, Bucket, Object
@@ -129,7 +129,7 @@ def test_a_record():
         "eventName": "ObjectCreated:Put",
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
         "requestParameters": {"sourceIPAddress": "127.0.0.1"},
-        "responseElements": {"x-amz-request-id": "request", "x-amz-id-2": notifications.host_id("request")},
+        "responseElements": {"x-amz-request-id": "request", "x-amz-id-2": host_id("request")},
         "s3": {
             "s3SchemaVersion": "1.0",
             "configurationId": "id",

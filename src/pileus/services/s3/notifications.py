@@ -6,8 +6,6 @@ name filtering" in the Amazon S3 User Guide; recorded answers.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
@@ -16,7 +14,7 @@ from typing import Any
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import NotBuilt
-from pileus.kernel.ids import Ids
+from pileus.kernel.ids import Ids, host_id
 from pileus.kernel.principal import Principal
 from pileus.services.s3 import errors
 from pileus.services.s3.buckets import customer_id
@@ -175,11 +173,6 @@ def matching(configuration: Mapping[str, Any], event: str, key: str) -> Iterator
             prefix, suffix = _affixes(entry)
             if key.startswith(prefix) and key.endswith(suffix):
                 yield entry["Id"], entry
-
-
-def host_id(request_id: str) -> str:
-    """x-amz-id-2 of a request."""
-    return base64.b64encode(hashlib.sha384(request_id.encode()).digest()).decode()
 
 
 def principal_id(principal: Principal) -> str:

@@ -20,6 +20,7 @@ from pileus.services.s3.operations import (
 from pileus.services.s3.operations import (
     reading as reads,
 )
+from pileus.services.s3.preflight import preflight
 
 _guard = policies.of_bucket
 
@@ -106,5 +107,6 @@ SERVICE = Service(
             uploads.list_multipart_uploads, needs.bucket("ListBucketMultipartUploads"), _guard
         ),
     },
+    preflight=preflight,
     targets={events.TARGET: targets.deliver},
 )

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from pileus.kernel.errors import AWSError
+from pileus.kernel.ids import host_id
 from pileus.kernel.streams import BytesStream
 from pileus.model import Operation, ServiceModel, Shape
 from pileus.wire import eventstream
@@ -18,7 +19,6 @@ from pileus.wire.protocols.errors import look_up
 from pileus.wire.protocols.rest_body import Body, JsonBody, XmlBody
 from pileus.wire.protocols.rest_router import RestRouter, decode_query
 from pileus.wire.protocols.rpc_json import merge_headers
-from pileus.wire.protocols.s3_names import host_id
 from pileus.wire.protocols.xml_shapes import parser
 
 Members = dict[str, Any]

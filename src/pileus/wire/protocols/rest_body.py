@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import orjson
 
 from pileus.kernel.errors import AWSError
+from pileus.kernel.ids import host_id
 from pileus.model import Operation, ServiceModel, Shape
 from pileus.wire.protocols import faults, values
 from pileus.wire.protocols.errors import Fault
@@ -157,7 +158,6 @@ class XmlBody:
         members = error_members(self._shapes, fault)
         if self._s3:
             # "Error Responses" of the Amazon S3 API Reference: no namespace, no wrapper.
-            from pileus.wire.protocols.s3_names import host_id
 
             text = (
                 f"{XML_DECLARATION}<Error><Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 # "Response Syntax" of each action's page in the Amazon S3 API Reference, where the root is not the payload's shape.
@@ -44,8 +41,3 @@ S3_ROOTS = {
     "ListParts": "ListPartsResult",
     "UploadPartCopy": "CopyPartResult",
 }
-
-
-def host_id(request_id: str) -> str:
-    """`x-amz-id-2`: 76 characters that belong to the request id."""
-    return base64.b64encode(hashlib.shake_256(request_id.encode()).digest(56)).decode()
