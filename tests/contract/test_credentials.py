@@ -110,6 +110,11 @@ def test_modes(start_pileus: Any, aws: Any, tmp_path: Any) -> None:
         iam.create_user(UserName="u")
         key = iam.create_access_key(UserName="u")["AccessKey"]
         assert len(account.client("iam", credentials=key).list_users()["Users"]) == 1
+        # Not even the trust of a role is asked for.
+        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": trust})
+        arn = iam.create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        account.client("sts", credentials=key).assume_role(RoleArn=arn, RoleSessionName="session")
         logged = "would be denied" in server.log.read_text()
         assert logged is (mode == "audit")
         # Whoever has no key is refused in every mode.

@@ -82,7 +82,7 @@ async def authorize(
             decision = evaluate(call, identity, resources, session, same_account=same_account)
         if decision is not ALLOWED and not decision.allowed:
             if mode == "audit":
-                _log(call, decision)
+                log_denial(call, decision)
             else:
                 raise access_denied(call, decision, family, same_account=same_account)
 
@@ -103,7 +103,8 @@ def _owner(resource: str, account: str) -> str:
     return account
 
 
-def _log(call: Call, decision: Decision) -> None:
+def log_denial(call: Call, decision: Decision) -> None:
+    """Log what would be denied if policies were enforced."""
     details = {
         "principal": caller(call.principal),
         "action": call.action,

@@ -91,7 +91,7 @@ class Call:
         service = principal.kind == "service"
         if name == "principalarn":
             # A session's role, without the session: what policies are written with.
-            return principal.role_arn or principal.arn
+            return principal.role_arn if principal.kind == "role" else principal.arn
         if name == "principalaccount":
             return "" if service else principal.account
         if name == "principaltype":

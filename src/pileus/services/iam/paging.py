@@ -34,10 +34,12 @@ def _unmarked(request: Request) -> bytes | None:
 
 def listing(name: str, items: Sequence[Any], marker: str | None) -> Answer:
     """The answer of a List operation."""
-    answer: Answer = {name: list(items), "IsTruncated": marker is not None}
-    if marker is not None:
-        answer["Marker"] = marker
-    return answer
+    return {name: list(items), **truncation(marker)}
+
+
+def truncation(marker: str | None) -> Answer:
+    """How an answer says whether there is more."""
+    return {"IsTruncated": False} if marker is None else {"IsTruncated": True, "Marker": marker}
 
 
 async def scan(

@@ -18,7 +18,7 @@ from pileus.services.iam.entities import (
 )
 from pileus.services.iam.operations.access_keys import ACCESS_KEYS_MAX
 from pileus.services.iam.operations.groups import GROUPS_PER_USER_MAX
-from pileus.services.iam.paging import listing, page
+from pileus.services.iam.paging import listing, page, truncation
 from pileus.services.iam.records import Entity, Group, InstanceProfile, Policy, Role, User, decode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import unpack
@@ -122,7 +122,7 @@ async def get_account_authorization_details(ctx: Context, tx: Reader, request: R
     items, marker = page(details, request)
     names = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
     lists: dict[str, list[Answer]] = {name: [one for of, one in items if of == name] for name in names}
-    return {**lists, **{key: value for key, value in listing("", [], marker).items() if key}}
+    return {**lists, **truncation(marker)}
 
 
 async def _all(ctx: Context, tx: Reader, kind: keys.Kind, record: type[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from pileus.services.iam import aws_policies, errors, keys, managed, tags
 from pileus.services.iam.aws_policies import AwsPolicy
 from pileus.services.iam.documents import check_managed_policy
 from pileus.services.iam.entities import KINDS, document_answer, find, new_id, remove, save, tag_list
-from pileus.services.iam.paging import listing, page
+from pileus.services.iam.paging import listing, page, truncation
 from pileus.services.iam.records import Group, Policy, PolicyVersion, Role, User, decode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import unpack
@@ -87,7 +87,7 @@ async def list_entities_for_policy(ctx: Context, tx: Reader, request: Request) -
     for one in found:
         title = _title(one)
         lists[f"Policy{title}s"].append({f"{title}Name": one.name, f"{title}Id": one.id})
-    return {**listing("PolicyGroups", lists.pop("PolicyGroups"), marker), **lists}
+    return {**lists, **truncation(marker)}
 
 
 def _title(entity: Group | Role | User) -> str:

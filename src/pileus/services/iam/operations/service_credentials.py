@@ -10,7 +10,7 @@ from pileus.kernel.ids import BASE32
 from pileus.services.iam import errors, keys
 from pileus.services.iam.entities import load, save
 from pileus.services.iam.operations.users import user_name
-from pileus.services.iam.paging import page
+from pileus.services.iam.paging import page, truncation
 from pileus.services.iam.records import ServiceCredential, User, decode, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -54,7 +54,8 @@ async def list_service_specific_credentials(ctx: Context, tx: Reader, request: R
     known = [await _load(ctx, tx, user, id) for id in user.service_credentials]
     found, marker = page([one for one in known if service in (None, one.service)], request)
     answer: Answer = {"ServiceSpecificCredentials": [_answer(one) for one in found]}
-    return {**answer, "Marker": marker, "IsTruncated": True} if marker is not None else answer
+    # This list alone does not say that it is whole.
+    return answer if marker is None else {**answer, **truncation(marker)}
 
 
 async def update_service_specific_credential(ctx: Context, tx: Transaction, request: Request) -> None:
