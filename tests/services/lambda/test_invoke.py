@@ -105,6 +105,26 @@ def test_an_error_of_the_function(lambda_: Any, make: Callable[..., Any]) -> Non
     assert error["requestId"] == answer["ResponseMetadata"]["RequestId"]
 
 
+def test_an_answer_as_a_stream_of_events(lambda_: Any, make: Callable[..., Any]) -> None:
+    """Python's runtime does not stream: its answer is one chunk."""
+    make("f", "def handler(event, context):\n    return 1 / event['by']\n")
+    answer = lambda_.invoke_with_response_stream(FunctionName="f", Payload=b'{"by": 4}', LogType="Tail")
+    assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "$LATEST")
+    chunk, complete = answer["EventStream"]
+    assert chunk == {"PayloadChunk": {"Payload": b"0.25"}}
+    assert b"REPORT RequestId" in base64.b64decode(complete["InvokeComplete"]["LogResult"])
+    (complete,) = lambda_.invoke_with_response_stream(FunctionName="f", Payload=b'{"by": 0}')["EventStream"]
+    assert complete["InvokeComplete"]["ErrorCode"] == "Unhandled"
+    assert json.loads(complete["InvokeComplete"]["ErrorDetails"])["errorType"] == "ZeroDivisionError"
+    assert caught(lambda_.invoke_with_response_stream, FunctionName="g")[:2] == ("ResourceNotFoundException", 404)
+
+
+def test_the_legacy_way_to_queue_an_event(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    make("f", "def handler(event, context):\n    print('legacy', event)\n")
+    assert lambda_.invoke_async(FunctionName="f", InvokeArgs=b"[1]")["Status"] == 202
+    until(lambda: "legacy [1]\n" in events(aws.client("logs")))
+
+
 def test_dry_runs(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
     make("f")
     answer = lambda_.invoke(FunctionName="f", InvocationType="DryRun")

@@ -26,6 +26,8 @@ EVENT_OVERHEAD_BYTES = 26
 MESSAGE_CHARS_MAX = 200_000
 # What waits to be written, on the whole node; a function that writes faster than the store takes it loses the excess.
 WAITING_BYTES_MAX = 128 << 20
+# Streams of which it is known that they are there.
+KNOWN_MAX = 10_000
 ATTEMPTS = 5
 RETRY_S = 0.2
 
@@ -104,7 +106,7 @@ class LogWriter:
         except AWSError as error:
             # Denied, as at AWS, or refused: function output never fails an invocation.
             details = {"group": stream.group, "code": error.code, "reason": error.message}
-            log.info("function output not kept", extra={"details": details})
+            log.debug("function output not kept", extra={"details": details})
         except Exception:
             log.exception("function output not kept", extra={"details": {"group": stream.group}})
         finally:
@@ -147,6 +149,9 @@ class LogWriter:
                 await _unless_there(call, "CreateLogStream", names)
             elif error.code != "ResourceAlreadyExistsException":
                 raise
+        if len(self._known) >= KNOWN_MAX:
+            # Most belong to environments long gone; of the others it is asked again whether they are there.
+            self._known.clear()
         self._known.add(stream)
 
     def forget(self, function: Target) -> None:

@@ -80,6 +80,9 @@ SERVICE = Service(
             layers.remove_layer_version_permission, on_layer("RemoveLayerVersionPermission")
         ),
         "Invoke": free(invocations.invoke, on_function("InvokeFunction"), function_policy),
+        "InvokeWithResponseStream": free(
+            invocations.invoke_with_response_stream, on_function("InvokeFunction"), function_policy
+        ),
         "InvokeAsync": free(invocations.invoke_async, on_function("InvokeFunction"), function_policy),
     },
     loops=(

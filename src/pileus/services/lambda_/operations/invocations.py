@@ -1,53 +1,39 @@
-"""Invoke and InvokeAsync."""
+"""Invoke, InvokeWithResponseStream and InvokeAsync."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.services.lambda_ import asynchronous, errors, payloads
-from pileus.services.lambda_.execution import Invocation
+from pileus.services.lambda_.execution import Invocation, InvokeResult
 from pileus.services.lambda_.invoking import new_trace, run
 from pileus.services.lambda_.names import Target, parse
 from pileus.services.lambda_.node import node
+from pileus.services.lambda_.resolver import Resolved
 
 # "Up to 3,583 bytes of base64-encoded data about the invoking client".
 CLIENT_CONTEXT_BYTES_MAX = 3583
 
 
 async def invoke(ctx: Context, request: Request) -> Answer:
-    at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
     kind = request.get("InvocationType") or "RequestResponse"
-    for member in ("DurableExecutionName", "TenantId"):
-        if request.get(member):
-            raise NotBuilt(f"{member} of Invoke")
-    payload = request.get("Payload") or b""
     limit = payloads.ASYNC_BYTES_MAX if kind == "Event" else payloads.SYNC_BYTES_MAX
-    if len(payload) > limit:
-        raise errors.payload_too_large(limit, "InvokeFunction")
-    mine = node(ctx.cloud)
-    resolved = await mine.resolver.resolve(at)
-    payloads.check_json(payload or b"{}")
-    client_context = _client_context(request.get("ClientContext") or "")
+    resolved, invocation = await _prepare(ctx, request, limit, "InvokeFunction")
     if kind == "DryRun":
         ctx.status = 204
         return {"StatusCode": 204}
     if kind == "Event":
-        await _enqueue(ctx, at, payload or b"{}", client_context)
+        await _enqueue(ctx, resolved.at, invocation)
         return {"StatusCode": 202, "Payload": b""}
 
     spec = resolved.choose(ctx.cloud.ids.uniform)
-    invocation = Invocation(
-        request_id=ctx.request_id,
-        payload=payload or b"{}",
-        invoked_arn=at.asked_arn,
-        client_context=client_context,
-        trace_header=_trace(ctx),
-    )
-    result = await run(mine, resolved, spec, invocation)
+    result = await run(node(ctx.cloud), resolved, spec, invocation)
     answer: Answer = {"StatusCode": 200, "ExecutedVersion": spec.version, "Payload": result.payload}
     if result.function_error:
         answer["FunctionError"] = result.function_error
@@ -56,27 +42,76 @@ async def invoke(ctx: Context, request: Request) -> Answer:
     return answer
 
 
+async def invoke_with_response_stream(ctx: Context, request: Request) -> Answer:
+    resolved, invocation = await _prepare(ctx, request, payloads.SYNC_BYTES_MAX, "InvokeWithResponseStream")
+    if request.get("InvocationType") == "DryRun":
+        ctx.status = 204
+        return {"StatusCode": 204}
+    spec = resolved.choose(ctx.cloud.ids.uniform)
+    result = await run(node(ctx.cloud), resolved, spec, replace(invocation, streaming=True))
+    content_type = result.stream.content_type if result.stream is not None else "application/octet-stream"
+    return {
+        "StatusCode": 200,
+        "ExecutedVersion": spec.version,
+        "ResponseStreamContentType": content_type,
+        "EventStream": _events(result, tail=request.get("LogType") == "Tail"),
+    }
+
+
+async def _events(result: InvokeResult, *, tail: bool) -> AsyncIterator[Answer]:
+    """The answer in chunks as they come, and how it ended; a function that does not stream answers in one."""
+    complete: Answer = {}
+    if result.stream is not None:
+        async for chunk in result.stream:
+            yield {"PayloadChunk": {"Payload": chunk}}
+        if result.stream.error is not None:
+            complete["ErrorCode"], complete["ErrorDetails"] = result.stream.error
+    elif result.function_error:
+        complete["ErrorCode"], complete["ErrorDetails"] = result.function_error, result.payload.decode(errors="replace")
+    else:
+        yield {"PayloadChunk": {"Payload": result.payload}}
+    if tail:
+        complete["LogResult"] = base64.b64encode(result.log_tail).decode()
+    yield {"InvokeComplete": complete}
+
+
+async def _prepare(ctx: Context, request: Request, limit: int, operation: str) -> tuple[Resolved, Invocation]:
+    """What is invoked, and with what; raises what AWS refuses."""
+    at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
+    for member in ("DurableExecutionName", "TenantId"):
+        if request.get(member):
+            raise NotBuilt(f"{member} of {ctx.operation}")
+    payload = request.get("Payload") or b"{}"
+    if len(payload) > limit:
+        raise errors.payload_too_large(limit, operation)
+    resolved = await node(ctx.cloud).resolver.resolve(at)
+    payloads.check_json(payload)
+    return resolved, Invocation(
+        request_id=ctx.request_id,
+        payload=payload,
+        invoked_arn=at.asked_arn,
+        client_context=_client_context(request.get("ClientContext") or ""),
+        trace_header=_trace(ctx),
+    )
+
+
 async def invoke_async(ctx: Context, request: Request) -> Answer:
-    at = parse(ctx, request["FunctionName"])
-    payload = await request["InvokeArgs"].read()
-    if len(payload) > payloads.ASYNC_BYTES_MAX:
-        raise errors.payload_too_large(payloads.ASYNC_BYTES_MAX, "InvokeAsync")
-    await node(ctx.cloud).resolver.resolve(at)
-    payloads.check_json(payload or b"{}")
-    await _enqueue(ctx, at, payload or b"{}", "")
+    given = {"FunctionName": request["FunctionName"], "Payload": await request["InvokeArgs"].read()}
+    resolved, invocation = await _prepare(ctx, given, payloads.ASYNC_BYTES_MAX, "InvokeAsync")
+    await _enqueue(ctx, resolved.at, invocation)
     return {"Status": 202}
 
 
-async def _enqueue(ctx: Context, at: Target, payload: bytes, client_context: str) -> None:
+async def _enqueue(ctx: Context, at: Target, invocation: Invocation) -> None:
     event = asynchronous.Event(
         account=at.account,
         region=at.region,
         name=at.name,
         qualifier=at.qualifier,
-        request_id=ctx.request_id,
-        payload=payload.decode(),
-        client_context=client_context,
-        trace_header=_trace(ctx),
+        request_id=invocation.request_id,
+        payload=invocation.payload.decode(),
+        client_context=invocation.client_context,
+        trace_header=invocation.trace_header,
     )
     await ctx.cloud.store.write(lambda tx: asynchronous.put(ctx.cloud, tx, event, ctx.now))
     ctx.status = 202
