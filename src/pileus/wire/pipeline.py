@@ -26,6 +26,7 @@ from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.kernel.ids import host_id
 from pileus.kernel.principal import Principal
+from pileus.kernel.streams import BytesStream
 from pileus.model import ModelNotFound, ServiceModel, load
 from pileus.model import Operation as OperationModel
 from pileus.store.contract import Reader, StoreUnavailable
@@ -239,7 +240,10 @@ class _HttpCall:
         operation, labels = self._codec.find(request)
         self._operation = operation
 
-        streaming = operation.streaming_input is not None
+        # S3's clients say in a header what a payload that streams hashes to; elsewhere the signature needs all of it.
+        streaming = operation.streaming_input is not None and (
+            target.service == "s3" or "x-amz-content-sha256" in headers
+        )
         body_sha256 = ""
         if not streaming and not form:
             request.body = await read_whole(self._receive, headers, limit)
@@ -268,7 +272,7 @@ class _HttpCall:
         ):
             raise missing_token(family)
 
-        self._open_body(request, who, limit)
+        self._open_body(request, who, limit, streaming=streaming)
         members = self._codec.decode(operation, request, labels)
         constraints.check(model, operation, members)
         ctx = Context(
@@ -294,8 +298,10 @@ class _HttpCall:
         log.info("%s answered %d %s: %s", self, answer.status, error.code, error.message)
         return answer
 
-    def _open_body(self, request: HttpRequest, who: Authenticated, limit: int) -> None:
-        if self._operation is not None and self._operation.streaming_input is not None:
+    def _open_body(self, request: HttpRequest, who: Authenticated, limit: int, *, streaming: bool) -> None:
+        if self._operation is not None and self._operation.streaming_input is not None and not streaming:
+            request.stream = BytesStream(request.body)
+        elif streaming:
             request.stream = PayloadStream(self._receive, request.headers, sha256=who.payload_sha256, chunks=who.chunks)
         elif request.headers.get("content-encoding") == "gzip":
             request.body = gunzip(request.body, limit)
