@@ -88,6 +88,9 @@ class Sessions:
             raw = b64decode(token, validate=True)
         except (Base64Error, ValueError):
             raise UnknownToken from None
+        if b64encode(raw).decode() != token:
+            # One token has one spelling.
+            raise UnknownToken
         sealed, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
         if not hmac.compare_digest(hmac.digest(self._seal_key, sealed, "sha256"), seal):
             raise UnknownToken
