@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
@@ -28,14 +29,13 @@ UPLOAD_BYTES_MAX = 5 * 1024**3
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Received:
+class Received(msgspec.Struct):
     """A body that has arrived whole: in memory, or in a finished blob that no transaction has adopted yet."""
 
     size: int
     md5: bytes
     # Base64, by algorithm.
-    checksums: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = {}
     data: bytes = b""
     blob_id: str = ""
 

@@ -5,14 +5,18 @@ Sources: "Conditional requests" in the Amazon S3 User Guide, RFC 9110 section 13
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from email.utils import formatdate
 from typing import Any
 
 from pileus.services.s3 import errors
 from pileus.services.s3.records import Object
 
 _NOT_THIS_VALUE = "We don't accept the provided value of {} header for this API"
+
+
+def http_date(when: float) -> str:
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(when))
 
 
 def _matches(given: str, etag: str) -> bool:
@@ -39,7 +43,7 @@ def check_read(request: Mapping[str, Any], current: Object, now: float) -> None:
 
 
 def _validators(current: Object) -> dict[str, str]:
-    return {"ETag": f'"{current.etag}"', "Last-Modified": formatdate(int(current.modified), usegmt=True)}
+    return {"ETag": f'"{current.etag}"', "Last-Modified": http_date(current.modified)}
 
 
 def check_copy_source(request: Mapping[str, Any], source: Object, now: float) -> None:

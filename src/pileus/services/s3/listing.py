@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
+
+import msgspec
 
 from pileus.services.s3 import errors
 from pileus.store.contract import Reader
@@ -23,16 +24,16 @@ PAGE_MAX = 1000
 _BATCH = 64
 
 
-@dataclass(slots=True)
-class Page:
+class Page(msgspec.Struct):
     # (object key, the other parts of the store's key, stored value)
-    entries: list[tuple[bytes, tuple[Any, ...], bytes]] = field(default_factory=list)
-    prefixes: list[bytes] = field(default_factory=list)
+    entries: list[tuple[bytes, tuple[Any, ...], bytes]] = []
+    prefixes: list[bytes] = []
     truncated: bool = False
     # The last entry's key or common prefix: where the next page goes on behind.
     last: bytes = b""
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         return len(self.entries) + len(self.prefixes)
 
 
@@ -76,7 +77,7 @@ async def list_page(
         start = max(start, after(behind))
     skip = len(space)
     while start < end:
-        wanted = most - len(page) + 1
+        wanted = most - page.count + 1
         limit = min(wanted, _BATCH) if delimiter else wanted
         batch = await tx.scan(start, end, limit=limit)
         rolled = None
@@ -86,7 +87,7 @@ async def list_page(
             if rolled and key.startswith(rolled):
                 continue
             rolled = common_prefix(key, prefix, delimiter)
-            if len(page) == most:
+            if page.count == most:
                 page.truncated = True
                 return page
             page.last = rolled or key

@@ -6,8 +6,6 @@ Sources: "Working with object metadata", "Categorizing your objects using tags" 
 from __future__ import annotations
 
 import base64
-import email.errors
-import email.header
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -150,6 +148,9 @@ def shown_metadata(kept: Mapping[str, str]) -> dict[str, str]:
 def _decoded(value: str) -> str:
     if "=?" not in value:
         return value
+    import email.errors
+    import email.header
+
     try:
         parts = email.header.decode_header(value)
     except (email.errors.HeaderParseError, ValueError):

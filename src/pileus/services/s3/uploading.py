@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
@@ -13,8 +14,7 @@ from pileus.kernel.streams import BytesStream, ByteStream
 from pileus.services.s3 import bodies, checksums, errors
 
 
-@dataclass(slots=True)
-class Announced:
+class Announced(msgspec.Struct):
     """How a body will be checked."""
 
     md5: bytes | None

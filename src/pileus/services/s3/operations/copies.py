@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.services.s3 import (
@@ -23,8 +24,7 @@ from pileus.services.s3.records import Bucket, Checksum, Object
 from pileus.store.contract import Reader, Transaction
 
 
-@dataclass(slots=True)
-class _Plan:
+class _Plan(msgspec.Struct):
     source: CopySource
     version: Object
     segments: list[bodies.Segment]

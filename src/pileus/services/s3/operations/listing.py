@@ -30,7 +30,7 @@ async def list_objects_v2(ctx: Context, tx: Reader, request: dict[str, Any]) -> 
     marker = from_token(given) if given is not None else (start_after or "").encode()
     page = await _page(tx, bucket, request, marker)
     answer = _shown(bucket, request, page, with_owner=bool(request.get("FetchOwner")))
-    answer["KeyCount"] = len(page)
+    answer["KeyCount"] = page.count
     if given is not None:
         answer["ContinuationToken"] = given
     if start_after:

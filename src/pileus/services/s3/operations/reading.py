@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
@@ -25,15 +25,14 @@ _OVERRIDES = {
 _ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(msgspec.Struct):
     """What a request reads of an object."""
 
     bucket: Bucket
     version: Object | None
-    answer: dict[str, Any] = field(default_factory=dict)
+    answer: dict[str, Any] = {}
     status: int | None = None
-    segments: list[bodies.Segment] = field(default_factory=list)
+    segments: list[bodies.Segment] = []
 
 
 async def get_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +92,7 @@ async def _finish(ctx: Context, found: _Found, request: dict[str, Any]) -> dict[
     answer = found.answer
     for member, (replaced, _) in _OVERRIDES.items():
         if (value := request.get(member)) is not None:
-            answer[replaced] = formatdate(value, usegmt=True) if isinstance(value, int | float) else value
+            answer[replaced] = conditions.http_date(value) if isinstance(value, int | float) else value
     return answer
 
 
