@@ -49,9 +49,7 @@ class Parts:
     listeners: dict[int, socket.socket] = field(default_factory=dict)
 
     def drop(self) -> None:
-        for each in self.listeners.values():
-            each.close()
-        self.listeners.clear()
+        """All but the listeners: somebody may be serving them."""
         if self.network >= 0:
             os.close(self.network)
             self.network = -1
@@ -69,7 +67,7 @@ class Isolation(Protocol):
 
     def template_plan(self, spec: TemplateSpec) -> Message: ...
 
-    def make_parts(self, spec: TemplateSpec, name: str) -> Parts:
+    def make_parts(self, spec: TemplateSpec) -> Parts:
         """Blocks; run on another thread."""
         ...
 
@@ -175,12 +173,11 @@ class Clones:
 
     async def close(self) -> None:
         self._closed = True
-        for pending in (self._refill, self._filling):
-            if pending is not None:
-                pending.cancel()
+        if self._refill is not None:
+            self._refill.cancel()
         if self._filling is not None:
-            with contextlib.suppress(asyncio.CancelledError, SandboxError):
-                await self._filling
+            # Not cancelled: what another thread is making for it would be lost.
+            await asyncio.gather(self._filling, return_exceptions=True)
         await asyncio.gather(*(each.close() for each in list(self._all)))
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
@@ -228,7 +225,7 @@ class Clones:
     async def _make(self) -> CloneSandbox:
         assert self._control is not None
         number = next(self._numbers)
-        parts = await self.in_thread(self._isolation.make_parts, self.spec, f"{self.spec.name}-{number}")
+        parts = await self.in_thread(self._isolation.make_parts, self.spec)
         control, control_inside = socket.socketpair()
         runner, runner_inside = socket.socketpair()
         output, output_inside = os.pipe()
@@ -453,6 +450,7 @@ class CloneSandbox:
         if self.pid < 0:
             # It never began.
             self._drop()
+            self._close_listeners()
             return
         if not self.ended:
             self.thaw()
@@ -464,6 +462,11 @@ class CloneSandbox:
                 with contextlib.suppress(OSError):
                     self._control.shutdown(socket.SHUT_WR)
         await asyncio.shield(self._gone)
+        self._close_listeners()
+
+    def _close_listeners(self) -> None:
+        for each in self.listeners.values():
+            each.close()
 
     def _listen_to_runner(self) -> None:
         self._runner.setblocking(False)

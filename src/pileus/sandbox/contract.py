@@ -144,7 +144,10 @@ class Sandbox(Protocol):
         ...
 
     async def close(self) -> None:
-        """Kill it and drop everything of it: cgroups, namespaces, sockets (`output` is the caller's)."""
+        """Kill it and drop everything of it: cgroups, namespaces, listeners (`output` is the caller's).
+
+        Whatever has become of it, its owner calls this, when nobody serves the listeners any more.
+        """
         ...
 
 

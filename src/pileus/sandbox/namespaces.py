@@ -42,6 +42,7 @@ class Namespaces:
         self._unprivileged = not hasattr(os, "geteuid") or os.geteuid() != 0
         self._groups: Groups | None = None
         self._groups_opened = False
+        self._names = itertools.count(1)
         self._user_namespace = True
         self._probed: Probe | None = None
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sandbox")
@@ -172,17 +173,19 @@ class Namespaces:
             "may_raise_limits": not self._unprivileged,
         }
 
-    def make_parts(self, spec: TemplateSpec, name: str) -> Parts:
+    def make_parts(self, spec: TemplateSpec) -> Parts:
         parts = Parts(user=0 if self._unprivileged else _USERS_FROM + next(self._users) % _USERS)
         try:
             groups = self._open_groups()
             if groups is not None:
-                parts.group = groups.create(name)
+                parts.group = groups.create(f"{spec.name}-{next(self._names)}")
             if not self._unprivileged:
                 parts.network, sockets = _network_namespace(list(spec.ports))
                 parts.listeners = dict(zip(spec.ports, sockets, strict=True))
         except OSError as error:
             parts.drop()
+            for each in parts.listeners.values():
+                each.close()
             if parts.group is not None:
                 parts.group.remove()
             raise SandboxError(f"cannot prepare a sandbox: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import sys
 import tempfile
@@ -41,6 +42,7 @@ class Processes:
         self._probed: Probe | None = None
         self._groups: Groups | None = None
         self._groups_opened = False
+        self._names = itertools.count(1)
 
     async def probe(self) -> Probe:
         if self._probed is None:
@@ -124,12 +126,12 @@ class Processes:
             "may_raise_limits": False,
         }
 
-    def make_parts(self, spec: TemplateSpec, name: str) -> Parts:
+    def make_parts(self, spec: TemplateSpec) -> Parts:
         parts = Parts()
         try:
             groups = self._open_groups()
             if groups is not None:
-                parts.group = groups.create(name)
+                parts.group = groups.create(f"{spec.name}-{next(self._names)}")
             parts.scratch = Path(tempfile.mkdtemp(prefix="pileus-"))
         except OSError as error:
             parts.drop()

@@ -28,7 +28,9 @@ def preload(config: dict[str, Any]) -> None:
     """Load the runtime client and the SDK. `config`: {"runtime_path": [...], "sdk": bool, "fixed_port": bool}."""
     global _extra, _extra_tops  # noqa: PLW0603 -- the template's one memory
     sys.path[:0] = config["runtime_path"]
-    importlib.import_module("awslambdaric.__main__")
+    if config["fixed_port"]:
+        # Its C part reads the Runtime API's address once, when it is loaded: elsewhere that is done in the environment.
+        importlib.import_module("awslambdaric.__main__")
     base = frozenset(sys.modules)
     if config["sdk"] and importlib.util.find_spec("boto3"):
         _preload_sdk()
@@ -118,17 +120,12 @@ def enter(config: dict[str, Any], payload: dict[str, Any]) -> None:
         sys.modules["random"].seed()
     import awslambdaric.__main__
     import awslambdaric.bootstrap
-    import awslambdaric.lambda_runtime_client
 
     if any(name in os.environ for name in _READ_BY_SESSIONS):
         vars(sys.modules.get("boto3", awslambdaric))["DEFAULT_SESSION"] = None
     if os.environ.get("AWS_LAMBDA_LOG_FORMAT") or os.environ.get("AWS_LAMBDA_LOG_LEVEL"):
         # It looks at these when it is imported.
         importlib.reload(awslambdaric.bootstrap)
-    if not config["fixed_port"]:
-        # Its C part has read the Runtime API's address from the environment when it was loaded.
-        client = awslambdaric.lambda_runtime_client
-        client.runtime_client.initialize_client(client._user_agent())
     # Frames on standard output keep the messages of a logger whole; see environment.py.
     os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
     awslambdaric.__main__.main(sys.argv)

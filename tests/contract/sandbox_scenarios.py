@@ -1,0 +1,289 @@
+"""What every sandbox backend promises (`sandbox/contract.py`); run by `sandbox_lab` on each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pileus.sandbox import roots
+from pileus.sandbox.contract import Assignment, Exit, Limits, Sandbox, SandboxError, Template, TemplateSpec
+from sandbox_lab import Lab, not_on
+
+PYTHON = Path(os.path.realpath(sys.executable))
+_PATH = {"PATH": "/usr/bin:/bin"}
+
+
+async def template(lab: Lab, **more: Any) -> Template:
+    python = PYTHON
+    if not lab.backend.private_root:
+        return await lab.backend.template(
+            TemplateSpec(name="plain", python_inside=str(python), python_outside=python, **more)
+        )
+    root = roots.machine_root(993, 990, "sbx_user1051")
+    root.binds["/var/lang"] = Path(sys.base_prefix)
+    root.directories += ["/data", "/more"]
+    return await lab.backend.template(
+        TemplateSpec(
+            name="plain",
+            binds=root.binds,
+            files=root.files,
+            links=root.links,
+            directories=root.directories,
+            python_inside=f"/var/lang/bin/{python.name}",
+            python_outside=python,
+            environment={"LD_LIBRARY_PATH": "/var/lang/lib"},
+            **more,
+        )
+    )
+
+
+async def output_of(sandbox: Sandbox) -> tuple[Exit, str]:
+    """How the sandbox ended and what it wrote; closes it."""
+    ended = await asyncio.wait_for(sandbox.wait(), 20)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(sandbox.output, 65536)
+        except BlockingIOError:
+            break
+        if not chunk:
+            break
+        written += chunk
+    await sandbox.close()
+    os.close(sandbox.output)
+    return ended, written.decode()
+
+
+async def shell(where: Template, command: str, **more: Any) -> tuple[Exit, str]:
+    sandbox = await where.shell()
+    sandbox.assign(Assignment(argv=("/bin/sh", "-c", command), **{"environment": _PATH, **more}))
+    return await output_of(sandbox)
+
+
+async def try_running_a_program(lab: Lab) -> None:
+    plain = await template(lab)
+    ended, written = await shell(plain, "echo out; echo err >&2; exit 3")
+    assert ended == Exit(status=3)
+    assert written == "out\nerr\n"
+    ended, _ = await shell(plain, "kill -USR1 $$")
+    assert ended.signal == signal.SIGUSR1
+    await plain.close()
+
+
+async def try_a_program_that_is_not_there(lab: Lab) -> None:
+    plain = await template(lab)
+    sandbox = await plain.shell()
+    sandbox.assign(Assignment(argv=("/nothing/here",)))
+    ended, written = await output_of(sandbox)
+    assert ended.status == 127
+    assert "/nothing/here" in written
+    await plain.close()
+
+
+async def try_the_environment_is_exact(lab: Lab) -> None:
+    plain = await template(lab)
+    _, written = await shell(plain, "env", environment={"PATH": "/usr/bin:/bin", "ONLY": "this"})
+    names = {line.partition("=")[0] for line in written.splitlines()} - {"PWD", "SHLVL", "_", "OLDPWD", "TMPDIR"}
+    assert names == {"PATH", "ONLY"}
+    await plain.close()
+
+
+@not_on("process")
+async def try_mounts_are_read_only_and_layered(lab: Lab) -> None:
+    plain = await template(lab)
+    low, high = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    for folder in (low, high):
+        folder.chmod(0o755)
+        (folder / "same").write_text(folder.name)
+    (low / "low").write_text("low")
+    ended, written = await shell(
+        plain,
+        "cat /data/low; cat /more/low /more/same; echo x > /data/low || echo x > /more/new || exit 9",
+        mounts={"/data": (low,), "/more": (low, high)},
+    )
+    assert ended.status == 9, written
+    assert written.startswith(f"lowlow{high.name}")
+    # A shell that could not be given what was asked for says so.
+    sandbox = await plain.shell()
+    try:
+        sandbox.assign(Assignment(argv=("/bin/true",), mounts={"/data": (Path("/nowhere/at/all"),)}))
+        ended, _ = await output_of(sandbox)
+        assert ended.status == 70
+    except SandboxError:
+        await sandbox.close()
+        os.close(sandbox.output)
+    await plain.close()
+
+
+@not_on("process")
+async def try_tmp_has_its_size_and_owner(lab: Lab) -> None:
+    plain = await template(lab)
+    _, written = await shell(plain, "stat -c '%a %u %g' /tmp; df -m /tmp | tail -1; id -u", limits=Limits(tmp_mb=600))
+    mode, rest = written.split("\n", 1)
+    assert mode == "700 993 990"
+    assert rest.split()[1] == "600"
+    assert rest.split()[-1] == "993"
+    await plain.close()
+
+
+async def try_restarting(lab: Lab) -> None:
+    """A restarted sandbox has no process of before, and the same /tmp."""
+    plain = await template(lab)
+    sandbox = await plain.shell()
+    place = "/tmp" if lab.backend.private_root else "$TMPDIR"
+    command = f"sleep 1000 & echo one >> {place}/notes; cat {place}/notes; exec sleep 1000"
+    sandbox.assign(Assignment(argv=("/bin/sh", "-c", command), environment=_PATH))
+    assert await _read_line(sandbox) == "one\n"
+    await sandbox.restart()
+    sandbox.assign(
+        Assignment(argv=("/bin/sh", "-c", f"cat {place}/notes; ps ax | grep -c 'sleep [1]000'"), environment=_PATH)
+    )
+    ended, written = await output_of(sandbox)
+    assert written.startswith("one\n"), written
+    if lab.backend.private_root:
+        assert written == "one\n0\n"
+    assert ended.status == 1 or not lab.backend.private_root
+    await plain.close()
+
+
+async def _read_line(sandbox: Sandbox) -> str:
+    loop = asyncio.get_running_loop()
+    there = loop.create_future()
+    loop.add_reader(sandbox.output, lambda: there.done() or there.set_result(None))
+    try:
+        await asyncio.wait_for(there, 20)
+    finally:
+        loop.remove_reader(sandbox.output)
+    return os.read(sandbox.output, 4096).decode()
+
+
+async def try_freezing(lab: Lab) -> None:
+    plain = await template(lab)
+    sandbox = await plain.shell()
+    sandbox.assign(
+        Assignment(
+            argv=("/bin/sh", "-c", "echo up; while read -r x; do :; done; while :; do :; done"), environment=_PATH
+        )
+    )
+    assert await _read_line(sandbox) == "up\n"
+    sandbox.freeze()
+    await asyncio.sleep(0.2)
+    before = _cpu_ticks(sandbox)
+    await asyncio.sleep(0.3)
+    assert _cpu_ticks(sandbox) - before <= 2
+    sandbox.thaw()
+    for _ in range(200):
+        if _cpu_ticks(sandbox) - before > 5:
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("it does not run again")
+    # Frozen or not, it ends when it is told to.
+    sandbox.freeze()
+    sandbox.kill()
+    ended, _ = await output_of(sandbox)
+    assert ended.signal == signal.SIGKILL
+    await plain.close()
+
+
+def _cpu_ticks(sandbox: Sandbox) -> int:
+    ticks = 0
+    for pid in _below(sandbox.pid):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks
+
+
+def _pids() -> list[int]:
+    return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _below(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def try_listening_inside(lab: Lab) -> None:
+    """The server's sockets stand inside, on the ports the sandbox is told."""
+    plain = await template(lab, ports=(9001, 4566))
+    sandbox = await plain.shell()
+    served = asyncio.Event()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        await writer.drain()
+        writer.close()
+        served.set()
+
+    server = await asyncio.start_server(serve, sock=sandbox.listeners[9001])
+    code = f"import socket; print(socket.create_connection(('127.0.0.1', {sandbox.ports[9001]})).recv(9))"
+    python = plain.spec.python_inside
+    environment = {
+        "LD_LIBRARY_PATH": "/var/lang/lib" if lab.backend.private_root else os.environ.get("LD_LIBRARY_PATH", "")
+    }
+    sandbox.assign(Assignment(argv=(python, "-I", "-S", "-c", code), environment=environment))
+    assert (await asyncio.wait_for(sandbox.wait(), 20)).status == 0
+    assert served.is_set()
+    server.close()
+    _, written = await output_of(sandbox)
+    assert written == "b'hello'\n"
+    await plain.close()
+
+
+async def try_terminating(lab: Lab) -> None:
+    plain = await template(lab)
+    sandbox = await plain.shell()
+    command = "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.05; done"
+    sandbox.assign(Assignment(argv=("/bin/sh", "-c", command), environment=_PATH))
+    assert await _read_line(sandbox) == "up\n"
+    sandbox.terminate()
+    ended, written = await output_of(sandbox)
+    assert ended.status == 5
+    assert "bye" in written
+    await plain.close()
+
+
+async def try_closing_the_template_ends_everything(lab: Lab) -> None:
+    plain = await template(lab)
+    plain.keep_ready(2)
+    sandbox = await plain.shell()
+    sandbox.assign(Assignment(argv=("/bin/sleep", "1000")))
+    pid = sandbox.pid
+    await plain.close()
+    assert not plain.alive
+    assert pid not in _pids()
+    assert (await sandbox.wait()).signal == signal.SIGKILL
+    os.close(sandbox.output)
+    with pytest.raises(SandboxError):
+        await plain.shell()
+
+
+async def try_a_killed_template(lab: Lab) -> None:
+    """When the template dies its sandboxes die with it, and asking for another one is an error."""
+    plain = await template(lab)
+    sandbox = await plain.shell()
+    sandbox.assign(Assignment(argv=("/bin/sleep", "1000")))
+    os.kill(_parent(sandbox.pid), signal.SIGKILL)
+    ended, _ = await output_of(sandbox)
+    assert ended.signal == signal.SIGKILL
+    with pytest.raises(SandboxError):
+        await plain.shell()
+    await plain.close()
+
+
+async def try_a_template_that_cannot_start(lab: Lab) -> None:
+    bad = Path(tempfile.mkdtemp()) / "entry.py"
+    bad.parent.chmod(0o755)
+    bad.write_text("raise RuntimeError('no entry')\n")
+    with pytest.raises(SandboxError, match="no entry"):
+        await template(lab, entry=bad)

@@ -1,0 +1,223 @@
+"""Runs scenarios against a real environment pool, in a process of their own: `python sandbox_lab.py module backend`.
+
+A scenario is an async function `try_...(lab)` of the module; it raises where it fails. The results go to standard
+output as JSON, {"name": "" or the traceback}. The backend is "namespaces", "process", or "nobody": namespaces, after
+giving up root, with the interpreter bound to where nobody may read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pileus.kernel.clock import SystemClock
+from pileus.kernel.ids import Ids
+from pileus.kernel.settings import Settings
+from pileus.sandbox.contract import Backend
+from pileus.sandbox.inside import kernel
+from pileus.sandbox.namespaces import Namespaces
+from pileus.sandbox.process import Processes
+from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult, LogEvent, RoleCredentials
+from pileus.services.lambda_.pool import EnvironmentPool
+
+HERE = Path(__file__).parent
+ACCOUNT, REGION = "000000000000", "us-east-1"
+SCENARIO_TIMEOUT_S = 60.0
+
+
+async def _credentials() -> RoleCredentials:
+    return RoleCredentials("ASIAFUNCTION", "secret", "token")
+
+
+@dataclass(eq=False)
+class Lab:
+    """A pool, and functions for it."""
+
+    backend: Backend
+    folder: Path
+    pool: EnvironmentPool = field(init=False)
+    logs: dict[str, list[LogEvent]] = field(default_factory=dict)
+    ids: Ids = field(default_factory=Ids)
+
+    def __post_init__(self) -> None:
+        async def choose() -> Backend:
+            return self.backend
+
+        self.pool = EnvironmentPool(
+            Settings(data_dir=self.folder), SystemClock(), self.ids, choose, on_log=self._on_log, endpoint_port=4566
+        )
+
+    def _on_log(self, _account: str, _region: str, group: str, _stream: str, events: Any) -> None:
+        self.logs.setdefault(group, []).extend(events)
+
+    def function(self, code: str | dict[str, str], name: str = "", **settings: Any) -> FunctionSpec:
+        """A function whose `index.py` is `code`, or with several files."""
+        name = name or f"f{self.ids.hex(8)}"
+        folder = self.folder / name
+        for path, text in (code if isinstance(code, dict) else {"index.py": code}).items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        settings = {"handler": "index.handler", "timeout_s": 10.0, "memory_mb": 256, **settings}
+        return FunctionSpec(
+            fingerprint=name,
+            arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+            name=name,
+            version="$LATEST",
+            account=ACCOUNT,
+            region=REGION,
+            runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+            code_dir=folder,
+            log_group=f"/aws/lambda/{name}",
+            credentials=_credentials,
+            **settings,
+        )
+
+    async def run(self, spec: FunctionSpec, event: Any = None, **more: Any) -> InvokeResult:
+        invocation = Invocation(
+            request_id=self.ids.uuid(), payload=json.dumps(event).encode(), invoked_arn=spec.arn, **more
+        )
+        return await self.pool.invoke(spec, invocation)
+
+    async def answer(self, spec: FunctionSpec, event: Any = None) -> Any:
+        """The function's answer; fails where it failed."""
+        result = await self.run(spec, event)
+        assert result.function_error is None, (result.payload, result.log_tail)
+        return json.loads(result.payload)
+
+    def messages(self, spec: FunctionSpec) -> list[str]:
+        return [event.message for event in self.logs.get(spec.log_group, [])]
+
+    def environments(self, spec: FunctionSpec) -> list[Any]:
+        function = self.pool._functions.get(spec.fingerprint)
+        return list(function.all) if function else []
+
+
+def _make_backend(name: str) -> Backend:
+    return Processes() if name == "process" else Namespaces()
+
+
+async def _run_all(
+    scenarios: dict[str, Callable[[Lab], Awaitable[None]]], backend: str, folder: Path
+) -> dict[str, str]:
+    results = {}
+    lab = Lab(_make_backend(backend), folder)
+    try:
+        for name, scenario in scenarios.items():
+            try:
+                await asyncio.wait_for(scenario(lab), SCENARIO_TIMEOUT_S)
+                results[name] = ""
+            except BaseException:  # noqa: BLE001 -- reported; the next one is tried
+                results[name] = traceback.format_exc()
+    finally:
+        await lab.pool.close()
+        await lab.backend.close()
+        shutil.rmtree(folder)
+    results["nothing is left"] = _left_over()
+    return results
+
+
+def _left_over() -> str:
+    """What of processes, cgroups, mounts and scratch directories there still is."""
+    found = []
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    found += [f"process {each}: {Path(f'/proc/{each}/cmdline').read_text()}" for each in children]
+    for hierarchy in Path("/sys/fs/cgroup").glob("*"):
+        found += [str(each) for each in hierarchy.rglob(f"pileus-*-{os.getpid()}-*")]
+    mounts = Path("/proc/self/mountinfo").read_text()
+    found += [line for line in mounts.splitlines() if "/var/task" in line or "/.pileus" in line]
+    open_files = [os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd") if _is_open(each)]
+    found += [each for each in open_files if "net:[" in each or "cgroup" in each]
+    return "\n".join(found)
+
+
+def _is_open(fd: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{fd}")
+
+
+def run_scenarios(module: str, backend: str) -> dict[str, str]:
+    """For tests: the results of every scenario, run in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "sandbox_lab.py"), module, backend],
+        env=environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    try:
+        results: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise AssertionError(f"the lab ended with {done.returncode}:\n{done.stdout}\n{done.stderr}") from None
+    return results
+
+
+def _become_nobody() -> None:
+    """Go on as nobody, with the same interpreter and packages, all of them where nobody may read them."""
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("tmpfs", "/mnt", "tmpfs", 0, "mode=0755")
+    paths = []
+    folders = [sys.base_prefix, *(each for each in sys.path if os.path.isdir(each))]
+    for number, path in enumerate(folders):
+        os.mkdir(f"/mnt/{number}")
+        kernel.mount(path, f"/mnt/{number}", None, kernel.MS_BIND)
+        paths.append(f"/mnt/{number}")
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    python = f"/mnt/0/bin/{os.path.basename(os.path.realpath(sys.executable))}"
+    # The interpreter finds its own library by itself.
+    others = [bound for bound, path in zip(paths, folders, strict=True) if not path.startswith(sys.base_prefix)]
+    environment = {
+        "PYTHONPATH": os.pathsep.join(others),
+        "LD_LIBRARY_PATH": "/mnt/0/lib",
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "HOME": "/tmp",
+    }
+    script = next(each for each in paths if os.path.exists(f"{each}/sandbox_lab.py"))
+    os.chdir("/")
+    os.execve(python, [python, f"{script}/sandbox_lab.py", sys.argv[1], "namespaces"], environment)
+
+
+def main() -> None:
+    module_name, backend = sys.argv[1:]
+    sys.path[:] = [each for each in dict.fromkeys(sys.path) if each]
+    if backend == "nobody":
+        _become_nobody()
+    module = importlib.import_module(module_name)
+    scenarios = {
+        name: value
+        for name, value in vars(module).items()
+        if name.startswith("try_") and backend not in getattr(value, "not_on", ())
+    }
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    folder.chmod(0o755)
+    print(json.dumps(asyncio.run(_run_all(scenarios, backend, folder))))
+
+
+def not_on(*backends: str) -> Callable[[Any], Any]:
+    """Mark a scenario that a backend cannot stand."""
+
+    def mark(scenario: Any) -> Any:
+        scenario.not_on = backends
+        return scenario
+
+    return mark
+
+
+if __name__ == "__main__":
+    main()
