@@ -29,11 +29,13 @@ ECHO = "def handler(event, context):\n    return event\n"
 
 
 def package(files: dict[str, str | bytes]) -> bytes:
-    """A zip file of these."""
+    """A zip file of these; the same for the same files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
