@@ -20,7 +20,7 @@ from pileus.store.contract import Reader
 from pileus.store.keys import after, pack_onto, range_onto, unpack
 
 PAGE_MAX = 1000
-# How many entries are read at a time while common prefixes are being skipped.
+# How many entries are read first where there may be common prefixes.
 _BATCH = 64
 
 
@@ -76,11 +76,14 @@ async def list_page(
     if behind is not None:
         start = max(start, after(behind))
     skip = len(space)
+    # Few at a time while most of what is read lies in a common prefix, many while it is shown.
+    ahead = _BATCH
     while start < end:
         wanted = most - page.count + 1
-        limit = min(wanted, _BATCH) if delimiter else wanted
+        limit = min(wanted, ahead) if delimiter else wanted
         batch = await tx.scan(start, end, limit=limit)
         rolled = None
+        before = page.count
         for store_key, value in batch:
             key, *rest = unpack(store_key, skip)
             assert isinstance(key, bytes)
@@ -97,6 +100,7 @@ async def list_page(
                 page.entries.append((key, tuple(rest), value))
         if len(batch) < limit:
             return page
+        ahead = ahead * 2 if (page.count - before) * 2 > len(batch) else max(1, ahead // 2)
         start = _behind_prefix(space, rolled) if rolled else after(batch[-1][0])
     return page
 
