@@ -5,11 +5,13 @@ Sources: the API reference's pages Query and Scan; "Query results pagination in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import capacity, errors, schema, values, writes
 from pileus.services.dynamodb.expressions.parameters import Predicate
@@ -24,7 +26,7 @@ from pileus.store.keys import after
 PAGE_BYTES_MAX = 1 << 20
 # Rows asked of the store at a time: few at first, as items may have 400 KB each.
 ROWS_FIRST = 32
-ROWS_MAX = 1024
+ROWS_MAX = 512
 
 Request = Mapping[str, Any]
 
@@ -137,107 +139,116 @@ def _bad_start(reason: str) -> AWSError:
     return errors.validation(f"The provided starting key is invalid{': ' + reason if reason else ''}")
 
 
-class Page(msgspec.Struct):
-    rows: list[bytes]
-    size: int
-    # Whether it ended at a limit, so that there may be more.
-    cut: bool
+class Plan(msgspec.Struct, frozen=True, eq=False):
+    """What a Query or Scan reads and answers."""
+
+    request: Request
+    place: Source
+    span: Range
+    keep: Predicate | None
+    projection: Projection | None
+    # Whether a local index's items are fetched from the table.
+    fetch: bool
+    reverse: bool = False
 
 
-async def read_page(tx: Reader, span: Range, *, limit: int | None, reverse: bool = False) -> Page:
-    """Items from `span` up to `limit` of them or 1 MB, the one that goes past it included."""
-    start, end = span
-    rows: list[bytes] = []
-    size = 0
+class _Page(msgspec.Struct, eq=False):
+    """A page as far as it has been read."""
+
+    found: list[Any] = msgspec.field(default_factory=list)
+    count: int = 0
+    scanned: int = 0
+    size: int = 0
+    # Of the items that were fetched from the table.
+    fetched_units: float = 0.0
+    last: bytes = b""
+    # Whether it has ended at a limit, so that there may be more.
+    cut: bool = False
+
+
+async def read(cloud: Cloud, plan: Plan) -> dict[str, Any]:
+    """The answer: items up to the request's Limit or 1 MB, the one that goes past it included.
+
+    Others have their turn between the batches, so a page of many small items holds nobody up. Each batch is a snapshot
+    of its own: AWS promises no more for a whole page.
+    """
+    limit: int | None = plan.request.get("Limit")
+    page = _Page()
+    start, end = plan.span
     ask = ROWS_FIRST
     while start < end:
         if limit is not None:
-            ask = min(ask, limit - len(rows))
-        found = await tx.scan(start, end, limit=ask, reverse=reverse)
-        for _, raw in found:
-            rows.append(raw)
-            size += int.from_bytes(raw[1:5], "big")
-            if size > PAGE_BYTES_MAX:
-                return Page(rows, size, True)
-        if limit is not None and len(rows) >= limit:
-            return Page(rows, size, True)
-        if len(found) < ask:
+            ask = min(ask, limit - page.scanned)
+        rows, shown = await cloud.store.read(partial(_rows, plan=plan, span=(start, end), limit=ask))
+        _take(page, plan, rows, shown)
+        if limit is not None and page.scanned >= limit:
+            page.cut = True
+        if page.cut or len(rows) < ask:
             break
-        if reverse:
-            end = found[-1][0]
+        if plan.reverse:
+            end = rows[-1][0]
         else:
-            start = after(found[-1][0])
+            start = after(rows[-1][0])
         # As many as fill the page, by what they have been so far.
-        ask = max(ROWS_FIRST, min(ROWS_MAX, (PAGE_BYTES_MAX - size) * len(rows) // (size + 1) + 1))
-    return Page(rows, size, False)
+        ask = max(ROWS_FIRST, min(ROWS_MAX, (PAGE_BYTES_MAX - page.size) * page.scanned // (page.size + 1) + 1))
+        await cloud.clock.sleep(0)
+    return _answer(page, plan)
 
 
-async def answer(
-    tx: Reader,
-    place: Source,
-    page: Page,
-    request: Request,
-    *,
-    keep: Predicate | None,
-    projection: Projection | None,
-    fetch: bool,
-) -> dict[str, Any]:
-    """What Query and Scan answer for a page."""
-    stored = [Stored(raw) for raw in page.rows]
-    fetched = await _fetch(tx, place, stored) if fetch else []
-    shown = fetched if fetch else stored
-    counted = request.get("Select") == "COUNT"
-    if keep is None and projection is None:
-        found: list[Any] = [] if counted else [writes.answered(each) for each in shown]
-        count = len(shown)
-    else:
-        found, count = _picked(shown, keep.test if keep else None, projection, counted)
-    result: dict[str, Any] = {} if counted else {"Items": found}
-    result["Count"] = count
-    result["ScannedCount"] = len(page.rows)
+async def _rows(tx: Reader, *, plan: Plan, span: Range, limit: int) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
+    """A batch of rows, and what is shown for them: themselves, or the table's items."""
+    rows = await tx.scan(*span, limit=limit, reverse=plan.reverse)
+    if not plan.fetch:
+        return rows, [raw for _, raw in rows]
+    table = plan.place.table
+    places = []
+    for _, raw in rows:
+        item = Stored(raw).item()
+        places.append(schema.given_key(table.prefix, table.schema, {name: item[name] for name in table.schema.names}))
+    # An entry's item is there: they are written together.
+    return rows, [raw for raw in await tx.get_many(places) if raw is not None]
+
+
+def _take(page: _Page, plan: Plan, rows: list[tuple[bytes, bytes]], shown: list[bytes]) -> None:
+    """Add a batch to the page, as far as there is room."""
+    test = None if plan.keep is None else plan.keep.test
+    pick = None if plan.projection is None else plan.projection.pick
+    counted = plan.request.get("Select") == "COUNT"
+    consistent = plan.request.get("ConsistentRead", False)
+    for (_, raw), whole in zip(rows, shown, strict=True):
+        page.size += int.from_bytes(raw[1:5], "big")
+        page.scanned += 1
+        page.last = raw
+        stored = Stored(whole)
+        if plan.fetch:
+            page.fetched_units += capacity.read_units(stored.size, consistent=consistent)
+        item = stored.item() if test is not None or (pick is not None and not counted) else None
+        if test is None or (item is not None and test(item)):
+            page.count += 1
+            if not counted:
+                found = writes.answered(stored) if pick is None or item is None else writes.answered_item(pick(item))
+                page.found.append(found)
+        if page.size > PAGE_BYTES_MAX:
+            page.cut = True
+            return
+
+
+def _answer(page: _Page, plan: Plan) -> dict[str, Any]:
+    request, place = plan.request, plan.place
+    answer: dict[str, Any] = {} if request.get("Select") == "COUNT" else {"Items": page.found}
+    answer["Count"] = page.count
+    answer["ScannedCount"] = page.scanned
     if page.cut:
-        last = stored[-1].item()
-        result["LastEvaluatedKey"] = {name: values.plain_value(last[name]) for name in place.key_names}
+        last = Stored(page.last).item()
+        answer["LastEvaluatedKey"] = {name: values.plain_value(last[name]) for name in place.key_names}
     wanted = request.get("ReturnConsumedCapacity", "NONE")
     if wanted != "NONE":
-        consumed = _consumed(place, page, fetched, request)
-        result["ConsumedCapacity"] = consumed.describe(wanted)
-    return result
-
-
-def _picked(
-    shown: list[Stored], test: Callable[[Item], bool] | None, projection: Projection | None, counted: bool
-) -> tuple[list[Any], int]:
-    found: list[Any] = []
-    count = 0
-    for each in shown:
-        item = each.item()
-        if test is not None and not test(item):
-            continue
-        count += 1
-        if not counted:
-            found.append(writes.answered(each) if projection is None else writes.answered_item(projection.pick(item)))
-    return found, count
-
-
-async def _fetch(tx: Reader, place: Source, entries: list[Stored]) -> list[Stored]:
-    """The whole items of a local index's entries."""
-    table = place.table
-    places = []
-    for each in entries:
-        item = each.item()
-        places.append(schema.given_key(table.prefix, table.schema, {name: item[name] for name in table.schema.names}))
-    found = await tx.get_many(places)
-    return [Stored(raw) for raw in found if raw is not None]
-
-
-def _consumed(place: Source, page: Page, fetched: list[Stored], request: Request) -> capacity.Consumed:
-    consistent = request.get("ConsistentRead", False)
-    consumed = capacity.Consumed(request["TableName"])
-    units = capacity.read_units(page.size, consistent=consistent)
-    if place.index is None:
-        consumed.table = units
-    else:
-        consumed.add_index(place.index.name, units, local=place.index.is_local)
-        consumed.table = sum(capacity.read_units(each.size, consistent=consistent) for each in fetched)
-    return consumed
+        consumed = capacity.Consumed(request["TableName"])
+        units = capacity.read_units(page.size, consistent=request.get("ConsistentRead", False))
+        if place.index is None:
+            consumed.table = units
+        else:
+            consumed.add_index(place.index.name, units, local=place.index.is_local)
+            consumed.table = page.fetched_units
+        answer["ConsumedCapacity"] = consumed.describe(wanted)
+    return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pileus.cloud.manifest import Loop, Service, reading, writing
+from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.dynamodb import loops, permissions, work
 from pileus.services.dynamodb.operations import batches, items, queries, settings, tables, transactions
 
@@ -23,8 +23,8 @@ SERVICE = Service(
         "ListTables": reading(tables.list_tables),
         "ListTagsOfResource": reading(settings.list_tags_of_resource, permissions.resource),
         "PutItem": writing(items.put_item, permissions.items, refine=permissions.refine),
-        "Query": reading(queries.query, permissions.items, refine=permissions.refine),
-        "Scan": reading(queries.scan, permissions.items, refine=permissions.refine),
+        "Query": free(queries.query, permissions.items, refine=permissions.refine),
+        "Scan": free(queries.scan, permissions.items, refine=permissions.refine),
         "TagResource": writing(settings.tag_resource, permissions.resource),
         "TransactGetItems": reading(transactions.transact_get_items, permissions.items, refine=permissions.refine),
         "TransactWriteItems": writing(transactions.transact_write_items, permissions.items, refine=permissions.refine),

@@ -1,4 +1,4 @@
-"""Query and Scan.
+"""Query and Scan. They read in batches, and so open their transactions themselves.
 
 Sources: the API reference's pages Query and Scan.
 """
@@ -13,14 +13,14 @@ from pileus.services.dynamodb.expressions.keyconditions import KeyTerm
 from pileus.services.dynamodb.expressions.parameters import Expressions, Predicate, check_styles
 from pileus.services.dynamodb.expressions.projections import Projection
 from pileus.services.dynamodb.keys import Range
-from pileus.services.dynamodb.pages import Source
+from pileus.services.dynamodb.pages import Plan, Source
 from pileus.store.contract import Reader
 from pileus.store.keys import after
 
 _NOT_SUPPORTED = "Query key condition not supported"
 
 
-async def query(ctx: Context, tx: Reader, request: Request) -> Answer:
+async def query(ctx: Context, request: Request) -> Answer:
     check_styles(
         request,
         ("ProjectionExpression", "FilterExpression", "KeyConditionExpression"),
@@ -33,23 +33,26 @@ async def query(ctx: Context, tx: Reader, request: Request) -> Answer:
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
         )
     pages.check_select(request)
-    table = await tables.load(ctx, tx, request["TableName"])
-    place = pages.source(table, request)
-    span, bounds = key_range(place, terms)
-    _check_filter(place, keep, "QueryFilter" in request)
-    fetch = pages.check_projected(place, request, projection, "Querying")
     reverse = not request.get("ScanIndexForward", True)
-    if start is not None:
-        at = pages.start_place(place, start)
-        if not bounds[0] <= at < bounds[1]:
-            raise errors.validation(
-                "The provided starting key is outside query boundaries based on provided conditions"
-            )
-        if not span[0] <= at < span[1]:
-            raise errors.validation("The provided starting key does not match the range key predicate")
-        span = (span[0], at) if reverse else (after(at), span[1])
-    page = await pages.read_page(tx, span, limit=request.get("Limit"), reverse=reverse)
-    return await pages.answer(tx, place, page, request, keep=keep, projection=projection, fetch=fetch)
+
+    async def plan(tx: Reader) -> Plan:
+        table = await tables.load(ctx, tx, request["TableName"])
+        place = pages.source(table, request)
+        span, bounds = key_range(place, terms)
+        _check_filter(place, keep, "QueryFilter" in request)
+        fetch = pages.check_projected(place, request, projection, "Querying")
+        if start is not None:
+            at = pages.start_place(place, start)
+            if not bounds[0] <= at < bounds[1]:
+                raise errors.validation(
+                    "The provided starting key is outside query boundaries based on provided conditions"
+                )
+            if not span[0] <= at < span[1]:
+                raise errors.validation("The provided starting key does not match the range key predicate")
+            span = (span[0], at) if reverse else (after(at), span[1])
+        return Plan(request, place, span, keep, projection, fetch, reverse)
+
+    return await pages.read(ctx.cloud, await ctx.cloud.store.read(plan))
 
 
 def _parse_query(request: Request) -> tuple[list[KeyTerm] | None, Predicate | None, Projection | None]:
@@ -121,7 +124,7 @@ def _check_filter(place: Source, keep: Predicate | None, old_style: bool) -> Non
             raise errors.validation(f"{spoken} only contain non-primary key attributes: Primary key attribute: {name}")
 
 
-async def scan(ctx: Context, tx: Reader, request: Request) -> Answer:
+async def scan(ctx: Context, request: Request) -> Answer:
     check_styles(
         request,
         ("ProjectionExpression", "FilterExpression"),
@@ -131,20 +134,23 @@ async def scan(ctx: Context, tx: Reader, request: Request) -> Answer:
     segment, total = _segment(request)
     keep, projection = _parse_scan(request)
     pages.check_select(request)
-    table = await tables.load(ctx, tx, request["TableName"])
-    place = pages.source(table, request)
-    fetch = pages.check_projected(place, request, projection, "Scanning")
-    span = keys.segment_range(place.prefix, segment, total)
-    if start is not None:
-        at = pages.start_place(place, start)
-        if not span[0] <= at < span[1]:
-            raise errors.validation(
-                "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey "
-                f"with correct Segment. TotalSegments: {total} Segment: {segment}"
-            )
-        span = (after(at), span[1])
-    page = await pages.read_page(tx, span, limit=request.get("Limit"))
-    return await pages.answer(tx, place, page, request, keep=keep, projection=projection, fetch=fetch)
+
+    async def plan(tx: Reader) -> Plan:
+        table = await tables.load(ctx, tx, request["TableName"])
+        place = pages.source(table, request)
+        fetch = pages.check_projected(place, request, projection, "Scanning")
+        span = keys.segment_range(place.prefix, segment, total)
+        if start is not None:
+            at = pages.start_place(place, start)
+            if not span[0] <= at < span[1]:
+                raise errors.validation(
+                    "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey "
+                    f"with correct Segment. TotalSegments: {total} Segment: {segment}"
+                )
+            span = (after(at), span[1])
+        return Plan(request, place, span, keep, projection, fetch)
+
+    return await pages.read(ctx.cloud, await ctx.cloud.store.read(plan))
 
 
 def _parse_scan(request: Request) -> tuple[Predicate | None, Projection | None]:
