@@ -96,6 +96,14 @@ class Lab:
         assert result.function_error is None, (result.payload, result.log_tail)
         return json.loads(result.payload)
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that nobody tells."""
+        for _ in range(1000):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("it did not happen")
+
     def messages(self, spec: FunctionSpec) -> list[str]:
         return [event.message for event in self.logs.get(spec.log_group, [])]
 

@@ -26,6 +26,9 @@ _SHARES_V1, _WEIGHT_V2 = 1024, 100
 class Group(Protocol):
     """One sandbox's group."""
 
+    # Where "THAWED" must be written before frozen processes can be killed (version 1), else -1.
+    freezer: int
+
     def attach(self, pid: int) -> None: ...
 
     def limit(self, limits: Limits) -> None: ...
@@ -257,9 +260,9 @@ class _GroupsV1:
 class _GroupV1:
     def __init__(self, places: dict[str, Path]) -> None:
         self._places = places
-        self._freezer = -1
+        self.freezer = -1
         if "freezer" in places:
-            self._freezer = os.open(places["freezer"] / "freezer.state", os.O_WRONLY | os.O_CLOEXEC)
+            self.freezer = os.open(places["freezer"] / "freezer.state", os.O_WRONLY | os.O_CLOEXEC)
 
     def attach(self, pid: int) -> None:
         for place in self._places.values():
@@ -277,10 +280,10 @@ class _GroupV1:
             _write(place / "pids.max", limits.pids + 1)
 
     def freeze(self) -> bool:
-        return self._freezer >= 0 and os.write(self._freezer, b"FROZEN") > 0
+        return self.freezer >= 0 and os.write(self.freezer, b"FROZEN") > 0
 
     def thaw(self) -> bool:
-        return self._freezer >= 0 and os.write(self._freezer, b"THAWED") > 0
+        return self.freezer >= 0 and os.write(self.freezer, b"THAWED") > 0
 
     def memory(self) -> tuple[int, int] | None:
         place = self._places.get("memory")
@@ -298,9 +301,9 @@ class _GroupV1:
         return place is not None and _read_table(place / "memory.oom_control").get("oom_kill", 0) > 0
 
     def remove(self) -> None:
-        if self._freezer >= 0:
-            os.close(self._freezer)
-            self._freezer = -1
+        if self.freezer >= 0:
+            os.close(self.freezer)
+            self.freezer = -1
         for place in self._places.values():
             _remove(place)
 
@@ -356,6 +359,7 @@ class _GroupV2:
     def __init__(self, place: Path, controllers: frozenset[str]) -> None:
         self._place = place
         self._controllers = controllers
+        self.freezer = -1
         self._freezer = os.open(place / "cgroup.freeze", os.O_WRONLY | os.O_CLOEXEC)
 
     def attach(self, pid: int) -> None:

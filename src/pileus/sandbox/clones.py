@@ -242,7 +242,9 @@ class Clones:
                 if self._control is None or not self.alive:
                     raise SandboxError(f"the template {self.spec.name} has ended")
                 self._control.setblocking(True)
-                send(self._control, {"spawn": number}, inside + ([parts.network] if parts.network >= 0 else []))
+                freezer = parts.group.freezer if parts.group is not None else -1
+                inside += [each for each in (parts.network, freezer) if each >= 0]
+                send(self._control, {"spawn": number, "freezer": freezer >= 0}, inside)
                 self._control.setblocking(False)
             except OSError as error:
                 raise SandboxError(f"the template {self.spec.name} has ended: {error}") from error

@@ -22,7 +22,6 @@ def main(control: int) -> None:
     if received is None:
         return
     plan, _fds = received
-    kernel.die_with_parent()
     if plan["isolation"] == "namespaces":
         _enter_user_namespace(plan)
         kernel.unshare(kernel.CLONE_NEWNS)

@@ -4,7 +4,10 @@ Run as part of the package `inside` in the root that `bootstrap` built. Over the
 
     -> the plan                                                     <- {"ready": true}
     -> {"spawn": id} + [supervisor's socket, runner's socket,
-                        output pipe, network namespace?]            <- {"spawned": id, "pid": n} + [pidfd?]
+                        output pipe, network namespace?, freezer?]  <- {"spawned": id, "pid": n} + [pidfd?]
+
+When the server hangs up, the template thaws what is frozen (a frozen process of a version 1 cgroup cannot even be
+killed) and ends; its clones end with it.
 """
 
 from __future__ import annotations
@@ -30,7 +33,6 @@ def main(control_fd: int) -> None:
     if received is None:
         return
     plan, _fds = received
-    kernel.die_with_parent()
     os.umask(0o022)
     # What strangers import must not find these modules.
     sys.path.remove(plan["package_dir"])
@@ -49,6 +51,7 @@ def main(control_fd: int) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    freezers: dict[int, int] = {}
     poller = select.poll()
     poller.register(control, select.POLLIN)
     poller.register(wake_read, select.POLLIN)
@@ -56,12 +59,15 @@ def main(control_fd: int) -> None:
         ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
         if wake_read in ready:
             os.read(wake_read, 4096)
-            _reap()
+            _reap(freezers)
         if control.fileno() in ready or receiver.holds_more():
             received = receiver.receive()
             if received is None:
-                return
+                for freezer in freezers.values():
+                    os.write(freezer, b"THAWED")
+                os._exit(0)
             message, fds = received
+            freezer = fds.pop() if message["freezer"] else -1
             try:
                 pid = kernel.clone(plan["clone_flags"]) if plan["clone_flags"] else os.fork()
             except OSError as error:
@@ -71,9 +77,11 @@ def main(control_fd: int) -> None:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 control.close()
-                for each in (wake_read, wake_write):
+                for each in (wake_read, wake_write, *freezers.values(), *([freezer] if freezer >= 0 else [])):
                     os.close(each)
                 shell.run(plan, fds, entry)  # never returns
+            if freezer >= 0:
+                freezers[pid] = freezer
             _announce(control, message, pid, fds)
 
 
@@ -96,7 +104,7 @@ def _load(path: str) -> ModuleType:
     return module
 
 
-def _reap() -> None:
+def _reap(freezers: dict[int, int]) -> None:
     while True:
         try:
             pid, _status = os.waitpid(-1, os.WNOHANG)
@@ -104,3 +112,6 @@ def _reap() -> None:
             return
         if pid == 0:
             return
+        freezer = freezers.pop(pid, -1)
+        if freezer >= 0:
+            os.close(freezer)
