@@ -50,6 +50,11 @@ async def _print(group: str, follow: bool, since_s: float, pattern: str, endpoin
                 logGroupName=group, startTime=start_ms, filterPattern=pattern
             )
             fresh = [event for page in pages for event in page["events"] if event["eventId"] not in seen]
+        except logs.exceptions.ResourceNotFoundException as error:
+            if not follow:
+                raise click.ClickException(str(error)) from None
+            # A function's group comes with its first words.
+            fresh = []
         except (ClientError, BotoCoreError) as error:
             raise click.ClickException(str(error)) from None
         for event in fresh:
