@@ -98,6 +98,9 @@ SHAPES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("lambda", "SecurityGroupIds"): {"sparse": True},
     ("lambda", "SubnetIds"): {"sparse": True},
+    # Too long ones are told in words of the service's own.
+    ("logs", "LogGroupName"): {"max": None},
+    ("logs", "LogStreamName"): {"max": None},
     # S3 has errors of its own for these.
     ("s3", "BucketLocationConstraint"): {"enum": None},
     ("s3", "Event"): {"enum": None},

@@ -174,6 +174,23 @@ def test_a_name_is_taken_once(lambda_: Any, make: Callable[..., Any]) -> None:
     assert error == ("ResourceConflictException", 409, "Function already exist: f")
 
 
+def test_of_many_at_once_one_makes_the_function(lambda_: Any, role: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def create(number: int) -> str:
+        code = {"ZipFile": package({"i.py": f"n = {number}"})}
+        try:
+            lambda_.create_function(FunctionName="f", Runtime="python3.12", Handler="i.h", Role=role, Code=code)
+        except lambda_.exceptions.ResourceConflictException:
+            return "refused"
+        return "made"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(create, range(8)))
+    assert sorted(outcomes) == ["made", *["refused"] * 7]
+    assert lambda_.get_account_settings()["AccountUsage"]["FunctionCount"] == 1
+
+
 def test_code_from_s3(aws: Any, lambda_: Any, make: Callable[..., Any], updated: Callable[..., None]) -> None:
     s3 = aws.client("s3")
     bucket = f"code-{aws.account}"

@@ -90,6 +90,14 @@ def test_what_is_there_and_what_is_not(logs: Any) -> None:
     assert caught(logs.describe_log_streams, logGroupName="g") == no_group
 
 
+@pytest.mark.parametrize("operation", ["create_log_group", "delete_log_group"])
+def test_names_that_are_too_long(logs: Any, operation: str) -> None:
+    assert caught(getattr(logs, operation), logGroupName="g" * 513) == (
+        "InvalidParameterException",
+        "Invalid LogGroup or LogStream, both must have length less than or equal to 512.",
+    )
+
+
 def test_a_protected_group_stays(aws: Any, logs: Any) -> None:
     logs.create_log_group(logGroupName="g", deletionProtectionEnabled=True)
     assert caught(logs.delete_log_group, logGroupName="g")[0] == "ValidationException"

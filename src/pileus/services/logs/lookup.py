@@ -48,6 +48,8 @@ async def get_group(ctx: Context, tx: Reader, name: str) -> Group:
 
 
 async def get_stream(ctx: Context, tx: Reader, group: Group, name: str) -> Stream:
+    if len(name) > NAME_LENGTH_MAX:
+        raise errors.name_too_long()
     data = await tx.get(keys.stream(ctx.account, ctx.region, group.id, name))
     if data is None:
         raise errors.no_stream()

@@ -92,6 +92,8 @@ def describe(ctx: Context, group: Group, *, short: bool = False) -> Answer:
 
 async def describe_log_groups(ctx: Context, tx: Reader, request: Request) -> Answer:
     prefix, pattern = request.get("logGroupNamePrefix"), request.get("logGroupNamePattern")
+    if prefix and len(prefix) > NAME_LENGTH_MAX:
+        raise errors.name_too_long()
     if prefix and pattern:
         raise errors.invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
     if request.get("includeLinkedAccounts") or request.get("accountIdentifiers"):
