@@ -209,12 +209,39 @@ def _write(path: Path, value: object) -> None:
         os.close(fd)
 
 
-def _read_int(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
+class _Figures:
+    """A file of figures that is read again and again: opened once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+    def number(self) -> int | None:
+        """Of a file that is one number."""
+        text = self._read()
+        return int(text) if text.strip().isdigit() else None
+
+    def fields(self, *names: bytes) -> tuple[int, ...]:
+        """Of a file of names and numbers, line by line; 0 for what is not there."""
+        text = b"\n" + self._read()
+        found = []
+        for name in names:
+            start = text.find(b"\n" + name + b" ")
+            found.append(int(text[start + len(name) + 2 : text.find(b"\n", start + 1)]) if start >= 0 else 0)
+        return tuple(found)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _read(self) -> bytes:
+        try:
+            return os.pread(self._fd, 8192, 0) if self._fd >= 0 else b""
+        except OSError:
+            return b""
 
 
 def _read_table(path: Path) -> dict[str, int]:
@@ -263,6 +290,9 @@ class _GroupV1:
         self.freezer = -1
         if "freezer" in places:
             self.freezer = os.open(places["freezer"] / "freezer.state", os.O_WRONLY | os.O_CLOEXEC)
+        memory = places.get("memory", Path("/nonexistent"))
+        self._stat = _Figures(memory / "memory.stat")
+        self._peak = _Figures(memory / "memory.max_usage_in_bytes")
 
     def attach(self, pid: int) -> None:
         for place in self._places.values():
@@ -286,15 +316,13 @@ class _GroupV1:
         return self.freezer >= 0 and os.write(self.freezer, b"THAWED") > 0
 
     def memory(self) -> tuple[int, int] | None:
-        place = self._places.get("memory")
-        if place is None:
+        if "memory" not in self._places:
             return None
-        table = _read_table(place / "memory.stat")
-        return table.get("rss", 0), table.get("shmem", 0)
+        processes, files = self._stat.fields(b"rss", b"shmem")
+        return processes, files
 
     def memory_peak(self) -> int | None:
-        place = self._places.get("memory")
-        return None if place is None else _read_int(place / "memory.max_usage_in_bytes")
+        return self._peak.number()
 
     def out_of_memory(self) -> bool:
         place = self._places.get("memory")
@@ -304,6 +332,8 @@ class _GroupV1:
         if self.freezer >= 0:
             os.close(self.freezer)
             self.freezer = -1
+        self._stat.close()
+        self._peak.close()
         for place in self._places.values():
             _remove(place)
 
@@ -361,6 +391,8 @@ class _GroupV2:
         self._controllers = controllers
         self.freezer = -1
         self._freezer = os.open(place / "cgroup.freeze", os.O_WRONLY | os.O_CLOEXEC)
+        self._stat = _Figures(place / "memory.stat")
+        self._peak = _Figures(place / "memory.peak")
 
     def attach(self, pid: int) -> None:
         _write(self._place / "cgroup.procs", pid)
@@ -385,11 +417,11 @@ class _GroupV2:
     def memory(self) -> tuple[int, int] | None:
         if "memory" not in self._controllers:
             return None
-        table = _read_table(self._place / "memory.stat")
-        return table.get("anon", 0), table.get("shmem", 0)
+        processes, files = self._stat.fields(b"anon", b"shmem")
+        return processes, files
 
     def memory_peak(self) -> int | None:
-        return _read_int(self._place / "memory.peak") if "memory" in self._controllers else None
+        return self._peak.number()
 
     def out_of_memory(self) -> bool:
         return _read_table(self._place / "memory.events").get("oom_kill", 0) > 0
@@ -398,4 +430,6 @@ class _GroupV2:
         if self._freezer >= 0:
             os.close(self._freezer)
             self._freezer = -1
+        self._stat.close()
+        self._peak.close()
         _remove(self._place)

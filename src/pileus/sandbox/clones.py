@@ -347,6 +347,7 @@ class CloneSandbox:
         self._frozen = False
         self._runs = 0
         self._peak_mb = 0.0
+        self._peak_bytes = 0
 
     @property
     def ended(self) -> bool:
@@ -442,10 +443,15 @@ class CloneSandbox:
         return taken
 
     def memory_peak_mb(self) -> float:
-        taken, group = self.memory_mb(), self._parts.group
-        peak, figures = (group.memory_peak(), group.memory()) if group is not None else (None, None)
-        if peak is not None and figures is not None:
-            self._peak_mb = max(self._peak_mb, taken, (peak - figures[1]) / (1 << 20))
+        group = self._parts.group
+        peak = group.memory_peak() if group is not None else None
+        if group is None or peak is None:
+            self.memory_mb()
+        elif peak != self._peak_bytes:
+            self._peak_bytes = peak
+            figures = group.memory()
+            files = figures[1] if figures is not None else 0
+            self._peak_mb = max(self._peak_mb, (peak - files) / (1 << 20))
         return self._peak_mb + self._template.shared_mb
 
     async def close(self) -> None:

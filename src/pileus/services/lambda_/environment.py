@@ -487,6 +487,7 @@ class Environment:
     def _freeze(self) -> None:
         if self.life is Life.READY and self._waiting is not None:
             self.sandbox.freeze()
+            self.own_memory_mb = self.sandbox.memory_mb()
 
     def _overrun(self) -> None:
         if self.life is Life.READY and self._waiting is None:
@@ -539,7 +540,6 @@ class Environment:
         return int(self._clock.time() * 1000)
 
     def _measure(self) -> int:
-        self.own_memory_mb = self.sandbox.memory_mb()
         self.max_memory_mb = min(self.spec.memory_mb, max(self.max_memory_mb, round(self.sandbox.memory_peak_mb())))
         return self.max_memory_mb
 
