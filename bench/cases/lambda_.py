@@ -95,7 +95,13 @@ def _role(server: Server) -> str:
         return str(client.get_role(RoleName=ROLE)["Role"]["Arn"])
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    return str(client.create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+    arn = str(client.create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+    # As AWSLambdaBasicExecutionRole has it: what a function writes is kept.
+    actions = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+    logs = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [logs]})
+    client.put_role_policy(RoleName=ROLE, PolicyName="logs", PolicyDocument=document)
+    return arn
 
 
 def first_invoke_ms(server: Server, name: str) -> float:
