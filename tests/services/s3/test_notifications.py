@@ -150,9 +150,15 @@ def test_a_record():
 
 def test_a_record_of_a_removed_object():
     record = notifications.record(
-        context(ANONYMOUS), BUCKET, "id", "s3:ObjectRemoved:Delete", key="a", version=None, now=1.0
+        context(ANONYMOUS),
+        BUCKET,
+        "id",
+        "s3:ObjectRemoved:Delete",
+        key="a",
+        version=notifications.removal(1.0, 16),
+        now=1.0,
     )
-    assert set(record["s3"]["object"]) == {"key", "sequencer"}
+    assert record["s3"]["object"] == {"key": "a", "sequencer": "000000000000000010"}
 
 
 def test_a_record_of_tagging_has_no_sequencer():

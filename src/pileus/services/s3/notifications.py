@@ -19,7 +19,7 @@ from pileus.kernel.principal import Principal
 from pileus.services.s3 import errors
 from pileus.services.s3.buckets import customer_id
 from pileus.services.s3.listing import url_encoded
-from pileus.services.s3.records import Bucket, Object
+from pileus.services.s3.records import Body, Bucket, Object
 from pileus.store.contract import Transaction
 
 TARGET = "s3.notification"
@@ -184,18 +184,18 @@ def principal_id(principal: Principal) -> str:
 
 
 def record(
-    ctx: Context, bucket: Bucket, configuration_id: str, event: str, *, key: str, version: Object | None, now: float
+    ctx: Context, bucket: Bucket, configuration_id: str, event: str, *, key: str, version: Object, now: float
 ) -> dict[str, Any]:
-    """One event record; `version` is the object that was made, None where one was removed."""
+    """One event record; `version` is the object that was made or changed, or what its removal left (`removal`)."""
     object_: dict[str, Any] = {"key": url_encoded(key)}
-    if version is not None:
-        if event.startswith("s3:ObjectCreated:"):
-            object_["size"] = version.size
+    if event.startswith("s3:ObjectCreated:"):
+        object_["size"] = version.size
+    if version.etag:
         object_["eTag"] = version.etag
-        if version.version_id:
-            object_["versionId"] = version.version_id
+    if version.version_id:
+        object_["versionId"] = version.version_id
     if not event.startswith("s3:ObjectTagging"):
-        object_["sequencer"] = f"{version.sequence if version else int(now * 1e6):018X}"
+        object_["sequencer"] = f"{version.sequence:018X}"
     return {
         "eventVersion": "2.3" if event.startswith("s3:ObjectTagging") else "2.1",
         "eventSource": "aws:s3",
@@ -218,8 +218,13 @@ def record(
     }
 
 
+def removal(now: float, sequence: int) -> Object:
+    """What events say of an object that is there no more."""
+    return Object(body=Body(), etag="", modified=now, sequence=sequence)
+
+
 def announce(
-    ctx: Context, tx: Transaction, bucket: Bucket, event: str, *, key: str, version: Object | None, now: float
+    ctx: Context, tx: Transaction, bucket: Bucket, event: str, *, key: str, version: Object, now: float
 ) -> None:
     """Put the deliveries of one event into the outbox, in the transaction that makes it happen."""
     if not bucket.notification:

@@ -134,7 +134,7 @@ decode_part = _part_decoder.decode
 decode_pieces = _pieces_decoder.decode
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def decode_bucket(data: bytes) -> Bucket:
     """The bucket of these bytes; shared, so never changed in place: `msgspec.structs.replace` makes another."""
     return _bucket_decoder.decode(data)

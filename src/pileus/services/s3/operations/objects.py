@@ -102,7 +102,8 @@ async def _delete(ctx: Context, tx: Transaction, bucket: Bucket, key: str, reque
     conditions.check_delete(request, old, key)
     if old is not None:
         await versions.remove(ctx, tx, bucket, key, old)
-        notifications.announce(ctx, tx, bucket, "s3:ObjectRemoved:Delete", key=key, version=None, now=ctx.now)
+        gone = notifications.removal(ctx.now, versions.next_sequence(ctx.now, old))
+        notifications.announce(ctx, tx, bucket, "s3:ObjectRemoved:Delete", key=key, version=gone, now=ctx.now)
 
 
 async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
