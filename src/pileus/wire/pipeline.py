@@ -33,6 +33,7 @@ from pileus.store.contract import Reader, StoreUnavailable
 from pileus.wire import constraints
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
 from pileus.wire.compression import gunzip
+from pileus.wire.integrity import check_body
 from pileus.wire.internal import Internal, is_internal
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.protocols import Codec, codec_for
@@ -272,6 +273,8 @@ class _HttpCall:
         ):
             raise missing_token(family)
 
+        if target.service == "s3" and operation.streaming_input is None:
+            check_body(operation.name, headers, request.body)
         self._open_body(request, who, limit, streaming=streaming)
         members = self._codec.decode(operation, request, labels)
         constraints.check(model, operation, members)

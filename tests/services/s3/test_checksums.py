@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pileus.kernel import digests
 from pileus.services.s3 import checksums
 
 ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
@@ -25,9 +26,9 @@ KNOWN = {
 
 
 def of(algorithm, data):
-    digest = checksums.new(algorithm)
+    digest = digests.new(algorithm)
     digest.update(data)
-    return checksums.text(digest.digest())
+    return digests.text(digest.digest())
 
 
 @pytest.mark.parametrize("algorithm", KNOWN)
@@ -41,13 +42,13 @@ def test_check_values_of_the_crc_catalogue():
     assert of("CRC64NVME", b"123456789") == base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode()
 
 
-@pytest.mark.parametrize("algorithm", checksums.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", digests.ALGORITHMS)
 def test_sizes_and_streaming(algorithm):
     data = os.urandom(10_000)
-    digest = checksums.new(algorithm)
+    digest = digests.new(algorithm)
     for at in range(0, len(data), 777):
         digest.update(data[at : at + 777])
-    assert checksums.text(digest.digest()) == of(algorithm, data)
+    assert digests.text(digest.digest()) == of(algorithm, data)
     checksums.check_form(algorithm, of(algorithm, data))
 
 
@@ -188,3 +189,25 @@ def test_copying_with_another_algorithm(s3, bucket):
         assert answer["CopyObjectResult"]["Checksum" + algorithm] == of(algorithm, b"hello world")
         assert answer["CopyObjectResult"]["ChecksumType"] == "FULL_OBJECT"
     assert zlib.crc32(b"hello world") == int.from_bytes(base64.b64decode(of("CRC32", b"hello world")), "big")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_bodies_that_do_not_stream_are_verified(s3, bucket, raw, algorithm):
+    body, name = b"<Delete><Object><Key>key</Key></Object></Delete>", "x-amz-checksum-" + algorithm.lower()
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+
+    def delete(headers):
+        return raw("POST", f"/{bucket}?delete", body=body, headers=headers)
+
+    for headers, code in (
+        ({name: of(algorithm, b"other")}, b"BadDigest"),
+        ({name: "wrong"}, b"InvalidRequest"),
+        ({"content-md5": of("MD5", b"other")}, b"BadDigest"),
+        ({"content-md5": "wrong"}, b"InvalidDigest"),
+    ):
+        status, _, answer = delete(headers)
+        assert status == 400
+        assert b"<Code>" + code + b"</Code>" in answer
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    assert delete({name: of(algorithm, body), "content-md5": of("MD5", body)})[0] == 200
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0

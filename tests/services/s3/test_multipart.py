@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from pileus.services.s3 import checksums
+from pileus.kernel import digests
 
 MIB = 1 << 20
 NO_SUCH_UPLOAD = (
@@ -22,9 +22,9 @@ INVALID_PART = (
 
 
 def of(algorithm, data):
-    digest = checksums.new(algorithm)
+    digest = digests.new(algorithm)
     digest.update(data)
-    return checksums.text(digest.digest())
+    return digests.text(digest.digest())
 
 
 def md5_of_md5s(parts):

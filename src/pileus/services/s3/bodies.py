@@ -15,9 +15,10 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pileus.cloud.context import Cloud
+from pileus.kernel import digests
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import ByteStream
-from pileus.services.s3 import checksums, errors, keys
+from pileus.services.s3 import errors, keys
 from pileus.services.s3.records import Body, decode_pieces
 from pileus.store.contract import Reader, Transaction
 
@@ -61,16 +62,16 @@ async def receive(
 def _small(data: bytes, algorithms: Sequence[str]) -> Received:
     values = {}
     for algorithm in algorithms:
-        digest = checksums.new(algorithm)
+        digest = digests.new(algorithm)
         digest.update(data)
-        values[algorithm] = checksums.text(digest.digest())
+        values[algorithm] = digests.text(digest.digest())
     return Received(len(data), hashlib.md5(data, usedforsecurity=False).digest(), values, data)
 
 
 async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], check: Check) -> Received:
     loop = asyncio.get_running_loop()
     md5 = hashlib.md5(usedforsecurity=False)
-    others = {algorithm: checksums.new(algorithm) for algorithm in algorithms}
+    others = {algorithm: digests.new(algorithm) for algorithm in algorithms}
     writer = cloud.blobs.create()
     working: asyncio.Future[list[None]] | None = None
     size = 0
@@ -93,7 +94,7 @@ async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], ch
         if working is not None:
             await working
             working = None
-        values = {algorithm: checksums.text(digest.digest()) for algorithm, digest in others.items()}
+        values = {algorithm: digests.text(digest.digest()) for algorithm, digest in others.items()}
         received = Received(size, md5.digest(), values, b"", writer.id)
         check(received)
         await writer.finish()

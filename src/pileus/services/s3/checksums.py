@@ -1,18 +1,16 @@
 """Checksums of objects: computing, verifying, putting together those of parts.
 
-Source: "Checking object integrity in Amazon S3" in the Amazon S3 User Guide. The CRCs other than CRC32, and the
-XXHASH family, come from the AWS Common Runtime (`awscrt`), as pure Python is a thousand times too slow for them.
+Source: "Checking object integrity in Amazon S3" in the Amazon S3 User Guide.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from pileus.kernel.digests import ALGORITHMS, SIZES_BYTES, is_value, new, text
 from pileus.kernel.errors import AWSError
 from pileus.services.s3 import errors
 from pileus.services.s3.records import Checksum
@@ -20,77 +18,8 @@ from pileus.services.s3.records import Checksum
 # What S3 computes for an object that comes without a checksum.
 DEFAULT_ALGORITHM = "CRC64NVME"
 
-# Bytes of the value, by algorithm.
-SIZES_BYTES = {
-    "CRC32": 4,
-    "CRC32C": 4,
-    "CRC64NVME": 8,
-    "SHA1": 20,
-    "SHA256": 32,
-    "SHA512": 64,
-    "MD5": 16,
-    "XXHASH64": 8,
-    "XXHASH3": 8,
-    "XXHASH128": 16,
-}
-ALGORITHMS = tuple(SIZES_BYTES)
 # Only a CRC of parts can be made into the CRC of the whole.
 LINEAR = ("CRC32", "CRC32C", "CRC64NVME")
-
-
-class Digest(Protocol):
-    def update(self, data: bytes, /) -> object: ...
-
-    def digest(self) -> bytes: ...
-
-
-class _Crc:
-    def __init__(self, function: Callable[[bytes, int], int], size: int) -> None:
-        self._function = function
-        self._size = size
-        self._value = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._value = self._function(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(self._size, "big")
-
-
-class _XXHash:
-    def __init__(self, hasher: Any) -> None:
-        self._hasher = hasher
-
-    def update(self, data: bytes, /) -> None:
-        self._hasher.update(data)
-
-    def digest(self) -> bytes:
-        value: bytes = self._hasher.finalize()
-        return value
-
-
-def new(algorithm: str) -> Digest:
-    """A digest of one of `ALGORITHMS`."""
-    if algorithm == "CRC32":
-        return _Crc(zlib.crc32, 4)
-    if algorithm in ("SHA1", "SHA256", "SHA512", "MD5"):
-        return hashlib.new(algorithm.lower(), usedforsecurity=False)
-    from awscrt import checksums as crt
-
-    if algorithm == "CRC32C":
-        return _Crc(crt.crc32c, 4)
-    if algorithm == "CRC64NVME":
-        return _Crc(crt.crc64nvme, 8)
-    make = {
-        "XXHASH64": crt.XXHash.new_xxhash64,
-        "XXHASH3": crt.XXHash.new_xxhash3_64,
-        "XXHASH128": crt.XXHash.new_xxhash3_128,
-    }[algorithm]
-    return _XXHash(make())
-
-
-def text(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
 
 
 def member(algorithm: str) -> str:
@@ -124,11 +53,7 @@ def from_members(request: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def check_form(algorithm: str, value: str) -> None:
-    try:
-        good = len(base64.b64decode(value, validate=True)) == SIZES_BYTES[algorithm]
-    except (binascii.Error, ValueError):
-        good = False
-    if not good:
+    if not is_value(algorithm, value):
         raise errors.invalid_request(f"Value for {header(algorithm)} header is invalid.")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.context import Context
+from pileus.kernel import digests
 from pileus.services.s3 import (
     bodies,
     buckets,
@@ -40,7 +41,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         if given not in (None, "COPY", "REPLACE"):
             raise errors.invalid_argument(f"Unknown {directive} directive.", f"x-amz-{directive}-directive", given)
     algorithm = request.get("ChecksumAlgorithm")
-    if algorithm is not None and algorithm not in checksums.ALGORITHMS:
+    if algorithm is not None and algorithm not in digests.ALGORITHMS:
         raise checksums.unsupported()
     storage_class = metadata.storage_class(request)
     plan = await _plan(ctx, request)

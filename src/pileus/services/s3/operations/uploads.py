@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pileus.cloud.context import Context
+from pileus.kernel import digests
 from pileus.services.s3 import (
     bodies,
     buckets,
@@ -84,7 +85,7 @@ def _checksum_mode(request: dict[str, Any]) -> tuple[str, str]:
             )
         return "", ""
     algorithm = str(algorithm).upper()
-    if algorithm not in checksums.ALGORITHMS:
+    if algorithm not in digests.ALGORITHMS:
         raise checksums.unsupported()
     if type_ is None:
         return algorithm, "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"
@@ -205,7 +206,7 @@ def _choose(
         part = parts.get(number)
         if part is None or part.etag != etag:
             raise errors.invalid_part(etag, number, upload_id)
-        given = [(name, one[member]) for name in checksums.ALGORITHMS if (member := checksums.member(name)) in one]
+        given = [(name, one[member]) for name in digests.ALGORITHMS if (member := checksums.member(name)) in one]
         if upload.checksum_type == "COMPOSITE" and not given:
             raise errors.invalid_request(
                 f"The upload was created using a {upload.checksum_algorithm.lower()} checksum. The complete request "
@@ -229,7 +230,7 @@ def _whole_checksum(request: dict[str, Any], upload: Upload, chosen: list[tuple[
     else:
         sizes = [(part.checksum, part.body.size) for _, part in chosen]
         checksum = Checksum(algorithm, checksums.combined(algorithm, sizes))
-    for name in checksums.ALGORITHMS:
+    for name in digests.ALGORITHMS:
         given = request.get(checksums.member(name))
         if given is None:
             continue
