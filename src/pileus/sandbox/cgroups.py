@@ -47,8 +47,8 @@ class Group(Protocol):
         """The most that both together have been, bytes."""
         ...
 
-    def out_of_memory(self) -> bool:
-        """Whether the kernel has killed something in it for want of memory."""
+    def out_of_memory(self) -> int:
+        """How often the kernel has killed something in it for want of memory."""
         ...
 
     def remove(self) -> None:
@@ -324,9 +324,9 @@ class _GroupV1:
     def memory_peak(self) -> int | None:
         return self._peak.number()
 
-    def out_of_memory(self) -> bool:
+    def out_of_memory(self) -> int:
         place = self._places.get("memory")
-        return place is not None and _read_table(place / "memory.oom_control").get("oom_kill", 0) > 0
+        return _read_table(place / "memory.oom_control").get("oom_kill", 0) if place is not None else 0
 
     def remove(self) -> None:
         if self.freezer >= 0:
@@ -423,8 +423,8 @@ class _GroupV2:
     def memory_peak(self) -> int | None:
         return self._peak.number()
 
-    def out_of_memory(self) -> bool:
-        return _read_table(self._place / "memory.events").get("oom_kill", 0) > 0
+    def out_of_memory(self) -> int:
+        return _read_table(self._place / "memory.events").get("oom_kill", 0)
 
     def remove(self) -> None:
         if self._freezer >= 0:

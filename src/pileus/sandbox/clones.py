@@ -346,6 +346,8 @@ class CloneSandbox:
         self._finishing: asyncio.Task[None] | None = None
         self._frozen = False
         self._runs = 0
+        self._restarts = 0
+        self._memory_kills = 0
         self._peak_mb = 0.0
         self._peak_bytes = 0
 
@@ -401,7 +403,8 @@ class CloneSandbox:
             self._exited.set_result(Exit(signal=signal.SIGKILL))
         self._exited = loop.create_future()
         try:
-            self._send(self._control, {"restart": True}, [inside.fileno()])
+            self._restarts += 1
+            self._send(self._control, {"restart": self._restarts}, [inside.fileno()])
         except OSError as error:
             raise SandboxError(f"the sandbox has ended: {error}") from error
         finally:
@@ -508,6 +511,9 @@ class CloneSandbox:
                 return
             message, fds = received
             if "exit" in message:
+                if message["run"] != self._restarts:
+                    # Of a run that was ended to begin the next one.
+                    continue
                 code = message["exit"]
                 self._set_exit(Exit(status=code) if code >= 0 else Exit(signal=-code))
             elif "listening" in message:
@@ -519,7 +525,9 @@ class CloneSandbox:
     def _set_exit(self, found: Exit) -> None:
         if not self._exited.done():
             group = self._parts.group
-            if group is not None and group.out_of_memory():
+            kills = group.out_of_memory() if group is not None else 0
+            if kills > self._memory_kills:
+                self._memory_kills = kills
                 found = Exit(status=found.status, signal=found.signal, out_of_memory=True)
             self._exited.set_result(found)
 

@@ -5,8 +5,8 @@ privileges up, reaps, passes signals on, takes everything down when the runner e
 The runner waits for the assignment, moves what it names into place, becomes the unprivileged user and runs it. It is
 forked with libc's own `fork`, so that threads, signals and process ids are to it what they are to any program.
 
-Supervisor's socket:  -> {"go": true}, {"signal": n}, {"restart": true} + runner's socket
-                      <- {"listening": ports} + sockets, {"exit": status or minus the signal}
+Supervisor's socket:  -> {"go": true}, {"signal": n}, {"restart": number of the run} + runner's socket
+                      <- {"listening": ports} + sockets, {"exit": status or minus the signal, "run": number}
 Runner's socket:      -> the assignment + detached mounts
                       <- {"ready": true}, {"failed": why}
 """
@@ -102,7 +102,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
         its_socket.close()
         return pid
 
-    runner = fork_runner(runner_socket)
+    run, runner = 0, fork_runner(runner_socket)
     if plan["clone_flags"]:
         # To stop and end the others, and to make the next runner another user (mapping user 0 needs SETFCAP).
         kernel.set_capabilities(kernel.CAP_KILL, kernel.CAP_SETUID, kernel.CAP_SETGID, kernel.CAP_SETFCAP)
@@ -118,7 +118,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
             if status is not None:
                 # What it has started ends with it.
                 _kill_rest(plan)
-                send(control, {"exit": status})
+                send(control, {"exit": status, "run": run})
                 runner = -1
         if control.fileno() in ready or receiver.holds_more():
             received = receiver.receive()
@@ -129,6 +129,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
                 _signal_all(plan, message["signal"])
             elif "restart" in message:
                 _kill_rest(plan)
+                run = message["restart"]
                 runner = fork_runner(socket.socket(fileno=sockets[0]))
     if not plan["clone_flags"]:
         _kill_rest(plan)
