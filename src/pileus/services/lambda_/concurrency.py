@@ -49,11 +49,7 @@ async def reservations(tx: Reader, account: str, region: str) -> dict[str, int]:
     """Reserved concurrency by function name."""
     start, end = keys.all_reserved(account, region)
     found = await tx.scan(start, end, limit=ACCOUNT_MAX + 1)
-    return {str(_name(key)): msgspec.msgpack.decode(data, type=int) for key, data in found}
-
-
-def _name(key: bytes) -> object:
-    return unpack(key)[-1]
+    return {str(unpack(key)[-1]): msgspec.msgpack.decode(data, type=int) for key, data in found}
 
 
 async def reserved(tx: Reader, function: Target) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
@@ -32,6 +32,9 @@ ATTEMPTS = 5
 RETRY_S = 0.2
 
 log = logging.getLogger(__name__)
+
+# One operation of CloudWatch Logs, as the function's role.
+Call = Callable[[str, Mapping[str, object]], Awaitable[None]]
 
 
 class Stream(NamedTuple):
@@ -119,7 +122,7 @@ class LogWriter:
         session = await self._roles.session(*writer)
         names = {"logGroupName": stream.group, "logStreamName": stream.name}
 
-        async def call(operation: str, request: dict[str, object]) -> None:
+        async def call(operation: str, request: Mapping[str, object]) -> None:
             await self._cloud.call(session.principal, "logs", operation, request, region=stream.region)
 
         for attempt in range(ATTEMPTS):
@@ -138,8 +141,7 @@ class LogWriter:
                     raise
             await self._cloud.clock.sleep(RETRY_S * attempt)
 
-    async def _make(self, stream: Stream, call: object) -> None:
-        assert callable(call)
+    async def _make(self, stream: Stream, call: Call) -> None:
         names = {"logGroupName": stream.group, "logStreamName": stream.name}
         try:
             await call("CreateLogStream", names)
@@ -160,8 +162,7 @@ class LogWriter:
         self._known = {stream for stream in self._known if stream[:3] not in groups}
 
 
-async def _unless_there(call: object, operation: str, request: dict[str, str]) -> None:
-    assert callable(call)
+async def _unless_there(call: Call, operation: str, request: Mapping[str, object]) -> None:
     try:
         await call(operation, request)
     except AWSError as error:

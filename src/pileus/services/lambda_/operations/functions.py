@@ -3,6 +3,8 @@ DeleteFunction, ListFunctions."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from pileus.cloud.context import Context
@@ -81,15 +83,13 @@ async def create_function(ctx: Context, request: Request) -> Answer:
     return await _with(ctx, package, create)
 
 
-async def _with(ctx: Context, package: Package, change: object) -> Answer:
-    """Commit what names the package; where that fails nothing of it is kept."""
-    assert callable(change)
+async def _with(ctx: Context, package: Package, change: Callable[[Transaction], Awaitable[Answer]]) -> Answer:
+    """Commit what names the package; where that is refused nothing of it is kept."""
     try:
-        answer: Answer = await ctx.cloud.store.write(change)
+        return await ctx.cloud.store.write(change)
     except AWSError:
         await packages.discard(ctx.cloud, package)
         raise
-    return answer
 
 
 def _check_size(config: Configuration) -> None:
