@@ -45,8 +45,14 @@ class Ids:
         return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
 
     def string(self, length: int, alphabet: str = UPPER_ALNUM) -> str:
-        """`length` characters of `alphabet`."""
-        return "".join(self._random.choices(alphabet, k=length))
+        """`length` characters of `alphabet`, which has at most 256 of them."""
+        # One number for all: it is 64 bits longer than needed, so no character is likelier by more than 2 to the -64.
+        number = int.from_bytes(self.token_bytes(length + 8), "big")
+        found = []
+        for _ in range(length):
+            number, index = divmod(number, len(alphabet))
+            found.append(alphabet[index])
+        return "".join(found)
 
     def hex(self, length: int) -> str:
         return self.token_bytes((length + 1) // 2).hex()[:length]
