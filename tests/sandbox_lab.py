@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -123,11 +124,13 @@ async def _run_all(
     lab = Lab(_make_backend(backend), folder)
     try:
         for name, scenario in scenarios.items():
+            begin = time.monotonic()
             try:
                 await asyncio.wait_for(scenario(lab), SCENARIO_TIMEOUT_S)
                 results[name] = ""
             except BaseException:  # noqa: BLE001 -- reported; the next one is tried
                 results[name] = traceback.format_exc()
+            print(f"{time.monotonic() - begin:6.2f} s {name}", file=sys.stderr)
     finally:
         await lab.pool.close()
         await lab.backend.close()

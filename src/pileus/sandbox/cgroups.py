@@ -52,7 +52,7 @@ class Group(Protocol):
         ...
 
     def remove(self) -> None:
-        """Blocks for a moment; everything in it must have been killed."""
+        """End what is still in it. Blocks for a moment."""
         ...
 
 
@@ -335,6 +335,7 @@ class _GroupV1:
         self._stat.close()
         self._peak.close()
         for place in self._places.values():
+            _kill(place)
             _remove(place)
 
 
@@ -432,4 +433,5 @@ class _GroupV2:
             self._freezer = -1
         self._stat.close()
         self._peak.close()
+        _kill(self._place)
         _remove(self._place)

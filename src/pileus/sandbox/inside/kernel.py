@@ -174,9 +174,10 @@ def prctl(option: int, *values: int) -> None:
     _check(_free.prctl(ctypes.c_int(option), *padded), f"prctl {option}")
 
 
-def die_with_parent() -> None:
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Be sent this signal when the thread that forked this process ends."""
     if sys.platform == "linux":
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, number)
 
 
 def drop_bounding_set() -> None:

@@ -55,7 +55,8 @@ def run(plan: Message, fds: list[int], entry: ModuleType | None) -> NoReturn:
 def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
     control, runner_socket = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
     output = fds[2]
-    kernel.die_with_parent()
+    # Without a process namespace nobody but the supervisor ends the others: it must be told, not killed.
+    kernel.die_with_parent(signal.SIGKILL if plan["clone_flags"] else signal.SIGTERM)
     receiver = Receiver(control)
     # The server puts this process into its cgroup before anything of weight happens.
     if receiver.receive() is None:
@@ -95,6 +96,8 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            kernel.die_with_parent()
             for fd in (wake_read, wake_write):
                 os.close(fd)
             control.close()
@@ -102,6 +105,8 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
         its_socket.close()
         return pid
 
+    if not plan["clone_flags"]:
+        signal.signal(signal.SIGTERM, _stop)
     run, runner = 0, fork_runner(runner_socket)
     if plan["clone_flags"]:
         # To stop and end the others, and to make the next runner another user (mapping user 0 needs SETFCAP).
@@ -110,30 +115,36 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
     poller = select.poll()
     poller.register(control, select.POLLIN)
     poller.register(wake_read, select.POLLIN)
-    while True:
-        ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
-        if wake_read in ready:
-            os.read(wake_read, 4096)
-            status = _reap(runner)
-            if status is not None:
-                # What it has started ends with it.
-                _kill_rest(plan)
-                send(control, {"exit": status, "run": run})
-                runner = -1
-        if control.fileno() in ready or receiver.holds_more():
-            received = receiver.receive()
-            if received is None:
-                break
-            message, sockets = received
-            if "signal" in message:
-                _signal_all(plan, message["signal"])
-            elif "restart" in message:
-                _kill_rest(plan)
-                run = message["restart"]
-                runner = fork_runner(socket.socket(fileno=sockets[0]))
-    if not plan["clone_flags"]:
-        _kill_rest(plan)
+    try:
+        while True:
+            ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+                status = _reap(runner)
+                if status is not None:
+                    # What it has started ends with it.
+                    _kill_rest(plan)
+                    send(control, {"exit": status, "run": run})
+                    runner = -1
+            if control.fileno() in ready or receiver.holds_more():
+                received = receiver.receive()
+                if received is None:
+                    break
+                message, sockets = received
+                if "signal" in message:
+                    _signal_all(plan, message["signal"])
+                elif "restart" in message:
+                    _kill_rest(plan)
+                    run = message["restart"]
+                    runner = fork_runner(socket.socket(fileno=sockets[0]))
+    finally:
+        if not plan["clone_flags"]:
+            _kill_rest(plan)
     # Otherwise the kernel ends the rest with this process, the first of its namespace.
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit
 
 
 def _protect_from_memory_shortage(score: str) -> None:
