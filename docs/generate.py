@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from pileus.app import SERVICES
+from pileus.cloud.directory import load as load_service
 from pileus.model import load
 
 TARGET = Path(__file__).with_name("operations.md")
 
 
 def operations_page() -> str:
+    services = [load_service(place) for place in SERVICES.values()]
     lines = [
         "# Operations",
         "",
@@ -19,9 +21,9 @@ def operations_page() -> str:
         "| service | built | of |",
         "|---|---|---|",
     ]
-    models = {service.name: load(service.name) for service in SERVICES}
-    lines += [f"| {one.name} | {len(one.operations)} | {len(models[one.name].operations)} |" for one in SERVICES]
-    for service in SERVICES:
+    models = {service.name: load(service.name) for service in services}
+    lines += [f"| {one.name} | {len(one.operations)} | {len(models[one.name].operations)} |" for one in services]
+    for service in services:
         model = models[service.name]
         missing = sorted(set(model.operations) - set(service.operations))
         lines += ["", f"## {service.name}", "", "Built: " + ", ".join(sorted(service.operations)) + "."]

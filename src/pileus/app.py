@@ -21,6 +21,7 @@ from typing import Any
 from pileus.access.authenticate import is_loopback
 from pileus.access.sessions import Sessions, load_sessions
 from pileus.cloud.context import Cloud
+from pileus.cloud.directory import Directory
 from pileus.cloud.manifest import Service
 from pileus.delivery.deliverer import LIMIT, Deliverer
 from pileus.delivery.outbox import open_outbox
@@ -29,13 +30,7 @@ from pileus.kernel.ids import Ids
 from pileus.kernel.log import configure_logging
 from pileus.kernel.loops import Driver
 from pileus.kernel.settings import Settings
-from pileus.services.dynamodb.service import SERVICE as DYNAMODB
 from pileus.services.iam.identities import IamIdentities
-from pileus.services.iam.service import SERVICE as IAM
-from pileus.services.lambda_.service import SERVICE as LAMBDA
-from pileus.services.logs.service import SERVICE as LOGS
-from pileus.services.s3.service import SERVICE as S3
-from pileus.services.sts.service import SERVICE as STS
 from pileus.store.blobs_local import LocalBlobs
 from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
@@ -45,7 +40,15 @@ from pileus.wire.pipeline import Pipeline
 
 log = logging.getLogger("pileus")
 
-SERVICES: tuple[Service, ...] = (DYNAMODB, IAM, LAMBDA, LOGS, S3, STS)
+# Where each service's manifest is, by botocore's name of the service: see `pileus.cloud.directory`.
+SERVICES = {
+    "dynamodb": "pileus.services.dynamodb.service:SERVICE",
+    "iam": "pileus.services.iam.service:SERVICE",
+    "lambda": "pileus.services.lambda_.service:SERVICE",
+    "logs": "pileus.services.logs.service:SERVICE",
+    "s3": "pileus.services.s3.service:SERVICE",
+    "sts": "pileus.services.sts.service:SERVICE",
+}
 
 _DELIVERY = "delivery"
 # The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
@@ -119,7 +122,6 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     deliverer = Deliverer(store, outbox, clock=clock, ids=ids, nudge=partial(loops.nudge, _DELIVERY))
     loops.add(_DELIVERY, deliverer.step, _DELIVERY_PERIOD_S)
     loops.add("store.sweep-blobs", blobs.sweep, 3600.0)
-    services = {service.name: service for service in SERVICES}
     cloud = Cloud(
         settings=settings,
         clock=clock,
@@ -134,6 +136,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     sessions = await load_sessions(store, ids)
     identities = IamIdentities(cloud)
     cloud.parts[Sessions] = sessions
+    services = Directory(SERVICES, cloud, partial(_begin, cloud, loops, deliverer))
     pipeline = Pipeline(
         cloud,
         services,
@@ -146,22 +149,24 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     cloud.listen = http.listen
     cloud.endpoint = f"http://{_reachable(settings.host)}:{sock.getsockname()[1]}"
 
-    for service in SERVICES:
-        for target, handler in service.targets.items():
-            deliverer.register(target, partial(handler, cloud), limit=service.target_limits.get(target, LIMIT))
-        for loop in service.loops:
-            loops.add(loop.name, partial(loop.step, cloud), loop.period_s)
-    for service in SERVICES:
-        if service.start is not None:
-            await service.start(cloud)
-        if service.stop is not None:
-            stack.push_async_callback(service.stop, cloud)
+    stack.push_async_callback(services.stop)
     await loops.start()
     stack.push_async_callback(deliverer.stop)
     stack.push_async_callback(loops.stop)
     await http.start(sock)
     stack.push_async_callback(http.stop)
+    stack.callback(asyncio.ensure_future(services.find_all()).cancel)
     return cloud.endpoint
+
+
+async def _begin(cloud: Cloud, loops: Driver, deliverer: Deliverer, service: Service) -> None:
+    """Start a service: from now on its loops run and its deliveries arrive."""
+    if service.start is not None:
+        await service.start(cloud)
+    for name, deliver in service.targets.items():
+        deliverer.register(name, partial(deliver, cloud), limit=service.target_limits.get(name, LIMIT))
+    for loop in service.loops:
+        loops.add(loop.name, partial(loop.step, cloud), loop.period_s)
 
 
 def _not_yet(*_: Any, **__: Any) -> Any:

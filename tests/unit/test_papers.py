@@ -9,6 +9,7 @@ import pytest
 
 from pileus.app import SERVICES
 from pileus.cli.start import command as start
+from pileus.cloud.directory import load as load_service
 from pileus.model import load
 
 ROOT = Path(__file__).parents[2]
@@ -23,12 +24,16 @@ def test_the_list_of_operations_is_the_one_that_is_built() -> None:
     assert (ROOT / "docs" / "operations.md").read_text() == generate.operations_page(), "run `make docs`"
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize(
+    "service", [load_service(place) for place in SERVICES.values()], ids=lambda service: service.name
+)
 def test_a_manifest_names_only_operations_that_aws_has(service) -> None:
     assert set(service.operations) <= set(load(service.name).operations)
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize(
+    "service", [load_service(place) for place in SERVICES.values()], ids=lambda service: service.name
+)
 def test_every_service_has_its_page(service) -> None:
     folder = ROOT / "src" / "pileus" / "services"
     assert any((folder / name / "README.md").exists() for name in (service.name, f"{service.name}_"))

@@ -117,7 +117,8 @@ class Service:
     # How many deliveries of a target may be under way, where the deliverer's own limit is too low: those that wait for
     # a function.
     target_limits: Mapping[str, int] = field(default_factory=dict)
-    # Files that Pileus hands out itself, by the path that begins their address ("/_pileus/lambda/code/"); called as
+    # Files that Pileus hands out itself, by the path that begins their address ("/_pileus/lambda/code/": the
+    # service's name comes first); called as
     # (cloud, path, query); None: there is none, or the address is not good for it.
     downloads: Mapping[str, Callable[[Cloud, str, str], Awaitable[AsyncIterator[bytes] | None]]] = field(
         default_factory=dict

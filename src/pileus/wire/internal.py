@@ -11,14 +11,14 @@ Code inside an execution environment reaches health only: it is a stranger.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 
 from pileus import __version__
 from pileus.cloud.context import Cloud
-from pileus.cloud.manifest import Service
+from pileus.cloud.directory import Directory
 from pileus.kernel.clock import VirtualClock
 from pileus.wire.bodies import Receive, read_whole
 from pileus.wire.message import HttpAnswer, HttpRequest
@@ -33,23 +33,23 @@ def is_internal(path: str) -> bool:
 
 
 class Internal:
-    def __init__(self, cloud: Cloud, services: Mapping[str, Service], status: Status) -> None:
+    def __init__(self, cloud: Cloud, services: Directory, status: Status) -> None:
         self._cloud = cloud
-        self._services = sorted(services)
-        self._downloads = {path: find for service in services.values() for path, find in service.downloads.items()}
+        self._services = services
         self._status = status
 
     async def answer(self, request: HttpRequest, receive: Receive, *, trusted: bool) -> HttpAnswer:
         """`trusted`: the request came from this machine, and not from inside an environment."""
         method, path = request.method, request.path
         if path == "/_pileus/health" and method in ("GET", "HEAD"):
-            services = dict.fromkeys(self._services, "available")
+            services = dict.fromkeys(self._services.names, "available")
             return _json(200, {"status": "ok", "version": __version__, "services": services})
         if path == "/_localstack/health" and method in ("GET", "HEAD"):
-            return _json(200, {"services": dict.fromkeys(self._services, "available"), "version": __version__})
-        for beginning, find in self._downloads.items():
+            return _json(200, {"services": dict.fromkeys(self._services.names, "available"), "version": __version__})
+        service = await self._services.find(path.split("/")[2])
+        for beginning, download in service.downloads.items() if service else ():
             if path.startswith(beginning) and method == "GET":
-                content = await find(self._cloud, path, request.query)
+                content = await download(self._cloud, path, request.query)
                 if content is None:
                     return _json(403, {"message": "The address has expired, or was never good."})
                 return HttpAnswer(200, [("content-type", "application/octet-stream")], content)

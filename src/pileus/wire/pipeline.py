@@ -22,6 +22,7 @@ from pileus.access.errors import Family, family_of, missing_token
 from pileus.access.request import Circumstances
 from pileus.access.sessions import Sessions
 from pileus.cloud.context import Cloud, Context, HttpInfo
+from pileus.cloud.directory import Directory
 from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.kernel.ids import host_id
@@ -58,7 +59,7 @@ class Pipeline:
     def __init__(
         self,
         cloud: Cloud,
-        services: Mapping[str, Service],
+        services: Directory,
         *,
         identities: Identities,
         sessions: Sessions,
@@ -120,7 +121,7 @@ class Pipeline:
         account: str | None = None,
     ) -> dict[str, Any]:
         """See `pileus.cloud.context.Caller`."""
-        built = self.built(service, operation)
+        built = _built(await self.services.find(service), service, operation)
         ctx = Context(
             cloud=self.cloud,
             request_id=self.cloud.ids.uuid(),
@@ -136,13 +137,6 @@ class Pipeline:
         return await self.run(ctx, built, dict(request), family_of(model.name, model.protocols[0]))
 
     # --------------------------------------------------------------------------------------- authorize and operate
-
-    def built(self, service: str, operation: str) -> Operation:
-        known = self.services.get(service)
-        built = known.operations.get(operation) if known else None
-        if built is None:
-            raise NotBuilt(f"{service}:{operation}")
-        return built
 
     async def run(self, ctx: Context, operation: Operation, request: Request, family: Family) -> dict[str, Any]:
         """Authorize and run; the answer's members. Raises `AWSError`."""
@@ -196,6 +190,13 @@ class Pipeline:
         )
 
 
+def _built(service: Service | None, name: str, operation: str) -> Operation:
+    built = service.operations.get(operation) if service is not None else None
+    if built is None:
+        raise NotBuilt(f"{name}:{operation}")
+    return built
+
+
 class _HttpCall:
     """One HTTP request on its way; what is known of it so far decides how an error is told."""
 
@@ -231,7 +232,7 @@ class _HttpCall:
             model = self._pipeline.model(target.service)
         except ModelNotFound:
             raise AWSError("UnknownOperationException", f"There is no service {target.service}.", status=404) from None
-        known = self._pipeline.services.get(target.service)
+        known = await self._pipeline.services.find(target.service)
         limit = known.body_bytes_max if known else limit
         self._codec = codec_for(model, request)
         if request.method == "OPTIONS" and known is not None and known.preflight is not None:
@@ -289,7 +290,7 @@ class _HttpCall:
             now=now,
             http=self._http_info(),
         )
-        answer = await self._pipeline.run(ctx, self._pipeline.built(target.service, operation.name), members, family)
+        answer = await self._pipeline.run(ctx, _built(known, target.service, operation.name), members, family)
         return self._codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
