@@ -50,6 +50,8 @@ SERVICES = {
     "sts": "pileus.services.sts.service:SERVICE",
 }
 
+_LOAD_AFTER_S = 0.3
+
 _DELIVERY = "delivery"
 # The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
 _DELIVERY_PERIOD_S = 60.0
@@ -83,8 +85,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with contextlib.AsyncExitStack() as stack:
         endpoint = await start(settings, stack)
-        # What is there now stays: the collector need not look at it again, and less often at what requests leave.
-        gc.freeze()
+        # Requests leave little that only the collector finds.
         gc.set_threshold(20_000, 20, 20)
         ready(endpoint)
         await stopping.wait()
@@ -155,8 +156,17 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     stack.push_async_callback(loops.stop)
     await http.start(sock)
     stack.push_async_callback(http.stop)
-    stack.callback(asyncio.ensure_future(services.find_all()).cancel)
+    stack.callback(asyncio.ensure_future(_load_all(services)).cancel)
     return cloud.endpoint
+
+
+async def _load_all(services: Directory) -> None:
+    """Load what nobody has asked for yet, once the first requests have been answered."""
+    await SystemClock().sleep(_LOAD_AFTER_S)
+    await services.find_all()
+    # What is there now stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
 
 
 async def _begin(cloud: Cloud, loops: Driver, deliverer: Deliverer, service: Service) -> None:

@@ -71,6 +71,8 @@ class Internal:
             return _json(400, {"message": 'Expected {"advance_s": seconds}.'})
         if not 0 <= seconds <= 100 * 366 * 86400:
             return _json(400, {"message": "advance_s must lie between 0 and 100 years."})
+        # What falls due is everybody's, also that of services nobody has called yet.
+        await self._services.find_all()
         await self._cloud.clock.advance(seconds)
         return _json(200, {"time": self._cloud.clock.time()})
 
