@@ -399,10 +399,15 @@ def test_encryption(s3, bucket, fails):
         assert error["Code"] == "MalformedXML"
 
 
-def test_versioning_says_that_it_is_not_built(s3, bucket, fails):
+def test_versioning(s3, bucket, fails):
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
-    error = fails(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for status in ("Suspended", "Enabled", "Suspended"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == status
+    configuration = {"Status": "Enabled", "MFADelete": "Enabled"}
+    error = fails(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=configuration)
     assert (error["status"], error["Code"]) == (501, "NotImplemented")
+    assert "MFA delete" in error["Message"]
     error = fails(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "enabled"})
     assert error["Code"] == "MalformedXML"
     error = fails(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={})

@@ -308,7 +308,11 @@ def test_a_function_hears_of_objects(aws, s3, bucket, function):
     )
     s3.delete_object(Bucket=bucket, Key=key)
     s3.delete_object(Bucket=bucket, Key=key)  # nothing was there any more: no event
-    records = heard(aws, 4)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key=key, Body=b"v")["VersionId"]
+    marker = s3.delete_object(Bucket=bucket, Key=key)["VersionId"]
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
+    records = heard(aws, 7)
     assert {unquote_plus(record["s3"]["object"]["key"]) for record in records} == {key}
     ordered = sorted(records, key=lambda record: record["s3"]["object"]["sequencer"])
     assert [record["eventName"] for record in ordered] == [
@@ -316,7 +320,13 @@ def test_a_function_hears_of_objects(aws, s3, bucket, function):
         "ObjectCreated:Copy",
         "ObjectCreated:CompleteMultipartUpload",
         "ObjectRemoved:Delete",
+        "ObjectCreated:Put",
+        "ObjectRemoved:DeleteMarkerCreated",
+        "ObjectRemoved:Delete",
     ]
+    assert "versionId" not in ordered[0]["s3"]["object"]
+    assert [record["s3"]["object"]["versionId"] for record in ordered[4:]] == [version, marker, version]
+    assert ordered[5]["s3"]["object"]["eTag"] == "d41d8cd98f00b204e9800998ecf8427e"
     assert ordered[0]["s3"]["object"]["size"] == 9
     assert ordered[0]["s3"]["object"]["eTag"] == "437b930db84b8079c2dd804a71936b5f"
     assert ordered[0]["requestParameters"]["sourceIPAddress"] == "127.0.0.1"

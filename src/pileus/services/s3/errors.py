@@ -14,8 +14,8 @@ def no_such_bucket(name: str) -> AWSError:
     return AWSError("NoSuchBucket", "The specified bucket does not exist", status=404, BucketName=name)
 
 
-def no_such_key(key: str) -> AWSError:
-    return AWSError("NoSuchKey", "The specified key does not exist.", status=404, Key=key)
+def no_such_key(key: str, headers: dict[str, str] | None = None) -> AWSError:
+    return AWSError("NoSuchKey", "The specified key does not exist.", status=404, headers=headers, Key=key)
 
 
 def no_such_version(key: str, version_id: str) -> AWSError:

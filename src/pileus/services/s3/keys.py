@@ -6,6 +6,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     owned     (s3, account, "", "owned", name)                         which buckets an account has; no value
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
+    null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
     body      (s3, "", "", "body", token)                              bytes of a small body
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
     upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
@@ -22,10 +23,14 @@ from pileus.store.keys import pack, pack_onto, prefix_range, unpack
 _BUCKETS = pack("s3", "", "", "bucket")
 _OBJECTS = pack("s3", "", "", "object")
 _VERSIONS = pack("s3", "", "", "version")
+_NULLS = pack("s3", "", "", "null")
 _BODIES = pack("s3", "", "", "body")
 _PIECES = pack("s3", "", "", "pieces")
 _UPLOADS = pack("s3", "", "", "upload")
 _PARTS = pack("s3", "", "", "part")
+
+# Sequences count from here downwards, so that the newest comes first.
+_ORDER_MAX = (1 << 63) - 1
 
 
 def bucket(name: str) -> bytes:
@@ -55,6 +60,19 @@ def object_(bucket: str, key: str) -> bytes:
 
 def versions(bucket: str) -> bytes:
     return pack_onto(_VERSIONS, bucket)
+
+
+def versions_of(bucket: str, key: str) -> bytes:
+    """The prefix of a key's versions."""
+    return pack_onto(_VERSIONS, bucket, key.encode())
+
+
+def version(bucket: str, key: str, sequence: int) -> bytes:
+    return pack_onto(_VERSIONS, bucket, key.encode(), _ORDER_MAX - sequence)
+
+
+def null(bucket: str, key: str) -> bytes:
+    return pack_onto(_NULLS, bucket, key.encode())
 
 
 def body(token: str) -> bytes:

@@ -15,7 +15,8 @@ from urllib.parse import quote_plus
 
 import msgspec
 
-from pileus.services.s3 import errors
+from pileus.services.s3 import errors, keys
+from pileus.services.s3.records import Object, decode_object
 from pileus.store.contract import Reader
 from pileus.store.keys import after, pack_onto, range_onto, unpack
 
@@ -58,13 +59,13 @@ async def list_page(
     prefix: bytes = b"",
     delimiter: bytes = b"",
     marker: bytes = b"",
-    behind: bytes | None = None,
+    start_at: bytes | None = None,
     most: int = PAGE_MAX,
 ) -> Page:
     """One page of the keys of `space` (a packed prefix of store keys that go on with the object key).
 
-    `marker` is exclusive: what stands behind it, and, where it lies in a common prefix, behind that. `behind` is a full
-    store key to go on from instead (several entries of one object key).
+    `marker` is exclusive: what stands behind it, and, where it lies in a common prefix, behind that. `start_at` is a
+    full store key to begin at instead (several entries of one object key).
     """
     page = Page()
     if most <= 0:
@@ -73,8 +74,8 @@ async def list_page(
     if marker:
         rolled = common_prefix(marker, prefix, delimiter) if marker.startswith(prefix) else None
         start = max(start, _behind_prefix(space, rolled) if rolled else _behind_key(space, marker))
-    if behind is not None:
-        start = max(start, after(behind))
+    if start_at is not None:
+        start = max(start, start_at)
     skip = len(space)
     # Few at a time while most of what is read lies in a common prefix, many while it is shown.
     ahead = _BATCH
@@ -103,6 +104,83 @@ async def list_page(
         ahead = ahead * 2 if (page.count - before) * 2 > len(batch) else max(1, ahead // 2)
         start = _behind_prefix(space, rolled) if rolled else after(batch[-1][0])
     return page
+
+
+class VersionPage(msgspec.Struct):
+    # (object key, whether it is the key's newest version, the version)
+    entries: list[tuple[bytes, bool, Object]] = []
+    prefixes: list[bytes] = []
+    truncated: bool = False
+    # The last entry's key, and its version; or the last common prefix and None.
+    last: bytes = b""
+    last_version: Object | None = None
+
+
+async def list_versions(
+    tx: Reader,
+    bucket: str,
+    *,
+    prefix: bytes = b"",
+    delimiter: bytes = b"",
+    key_marker: bytes = b"",
+    behind: int | None = None,
+    most: int = PAGE_MAX,
+) -> VersionPage:
+    """One page of a bucket's versions: by key, the newest first.
+
+    `key_marker` is exclusive, with `behind` inclusive: of that key the versions of lower sequences are listed.
+    Current objects and the other versions stand in two spaces, of which a page each is read and merged.
+    """
+    spaces = []
+    if common_prefix(key_marker, prefix, delimiter) is not None:
+        behind = None
+    if behind is None:
+        for space in (keys.objects(bucket), keys.versions(bucket)):
+            page = await list_page(tx, space, prefix=prefix, delimiter=delimiter, marker=key_marker, most=most)
+            spaces.append(page)
+    else:
+        text = key_marker.decode()
+        for space, store_key in (
+            (keys.objects(bucket), keys.object_(bucket, text)),
+            (keys.versions(bucket), keys.version(bucket, text, behind)),
+        ):
+            # One more each: the first may be the marker's own version, or a newer one.
+            page = await list_page(tx, space, prefix=prefix, delimiter=delimiter, start_at=store_key, most=most + 1)
+            spaces.append(page)
+    merged: list[tuple[bytes, bool, int, Object | None]] = []
+    for page in spaces:
+        for key, _, value in page.entries:
+            version = decode_object(value)
+            if behind is None or key != key_marker or version.sequence < behind:
+                merged.append((key, False, -version.sequence, version))
+    merged += [(rolled, True, 0, None) for rolled in {rolled for page in spaces for rolled in page.prefixes}]
+    merged.sort(key=lambda one: one[:3])
+    found = VersionPage(truncated=most > 0 and (len(merged) > most or any(page.truncated for page in spaces)))
+    current = {key for key, _, _ in spaces[0].entries}
+    before = b""
+    for key, rolled, _, shown_version in merged[:most]:
+        found.last, found.last_version = key, shown_version
+        if rolled:
+            found.prefixes.append(key)
+            continue
+        assert shown_version is not None
+        is_latest = key != before
+        if is_latest and behind is not None and key == key_marker:
+            is_latest = await _is_newest(tx, bucket, key, shown_version)
+        elif is_latest and shown_version.delete_marker:
+            is_latest = key not in current
+        found.entries.append((key, is_latest, shown_version))
+        before = key
+    return found
+
+
+async def _is_newest(tx: Reader, bucket: str, key: bytes, version: Object) -> bool:
+    text = key.decode()
+    data = await tx.get(keys.object_(bucket, text))
+    if data is None:
+        rows = await tx.scan(*range_onto(keys.versions_of(bucket, text)), limit=1)
+        data = rows[0][1] if rows else None
+    return data is not None and decode_object(data).sequence == version.sequence
 
 
 def _bounds(space: bytes, prefix: bytes) -> tuple[bytes, bytes]:

@@ -218,9 +218,9 @@ def record(
     }
 
 
-def removal(now: float, sequence: int) -> Object:
+def removal(now: float, sequence: int, version_id: str = "") -> Object:
     """What events say of an object that is there no more."""
-    return Object(body=Body(), etag="", modified=now, sequence=sequence)
+    return Object(body=Body(), etag="", modified=now, sequence=sequence, version_id=version_id)
 
 
 def announce(

@@ -89,6 +89,8 @@ class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     # "": the null version.
     version_id: str = ""
     delete_marker: bool = False
+    # Of the multipart upload that made it: completing that again is answered as the first time.
+    upload_id: str = ""
 
     @property
     def size(self) -> int:

@@ -87,6 +87,7 @@ SERVICE = Service(
         ),
         "ListObjects": reading(listing.list_objects, needs.bucket("ListBucket"), _guard),
         "ListObjectsV2": reading(listing.list_objects_v2, needs.bucket("ListBucket"), _guard),
+        "ListObjectVersions": reading(listing.list_object_versions, needs.bucket("ListBucketVersions"), _guard),
         "PutObject": free(objects.put_object, needs.put_object, _guard),
         "GetObject": free(reads.get_object, needs.versioned("GetObject"), _guard),
         "HeadObject": free(reads.head_object, needs.versioned("GetObject"), _guard),

@@ -31,7 +31,7 @@ async def get_bucket_versioning(ctx: Context, tx: Reader, request: dict[str, Any
 
 
 async def put_bucket_versioning(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
-    await buckets.find(ctx, tx, request)
+    bucket = await buckets.find(ctx, tx, request)
     configuration = request.get("VersioningConfiguration") or {}
     status = configuration.get("Status")
     if status is None:
@@ -40,7 +40,11 @@ async def put_bucket_versioning(ctx: Context, tx: Transaction, request: dict[str
         )
     if status not in ("Enabled", "Suspended"):
         raise errors.malformed_xml()
-    raise NotBuilt("Versioning of buckets")
+    if (mfa_delete := configuration.get("MFADelete")) not in (None, "Disabled"):
+        if mfa_delete != "Enabled":
+            raise errors.malformed_xml()
+        raise NotBuilt("PutBucketVersioning with MFA delete")
+    save(tx, bucket, versioning=status)
 
 
 async def get_bucket_tagging(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
 
-    async def change(tx: Transaction) -> Object:
+    async def change(tx: Transaction) -> tuple[Bucket, Object]:
         bucket, old = await _target(ctx, tx, request)
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
@@ -69,9 +69,9 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         )
         await versions.put(ctx, tx, bucket, key, old=old, new=new)
         notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Copy", key=key, version=new, now=now)
-        return new
+        return bucket, new
 
-    new = await bodies.commit(ctx.cloud, received, change)
+    bucket, new = await bodies.commit(ctx.cloud, received, change)
     return {
         "CopyObjectResult": {
             "ETag": f'"{new.etag}"',
@@ -79,6 +79,8 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
             **checksums.members(checksum),
         },
         "ServerSideEncryption": ENCRYPTION,
+        **({"CopySourceVersionId": old_version.version_id} if old_version.version_id else {}),
+        **versions.shown_id(bucket, new),
     }
 
 
@@ -94,8 +96,8 @@ async def _plan(ctx: Context, request: dict[str, Any]) -> _Plan:
                 "This copy request is illegal because it is trying to copy an object to itself without changing the "
                 "object's metadata, storage class, website redirect location or encryption attributes."
             )
-        if version is None:
-            return from_bucket, None, []
+        if version is None or version.delete_marker:
+            return from_bucket, version, []
         if version.size > bodies.UPLOAD_BYTES_MAX:
             raise errors.invalid_request(
                 "The specified copy source is larger than the maximum allowable size for a copy source: "
@@ -104,8 +106,8 @@ async def _plan(ctx: Context, request: dict[str, Any]) -> _Plan:
         return from_bucket, version, await bodies.locate(tx, version.body, 0, version.size - 1)
 
     from_bucket, version, segments = await ctx.cloud.store.read(look)
-    if version is None:
-        raise await missing(ctx, from_bucket, source.key)
+    if version is None or version.delete_marker:
+        raise await missing(ctx, from_bucket, {"Key": source.key}, version)
     return _Plan(source, version, segments)
 
 
@@ -115,7 +117,11 @@ async def find_source(
     """The source's bucket, and the version meant: it is readable, and its conditions hold."""
     bucket = await buckets.find_source(tx, source.bucket, request.get("ExpectedSourceBucketOwner"))
     version = await versions.wanted(tx, bucket, source.key, source.version_id)
-    if version is not None:
+    if version is not None and version.delete_marker and source.version_id is not None:
+        raise errors.invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        )
+    if version is not None and not version.delete_marker:
         if version.storage_class in metadata.ARCHIVED:
             raise errors.invalid_object_state(version.storage_class)
         conditions.check_copy_source(request, version, ctx.now)
@@ -148,6 +154,6 @@ def _metadata(request: dict[str, Any], source: Object) -> tuple[dict[str, str], 
 async def _target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
     bucket = await buckets.find(ctx, tx, request)
     check_defaults(bucket, request, ctx.operation)
-    old = await versions.current(tx, bucket, request["Key"])
-    conditions.check_write(request, old, request["Key"])
+    old = await versions.latest(tx, bucket, request["Key"])
+    conditions.check_write(request, versions.visible(old), request["Key"])
     return bucket, old

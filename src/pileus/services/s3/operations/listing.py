@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import buckets, keys
-from pileus.services.s3.listing import Page, check_encoding, from_token, list_page, page_size, shown, token
-from pileus.services.s3.records import Bucket, decode_object
+from pileus.services.s3 import buckets, errors, keys, versions
+from pileus.services.s3.listing import (
+    Page,
+    check_encoding,
+    from_token,
+    list_page,
+    list_versions,
+    page_size,
+    shown,
+    token,
+)
+from pileus.services.s3.records import Bucket, Object, decode_object
 from pileus.store.contract import Reader
 
 
@@ -71,22 +80,89 @@ def _shown(bucket: Bucket, request: dict[str, Any], page: Page, *, with_owner: b
         answer["Delimiter"] = shown(request["Delimiter"], encoding)
     if encoding:
         answer["EncodingType"] = encoding
-    contents = []
-    for key, _, value in page.entries:
-        version = decode_object(value)
-        entry: dict[str, Any] = {
-            "Key": shown(key.decode(), encoding),
-            "LastModified": float(int(version.modified)),
-            "ETag": f'"{version.etag}"',
-        }
-        if version.checksum:
-            entry["ChecksumAlgorithm"] = [version.checksum.algorithm]
-            entry["ChecksumType"] = version.checksum.type
-        contents.append(entry | {"Size": version.size, "StorageClass": version.storage_class} | owner)
+    contents = [
+        {"Key": shown(key.decode(), encoding), **_described(decode_object(value)), **owner}
+        for key, _, value in page.entries
+    ]
     if contents:
         answer["Contents"] = contents
-    if page.prefixes:
-        answer["CommonPrefixes"] = [
-            {"Prefix": shown(prefix.decode("utf-8", "replace"), encoding)} for prefix in page.prefixes
-        ]
-    return answer
+    return answer | _prefixes(page.prefixes, encoding)
+
+
+def _described(version: Object) -> dict[str, Any]:
+    entry: dict[str, Any] = {"LastModified": float(int(version.modified)), "ETag": f'"{version.etag}"'}
+    if version.checksum:
+        entry["ChecksumAlgorithm"] = [version.checksum.algorithm]
+        entry["ChecksumType"] = version.checksum.type
+    return entry | {"Size": version.size, "StorageClass": version.storage_class}
+
+
+def _prefixes(prefixes: list[bytes], encoding: str | None) -> dict[str, Any]:
+    if not prefixes:
+        return {}
+    return {"CommonPrefixes": [{"Prefix": shown(prefix.decode("utf-8", "replace"), encoding)} for prefix in prefixes]}
+
+
+async def list_object_versions(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    bucket = await _begin(ctx, tx, request)
+    encoding = request.get("EncodingType")
+    key_marker: str = request.get("KeyMarker") or ""
+    id_marker: str | None = request.get("VersionIdMarker")
+    behind = None
+    if id_marker is not None:
+        if not id_marker:
+            raise errors.invalid_argument("A version-id marker cannot be empty.", "version-id-marker", "")
+        if not key_marker:
+            raise errors.invalid_argument(
+                "A version-id marker cannot be specified without a key marker.", "version-id-marker", id_marker
+            )
+        behind = await _sequence(tx, bucket, key_marker, id_marker)
+    page = await list_versions(
+        tx,
+        bucket.name,
+        prefix=(request.get("Prefix") or "").encode(),
+        delimiter=(request.get("Delimiter") or "").encode(),
+        key_marker=key_marker.encode(),
+        behind=behind,
+        most=page_size(request.get("MaxKeys"), "max-keys"),
+    )
+    answer: dict[str, Any] = {
+        "Name": bucket.name,
+        "Prefix": shown(request.get("Prefix") or "", encoding),
+        "KeyMarker": shown(key_marker, encoding),
+        "VersionIdMarker": id_marker or "",
+        "MaxKeys": page_size(request.get("MaxKeys"), "max-keys"),
+        "IsTruncated": page.truncated,
+    }
+    if request.get("Delimiter"):
+        answer["Delimiter"] = shown(request["Delimiter"], encoding)
+    if encoding:
+        answer["EncodingType"] = encoding
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, is_latest, version in page.entries:
+        entry = {
+            "Key": shown(key.decode(), encoding),
+            "VersionId": version.version_id or versions.NULL_VERSION,
+            "IsLatest": is_latest,
+            "Owner": buckets.owner(bucket),
+        }
+        if version.delete_marker:
+            found.setdefault("DeleteMarkers", []).append({**entry, "LastModified": float(int(version.modified))})
+        else:
+            found.setdefault("Versions", []).append({**entry, **_described(version)})
+    if page.truncated:
+        answer["NextKeyMarker"] = shown(page.last.decode("utf-8", "replace"), encoding)
+        if page.last_version is not None:
+            answer["NextVersionIdMarker"] = page.last_version.version_id or versions.NULL_VERSION
+    return answer | found | _prefixes(page.prefixes, encoding)
+
+
+async def _sequence(tx: Reader, bucket: Bucket, key: str, version_id: str) -> int | None:
+    """Where a version stands, be it still there or not; None: nothing tells any more."""
+    if version_id == versions.NULL_VERSION:
+        version = await versions.named(tx, bucket, key, version_id)
+        return version.sequence if version else None
+    sequence = versions.sequence_of(version_id)
+    if sequence is None:
+        raise errors.invalid_argument("Invalid version id specified", "version-id-marker", version_id)
+    return sequence

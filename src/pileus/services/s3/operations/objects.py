@@ -11,6 +11,7 @@ from pileus.services.s3 import (
     buckets,
     checksums,
     conditions,
+    deleting,
     errors,
     metadata,
     notifications,
@@ -63,15 +64,20 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         return new
 
     new = await bodies.commit(ctx.cloud, received, change)
-    return {"ETag": f'"{new.etag}"', **checksums.members(checksum), "ServerSideEncryption": ENCRYPTION}
+    return {
+        "ETag": f'"{new.etag}"',
+        **checksums.members(checksum),
+        "ServerSideEncryption": ENCRYPTION,
+        **versions.written_id(new),
+    }
 
 
 async def _check_target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
-    """The bucket that takes a write, and the object that it would replace."""
+    """The bucket that takes a write, and the newest version of the key so far."""
     bucket = await buckets.find(ctx, tx, request)
     check_defaults(bucket, request, ctx.operation)
-    old = await versions.current(tx, bucket, request["Key"])
-    conditions.check_write(request, old, request["Key"])
+    old = await versions.latest(tx, bucket, request["Key"])
+    conditions.check_write(request, versions.visible(old), request["Key"])
     return bucket, old
 
 
@@ -84,7 +90,7 @@ def check_defaults(bucket: Bucket, request: dict[str, Any], what: str) -> None:
             raise NotBuilt(f"{what} into a bucket with default encryption {algorithm}")
 
 
-async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     for member, header in (
         ("IfMatchSize", "x-amz-if-match-size"),
         ("IfMatchLastModifiedTime", "x-amz-if-match-last-modified-time"),
@@ -93,17 +99,13 @@ async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) 
             raise errors.header_not_implemented(header)
     bucket = await buckets.find(ctx, tx, request)
     metadata.check_key(request["Key"])
-    versions.check_version_id(request.get("VersionId"))
-    await _delete(ctx, tx, bucket, request["Key"], request)
-
-
-async def _delete(ctx: Context, tx: Transaction, bucket: Bucket, key: str, request: dict[str, Any]) -> None:
-    old = await versions.current(tx, bucket, key)
-    conditions.check_delete(request, old, key)
-    if old is not None:
-        await versions.remove(ctx, tx, bucket, key, old)
-        gone = notifications.removal(ctx.now, versions.next_sequence(ctx.now, old))
-        notifications.announce(ctx, tx, bucket, "s3:ObjectRemoved:Delete", key=key, version=gone, now=ctx.now)
+    removed = await deleting.delete(ctx, tx, bucket, request["Key"], request)
+    answer: dict[str, Any] = {}
+    if removed.delete_marker:
+        answer["DeleteMarker"] = True
+    if bucket.versioning:
+        answer["VersionId"] = removed.version_id
+    return answer
 
 
 async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
@@ -121,17 +123,19 @@ async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any])
         error = None
         if len(key.encode("utf-8", "surrogateescape")) > metadata.KEY_BYTES_MAX:
             error = errors.key_too_long(len(key.encode("utf-8", "surrogateescape")))
-        elif version_id not in (None, versions.NULL_VERSION):
+        elif version_id not in (None, versions.NULL_VERSION) and versions.sequence_of(version_id) is None:
             error = errors.no_such_version(key, version_id)
         elif any(one.get(member) is not None for member in ("LastModifiedTime", "Size")):
             error = errors.header_not_implemented("Size" if "Size" in one else "LastModifiedTime")
         elif (etag := one.get("ETag")) is not None:
-            old = await versions.current(tx, bucket, key)
+            old = await deleting.meant(tx, bucket, key, version_id)
             error = None if old and etag.strip('"') in ("*", old.etag) else errors.precondition_failed("If-Match")
         if error is not None:
             failed.append({**named, "Code": error.code, "Message": error.message})
             continue
-        await _delete(ctx, tx, bucket, key, {})
+        removed = await deleting.delete(ctx, tx, bucket, key, named)
+        if removed.delete_marker:
+            named |= {"DeleteMarker": True, "DeleteMarkerVersionId": removed.version_id}
         deleted.append(named)
     answer: dict[str, Any] = {}
     if deleted and not quiet:

@@ -42,23 +42,26 @@ async def upload_part_copy(ctx: Context, request: dict[str, Any]) -> dict[str, A
     async def look(tx: Reader) -> tuple[Bucket, Object | None, list[bodies.Segment], Upload]:
         upload = await _find(ctx, tx, request)
         bucket, version = await find_source(ctx, tx, request, source)
-        if version is None:
-            return bucket, None, [], upload
+        if version is None or version.delete_marker:
+            return bucket, version, [], upload
         first, last = 0, version.size - 1
         if (span := request.get("CopySourceRange")) is not None:
             first, last = ranges.parse_copy_range(span, version.size)
         return bucket, version, await bodies.locate(tx, version.body, first, last), upload
 
     bucket, version, segments, upload = await ctx.cloud.store.read(look)
-    if version is None:
-        raise await missing(ctx, bucket, source.key)
+    if version is None or version.delete_marker:
+        raise await missing(ctx, bucket, {"Key": source.key}, version)
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     received = await bodies.receive(ctx.cloud, bodies.SegmentStream(ctx.cloud, segments), (algorithm,))
     part = await _keep(ctx, request, received, algorithm)
     result: dict[str, Any] = {"ETag": f'"{part.etag}"', "LastModified": float(int(part.modified))}
     if upload.checksum_algorithm:
         result[checksums.member(algorithm)] = part.checksum
-    return {"CopyPartResult": result, "ServerSideEncryption": ENCRYPTION}
+    answer: dict[str, Any] = {"CopyPartResult": result, "ServerSideEncryption": ENCRYPTION}
+    if version.version_id:
+        answer["CopySourceVersionId"] = version.version_id
+    return answer
 
 
 def _check_number(request: dict[str, Any]) -> None:

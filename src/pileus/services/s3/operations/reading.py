@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -53,7 +54,7 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
     bucket = await buckets.find(ctx, tx, request)
     version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
     found = _Found(bucket, version)
-    if version is None:
+    if version is None or version.delete_marker:
         return found
     if with_body and version.storage_class in metadata.ARCHIVED:
         raise errors.invalid_object_state(version.storage_class)
@@ -77,6 +78,7 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
         answer["ContentRange"] = f"bytes {first}-{last}/{version.size}"
     answer["ContentLength"] = last - first + 1
     answer.update(_described(version))
+    answer.update(versions.shown_id(bucket, version))
     if request.get("ChecksumMode") == "ENABLED":
         answer.update(checksums.members(checksum))
     if with_body:
@@ -85,8 +87,8 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
 
 
 async def _finish(ctx: Context, found: _Found, request: dict[str, Any]) -> dict[str, Any]:
-    if found.version is None:
-        raise await missing(ctx, found.bucket, request["Key"])
+    if found.version is None or found.version.delete_marker:
+        raise await missing(ctx, found.bucket, request, found.version)
     if found.status is not None:
         ctx.status = found.status
     answer = found.answer
@@ -105,8 +107,13 @@ def _check_overrides(ctx: Context, request: dict[str, Any]) -> None:
             raise errors.invalid_argument("Header value cannot be represented using ISO-8859-1.", name, value)
 
 
-async def missing(ctx: Context, bucket: Bucket, key: str) -> AWSError:
-    """The error for a key that is not there: only who may list the bucket is told so."""
+async def missing(ctx: Context, bucket: Bucket, request: Mapping[str, Any], marker: Object | None = None) -> AWSError:
+    """The error for a key that is not there, or is deleted: only who may list the bucket is told so.
+
+    A request that names a delete marker by its id is told that this is no object.
+    """
+    if marker is not None and request.get("VersionId") is not None:
+        return errors.method_not_allowed(ctx.http.method, versions.marker_headers(marker, named=True))
     if ctx.principal.kind != "root" or bucket.policy or ctx.principal.account != bucket.account:
         try:
             await ctx.cloud.call(
@@ -116,7 +123,7 @@ async def missing(ctx: Context, bucket: Bucket, key: str) -> AWSError:
             if error.status == 403:
                 return error
             raise
-    return errors.no_such_key(key)
+    return errors.no_such_key(request["Key"], versions.marker_headers(marker, named=False) if marker else None)
 
 
 async def _pieces(tx: Reader, version: Object) -> list[Piece]:
@@ -172,9 +179,9 @@ async def get_object_attributes(ctx: Context, request: dict[str, Any]) -> dict[s
         return bucket, version, await _pieces(tx, version) if version and "ObjectParts" in names else []
 
     bucket, version, pieces = await ctx.cloud.store.read(look)
-    if version is None:
-        raise await missing(ctx, bucket, request["Key"])
-    answer: dict[str, Any] = {"LastModified": float(int(version.modified))}
+    if version is None or version.delete_marker:
+        raise await missing(ctx, bucket, request, version)
+    answer: dict[str, Any] = {"LastModified": float(int(version.modified)), **versions.shown_id(bucket, version)}
     if "ETag" in names:
         answer["ETag"] = version.etag
     if "Checksum" in names and version.checksum:

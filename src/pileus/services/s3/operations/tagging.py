@@ -18,12 +18,14 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Buck
     version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
     if version is None:
         raise errors.no_such_key(request["Key"])
+    if version.delete_marker:
+        raise errors.method_not_allowed(ctx.http.method, versions.marker_headers(version, named=True))
     return bucket, version
 
 
 async def get_object_tagging(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
-    _, version = await _find(ctx, tx, request)
-    return {"TagSet": shown_tags(version.tags)}
+    bucket, version = await _find(ctx, tx, request)
+    return {"TagSet": shown_tags(version.tags), **versions.shown_id(bucket, version)}
 
 
 async def put_object_tagging(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
@@ -38,6 +40,6 @@ async def delete_object_tagging(ctx: Context, tx: Transaction, request: dict[str
 async def _change(ctx: Context, tx: Transaction, request: dict[str, Any], tags: Tags, event: str) -> dict[str, Any]:
     bucket, version = await _find(ctx, tx, request)
     changed = msgspec.structs.replace(version, tags=tags)
-    versions.change(tx, bucket, request["Key"], changed)
+    await versions.change(tx, bucket, request["Key"], changed)
     notifications.announce(ctx, tx, bucket, event, key=request["Key"], version=changed, now=ctx.now)
-    return {}
+    return versions.shown_id(bucket, version)

@@ -6,6 +6,7 @@ Source: "Uploading and copying objects using multipart upload in Amazon S3" in t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -51,7 +52,7 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
     algorithm, type_ = _checksum_mode(request)
     bucket = await buckets.find(ctx, tx, request)
     check_defaults(bucket, request, "CreateMultipartUpload")
-    old = await versions.current(tx, bucket, key)
+    old = versions.visible(await versions.latest(tx, bucket, key))
     principal = ctx.principal
     root = principal.kind == "root" or not principal.arn
     upload = Upload(
@@ -133,11 +134,14 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
     listed = (request.get("MultipartUpload") or {}).get("Parts") or ()
     if not listed:
         raise errors.invalid_request("You must specify at least one part")
+    old = await versions.latest(tx, bucket, key)
+    if old is not None and old.upload_id == upload_id and _etag(one.get("ETag", "") for one in listed) == old.etag:
+        # The answer to the first of these calls was lost.
+        return _completed(ctx, bucket, key, old)
     upload = await find_upload(tx, bucket, request)
     parts = await _parts(tx, upload_id)
     chosen = _choose(request, upload, parts, listed)
-    old = await versions.current(tx, bucket, key)
-    conditions.check_complete(request, old, key, upload.seen)
+    conditions.check_complete(request, versions.visible(old), key, upload.seen)
     size = sum(part.body.size for _, part in chosen)
     if (announced := request.get("MpuObjectSize")) is not None and announced != size:
         raise errors.invalid_request(
@@ -145,7 +149,6 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
         )
     checksum = _whole_checksum(request, upload, chosen)
 
-    md5s = hashlib.md5(b"".join(bytes.fromhex(part.etag) for _, part in chosen), usedforsecurity=False)
     token = bodies.new_token(ctx.cloud)
     tx.put(
         keys.pieces(token),
@@ -153,7 +156,7 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
     )
     new = Object(
         body=Body("pieces", token, size),
-        etag=f"{md5s.hexdigest()}-{len(chosen)}",
+        etag=_etag(part.etag for _, part in chosen),
         modified=ctx.now,
         sequence=versions.next_sequence(ctx.now, old),
         headers=upload.headers,
@@ -162,6 +165,7 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
         storage_class=upload.storage_class,
         checksum=checksum,
         parts=len(chosen),
+        upload_id=upload_id,
     )
     used = {number for number, _ in chosen}
     for number, part in parts.items():
@@ -172,14 +176,28 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
     notifications.announce(
         ctx, tx, bucket, "s3:ObjectCreated:CompleteMultipartUpload", key=key, version=new, now=ctx.now
     )
+    return _completed(ctx, bucket, key, new)
+
+
+def _completed(ctx: Context, bucket: Bucket, key: str, new: Object) -> dict[str, Any]:
     return {
         "Location": _location(ctx, bucket.name, key),
         "Bucket": bucket.name,
         "Key": key,
         "ETag": f'"{new.etag}"',
-        **checksums.members(checksum),
+        **checksums.members(new.checksum),
         "ServerSideEncryption": ENCRYPTION,
+        **versions.written_id(new),
     }
+
+
+def _etag(parts: Iterable[str]) -> str:
+    """The entity tag of an object from those of its parts; "" where one is none."""
+    try:
+        digests_ = [bytes.fromhex(etag.strip('"')) for etag in parts]
+    except ValueError:
+        return ""
+    return f"{hashlib.md5(b''.join(digests_), usedforsecurity=False).hexdigest()}-{len(digests_)}"
 
 
 def _choose(
@@ -254,18 +272,19 @@ async def list_multipart_uploads(ctx: Context, tx: Reader, request: dict[str, An
     key_marker: str = request.get("KeyMarker") or ""
     id_marker: str = (request.get("UploadIdMarker") or "") if key_marker else ""
     most = listing.page_size(request.get("MaxUploads"), "max-uploads")
-    behind = None
+    start_at = None
     if id_marker:
-        behind = keys.upload(bucket.name, key_marker, id_marker)
-        if await tx.get(behind) is None:
+        marker = keys.upload(bucket.name, key_marker, id_marker)
+        if await tx.get(marker) is None:
             raise errors.invalid_argument("Invalid uploadId marker", "upload-id-marker", id_marker)
+        start_at = after(marker)
     page = await listing.list_page(
         tx,
         keys.uploads(bucket.name),
         prefix=(request.get("Prefix") or "").encode(),
         delimiter=(request.get("Delimiter") or "").encode(),
-        marker=b"" if behind else key_marker.encode(),
-        behind=behind,
+        marker=b"" if start_at else key_marker.encode(),
+        start_at=start_at,
         most=most,
     )
     found = [(key.decode(), str(rest[0]), decode_upload(value)) for key, rest, value in page.entries]
