@@ -43,6 +43,7 @@ log = logging.getLogger("pileus")
 # Where each service's manifest is, by botocore's name of the service: see `pileus.cloud.directory`.
 SERVICES = {
     "dynamodb": "pileus.services.dynamodb.service:SERVICE",
+    "dynamodbstreams": "pileus.services.dynamodb.service:STREAMS",
     "iam": "pileus.services.iam.service:SERVICE",
     "lambda": "pileus.services.lambda_.service:SERVICE",
     "logs": "pileus.services.logs.service:SERVICE",

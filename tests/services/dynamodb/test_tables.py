@@ -250,9 +250,9 @@ def test_what_is_not_built_is_named(dynamodb: Any) -> None:
     _, message = refusal(
         dynamodb.create_table,
         TableName="table",
-        **definition("id:S", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}),
+        **definition("id:S", SSESpecification={"Enabled": True}),
     )
-    assert "StreamSpecification" in message
+    assert "SSESpecification" in message
     assert dynamodb.list_tables()["TableNames"] == []
 
 

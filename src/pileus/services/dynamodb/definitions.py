@@ -22,8 +22,6 @@ Request = Mapping[str, Any]
 
 def refuse_unbuilt(request: Request) -> None:
     """Name what Pileus does not do, rather than pass over it."""
-    if (request.get("StreamSpecification") or {}).get("StreamEnabled"):
-        raise NotBuilt("DynamoDB's StreamSpecification")
     if (request.get("SSESpecification") or {}).get("Enabled"):
         raise NotBuilt("DynamoDB's SSESpecification with a KMS key")
     for member in (
@@ -76,6 +74,19 @@ def new_table(ctx: Context, name: str, request: Request) -> records.Table:
         deletion_protection=request.get("DeletionProtectionEnabled", False),
         tags=merged_tags({}, request.get("Tags", ())),
     )
+
+
+def stream_view(request: Request) -> records.View | None:
+    """The view type of the stream that is asked for; None: no stream."""
+    given = request.get("StreamSpecification") or {}
+    view: records.View | None = given.get("StreamViewType")
+    if given.get("StreamEnabled"):
+        if view is None:
+            raise errors.invalid("StreamViewType must be specified when StreamEnabled is true")
+        return view
+    if view is not None:
+        raise errors.invalid("StreamViewType cannot be specified when StreamEnabled is false")
+    return None
 
 
 def _table_throughput(request: Request, billing: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.services.dynamodb.statistics import held
+from pileus.services.dynamodb.streams import stream_arn
 from pileus.services.dynamodb.tables import Index, Table, table_arn
 from pileus.store.contract import Reader
 
@@ -39,6 +40,11 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
         answer["BillingModeSummary"] = {"BillingMode": record.billing}
         if status != "CREATING":
             answer["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"] = record.on_demand_since
+    if record.stream_view:
+        answer["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": record.stream_view}
+    if record.stream_label:
+        answer["LatestStreamLabel"] = record.stream_label
+        answer["LatestStreamArn"] = stream_arn(table.region, table.account, record.name, record.stream_label)
     if record.on_demand:
         answer["OnDemandThroughput"] = record.on_demand
     if record.table_class:

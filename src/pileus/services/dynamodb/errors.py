@@ -48,6 +48,22 @@ def condition_failed(item: Any | None = None) -> AWSError:
     return AWSError("ConditionalCheckFailedException", "The conditional request failed", **members)
 
 
+def no_stream(arn: str) -> AWSError:
+    return AWSError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
+
+
+def no_shard() -> AWSError:
+    return AWSError("ResourceNotFoundException", "Requested resource not found: Shard does not exist")
+
+
+def expired_iterator() -> AWSError:
+    return AWSError("ExpiredIteratorException", "Shard iterator has expired")
+
+
+def trimmed() -> AWSError:
+    return AWSError("TrimmedDataAccessException", "The data you are trying to access has been trimmed")
+
+
 KEY_MISMATCH = "The provided key element does not match the schema"
 
 

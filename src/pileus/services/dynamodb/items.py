@@ -10,8 +10,8 @@ from struct import Struct
 
 import msgspec
 
-from pileus.cloud.context import Context
-from pileus.services.dynamodb import errors, schema, tables, values
+from pileus.cloud.context import Cloud
+from pileus.services.dynamodb import errors, schema, streams, tables, values
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
 from pileus.store.contract import Reader, Transaction
@@ -54,21 +54,23 @@ class Written(msgspec.Struct, frozen=True):
     indexes: tuple[tuple[Index, tuple[int, ...]], ...] = ()
 
 
-def change(
-    ctx: Context,
+async def change(
+    cloud: Cloud,
     tx: Transaction,
     table: Table,
     key: bytes,
     *,
+    now: float,
     old: Stored | None,
     new: Item | None,
     new_size: int = 0,
     old_item: Item | None = None,
+    expired: bool = False,
 ) -> Written:
     """Put `new` (None: nothing) in the place of `old`, with everything that follows from it.
 
     Every change of an item goes through here. `new` has been checked against the keys of the table and its indexes;
-    `old_item` is `old` decoded, where the caller has it.
+    `old_item` is `old` decoded, where the caller has it. `expired`: it is the service itself that removes the item.
     """
     if old is None and new is None:
         return Written(0)
@@ -80,9 +82,13 @@ def change(
     old_size = 0 if old is None else old.size
     growth = [(table.statistics, (new is not None) - (old is not None), new_size - old_size)]
     consumed = []
+    if old_item is None and old is not None and (table.indexes or table.stream is not None):
+        old_item = old.item()
+    if table.stream is not None:
+        before_image = None if old is None or old_item is None else streams.Image(old_item, old.json, old.size)
+        after_image = None if new is None or raw is None else streams.Image(new, Stored(raw).json, new_size)
+        await streams.record(cloud, tx, table, before_image, after_image, now=now, expired=expired)
     if table.indexes:
-        if old_item is None and old is not None:
-            old_item = old.item()
         for index in table.indexes:
             before = entry(index, key, old_item, old)
             after = entry(index, key, new, None if raw is None else Stored(raw))
@@ -96,7 +102,7 @@ def change(
                         (after.size if after else 0) - (before.size if before else 0),
                     )
                 )
-    known = tables.memory(ctx.cloud)
+    known = tables.memory(cloud)
 
     def count() -> None:
         for place, items, size in growth:

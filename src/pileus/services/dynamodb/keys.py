@@ -6,6 +6,10 @@
                 | hash, partition, sort, digest of the item's key       an index entry
     statistics  account, region, table id, index id or b""              how much it holds
     token       account, region, token                                  a finished transaction's token
+    stream      account, region, table name, label                      a stream's record
+    sequence    account, region, table id                               the number of its last change
+    change      account, region, table id | number                      a stream record
+    watch       "streams", account, region, ...                         what a loop looks after, of all accounts
 
 Items and entries of one partition stand together in the order of their sort keys. Partitions are ordered by a hash of
 the partition key, so that a scan meets them in no order that means anything, and parallel scans take ranges of the
@@ -73,6 +77,51 @@ def statistics(account: str, region: str, table_id: str, index_id: bytes = b"") 
 
 def token(account: str, region: str, text: str) -> bytes:
     return pack(SERVICE, account, region, "token", text)
+
+
+def stream(account: str, region: str, table: str, label: str) -> bytes:
+    return pack(SERVICE, account, region, "stream", table, label)
+
+
+def streams(account: str, region: str, table: str | None = None) -> Range:
+    """The streams of a table's name, or of all."""
+    if table is not None:
+        return range_onto(pack(SERVICE, account, region, "stream", table))
+    return range_onto(pack(SERVICE, account, region, "stream"))
+
+
+def sequence(account: str, region: str, table_id: str) -> bytes:
+    return pack(SERVICE, account, region, "sequence", UUID(table_id).bytes)
+
+
+def changes(account: str, region: str, table_id: str) -> bytes:
+    """What the keys of a table's stream records begin with."""
+    return pack(SERVICE, account, region, "change", UUID(table_id).bytes)
+
+
+def change(prefix: bytes, number: int) -> bytes:
+    return pack_onto(prefix, number)
+
+
+def change_number(prefix: bytes, key: bytes) -> int:
+    """The number in a stream record's key."""
+    number = unpack(key, len(prefix))[0]
+    assert isinstance(number, int)
+    return number
+
+
+def watch(kind: str, account: str, region: str, *parts: str) -> bytes:
+    return pack(SERVICE, "", "", "watch", kind, account, region, *parts)
+
+
+def all_watched(kind: str) -> Range:
+    return range_onto(pack(SERVICE, "", "", "watch", kind))
+
+
+def watched(key: bytes) -> tuple[str, str, tuple[str, ...]]:
+    """Account, region and the further parts of a `watch` key."""
+    account, region, *parts = (str(part) for part in unpack(key)[5:])
+    return account, region, tuple(parts)
 
 
 def _hash(part: Part) -> bytes:

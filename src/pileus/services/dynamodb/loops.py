@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import statistics
+from pileus.services.dynamodb import statistics, streams
 from pileus.services.dynamodb.tables import Memory
 
 
@@ -18,3 +18,7 @@ async def stop(cloud: Cloud) -> None:
 
 async def count(cloud: Cloud) -> None:
     await statistics.write(cloud)
+
+
+async def trim_streams(cloud: Cloud) -> None:
+    await streams.trim(cloud)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import tables
+from pileus.services.dynamodb import iterators, tables
 from pileus.services.dynamodb.expressions.parameters import Expressions
 from pileus.services.dynamodb.tables import table_arn
 from pileus.services.dynamodb.values import check_value
@@ -83,6 +83,14 @@ def table(ctx: Context, request: Request) -> Sequence[Permission]:
 
 def resource(ctx: Context, request: Request) -> Sequence[Permission]:
     return (Permission(f"dynamodb:{ctx.operation}", request["ResourceArn"]),)
+
+
+def stream(ctx: Context, request: Request) -> Sequence[Permission]:
+    return (Permission(f"dynamodb:{ctx.operation}", request["StreamArn"]),)
+
+
+def shard_iterator(ctx: Context, request: Request) -> Sequence[Permission]:
+    return (Permission(f"dynamodb:{ctx.operation}", iterators.stream_arn(request["ShardIterator"])),)
 
 
 def _arn(ctx: Context, part: Part) -> str:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+View = Literal["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]
+
 
 class Index(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A secondary index."""
@@ -52,6 +54,9 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     deletion_protection: bool = False
     tags: dict[str, str] = {}
     ttl_attribute: str = ""
+    # Of its latest stream; `stream_view` is "" when that is switched off.
+    stream_label: str = ""
+    stream_view: View | Literal[""] = ""
 
 
 class Statistics(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
@@ -69,7 +74,40 @@ class Token(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
     expires: float
 
 
+class Stream(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """A stream, which may outlive its table; all its records are in one shard."""
+
+    table: str
+    table_id: str
+    label: str
+    created: float
+    view: View
+    hash: str
+    range: str = ""
+    # The number of its first record.
+    first: int
+    # Once it is switched off: when, and the number of its last record (first - 1: there was none).
+    ended: float = 0.0
+    last: int = 0
+
+
+class Change(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """A stream record. Keys and images are the JSON in which they are answered."""
+
+    id: str
+    name: Literal["INSERT", "MODIFY", "REMOVE"]
+    # Seconds since the epoch, rounded down.
+    at: int
+    keys: bytes
+    new: bytes | None = None
+    old: bytes | None = None
+    size: int
+    by_ttl: bool = False
+
+
 encode = msgspec.msgpack.Encoder().encode
 decode_table = msgspec.msgpack.Decoder(Table).decode
 decode_statistics = msgspec.msgpack.Decoder(Statistics).decode
 decode_token = msgspec.msgpack.Decoder(Token).decode
+decode_stream = msgspec.msgpack.Decoder(Stream).decode
+decode_change = msgspec.msgpack.Decoder(Change).decode

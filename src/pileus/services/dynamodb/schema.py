@@ -36,10 +36,15 @@ class Schema(msgspec.Struct, frozen=True):
 
     def description(self) -> list[dict[str, str]]:
         """As KeySchema."""
-        found = [{"AttributeName": self.partition, "KeyType": "HASH"}]
-        if self.sort:
-            found.append({"AttributeName": self.sort, "KeyType": "RANGE"})
-        return found
+        return described(self.partition, self.sort)
+
+
+def described(partition: str, sort: str) -> list[dict[str, str]]:
+    """A key as KeySchema; `sort` is "" where there is none."""
+    found = [{"AttributeName": partition, "KeyType": "HASH"}]
+    if sort:
+        found.append({"AttributeName": sort, "KeyType": "RANGE"})
+    return found
 
 
 def part(kind: str, value: Value) -> Part:

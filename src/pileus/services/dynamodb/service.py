@@ -1,10 +1,10 @@
-"""The manifest."""
+"""The manifests: DynamoDB's, and that of DynamoDB Streams, whose records are written with the items themselves."""
 
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.dynamodb import loops, permissions, work
-from pileus.services.dynamodb.operations import batches, items, queries, settings, tables, transactions
+from pileus.services.dynamodb.operations import batches, items, queries, settings, streams, tables, transactions
 
 SERVICE = Service(
     name="dynamodb",
@@ -37,4 +37,15 @@ SERVICE = Service(
     targets={work.TARGET: work.handle},
     start=loops.start,
     stop=loops.stop,
+)
+
+STREAMS = Service(
+    name="dynamodbstreams",
+    operations={
+        "DescribeStream": reading(streams.describe_stream, permissions.stream),
+        "GetRecords": reading(streams.get_records, permissions.shard_iterator),
+        "GetShardIterator": reading(streams.get_shard_iterator, permissions.stream),
+        "ListStreams": reading(streams.list_streams),
+    },
+    loops=(Loop("dynamodbstreams.trim", loops.trim_streams, period_s=60.0),),
 )

@@ -46,6 +46,15 @@ class Index(msgspec.Struct, frozen=True, eq=False):
         return self.record.scope == "local"
 
 
+class Stream(msgspec.Struct, frozen=True, eq=False):
+    """The open stream of a table."""
+
+    view: records.View
+    # What the store keys of its records begin with, and where the number of the last one is.
+    prefix: bytes
+    sequence: bytes
+
+
 class Table(msgspec.Struct, frozen=True, eq=False):
     """A table's record, laid out for use."""
 
@@ -62,6 +71,7 @@ class Table(msgspec.Struct, frozen=True, eq=False):
     key_names: frozenset[str]
     account: str
     region: str
+    stream: Stream | None
 
     @property
     def name(self) -> str:
@@ -187,7 +197,15 @@ def laid_out(account: str, region: str, record: records.Table, raw: bytes) -> Ta
         key_names=frozenset(schema.names).union(*(index.schema.names for index in indexes)),
         account=account,
         region=region,
+        stream=_stream(account, region, record),
     )
+
+
+def _stream(account: str, region: str, record: records.Table) -> Stream | None:
+    if not record.stream_view:
+        return None
+    prefix = keys.changes(account, region, record.id)
+    return Stream(record.stream_view, prefix, keys.sequence(account, region, record.id))
 
 
 def _schema(attributes: Mapping[str, str], partition: str, sort: str) -> Schema:

@@ -131,10 +131,13 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
         wanted = write.request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
         raise errors.condition_failed(answered(old) if wanted and old is not None else None)
     if write.puts:
-        written = items.change(ctx, tx, table, key, old=old, new=write.item, new_size=write.size, old_item=old_item)
+        written = await items.change(
+            ctx.cloud, tx, table, key, now=ctx.now, old=old, new=write.item, new_size=write.size, old_item=old_item
+        )
         return Outcome(old, old_item, write.item, written)
     if write.deletes:
-        return Outcome(old, old_item, None, items.change(ctx, tx, table, key, old=old, new=None, old_item=old_item))
+        written = await items.change(ctx.cloud, tx, table, key, now=ctx.now, old=old, new=None, old_item=old_item)
+        return Outcome(old, old_item, None, written)
     if write.update is None or (old is None and not write.update.creates):
         return Outcome(old, old_item, old_item, Written(0 if old is None else old.size))
     new = write.update.apply(old_item or {}, write.item if old_item is None else old_item)
@@ -143,7 +146,9 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     items.check_updated_size(size)
     for index in table.indexes:
         schema.check_index_keys(index.name, index.schema, new, update=True)
-    written = items.change(ctx, tx, table, key, old=old, new=new, new_size=size, old_item=old_item)
+    written = await items.change(
+        ctx.cloud, tx, table, key, now=ctx.now, old=old, new=new, new_size=size, old_item=old_item
+    )
     return Outcome(old, old_item, new, written)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import definitions, errors, keys, records, statistics, tables, work
+from pileus.services.dynamodb import definitions, errors, keys, records, statistics, streams, tables, work
 from pileus.services.dynamodb.descriptions import describe, describe_deleted
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
@@ -29,6 +29,9 @@ async def create_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     record = definitions.new_table(ctx, name, request)
     if await tx.get(keys.table(ctx.account, ctx.region, name)) is not None:
         raise errors.table_exists(name)
+    view = definitions.stream_view(request)
+    if view is not None:
+        record = await streams.begin(ctx, tx, record, view)
     table = tables.store(ctx, tx, record)
     for key in (table.statistics, *(index.statistics for index in table.indexes)):
         tx.put(key, records.encode(records.Statistics()))
@@ -61,6 +64,8 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
             "Disable deletion protection first."
         )
     items, size = await statistics.held(ctx, tx, table.statistics)
+    if table.stream is not None:
+        await streams.end(ctx, tx, table.record)
     tx.delete(keys.table(ctx.account, ctx.region, table.name))
     work.sweep_table(ctx, tx, table)
     return {"TableDescription": describe_deleted(table, items, size)}
@@ -96,6 +101,8 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
         changes["warm_read"] = request["WarmThroughput"].get("ReadUnitsPerSecond", record.warm_read)
         changes["warm_write"] = request["WarmThroughput"].get("WriteUnitsPerSecond", record.warm_write)
     record = msgspec.structs.replace(record, **changes)
+    if "StreamSpecification" in request:
+        record = await _with_stream(ctx, tx, record, request)
     for update in request.get("GlobalSecondaryIndexUpdates", ()):
         record = await _with_index_update(
             ctx,
@@ -109,6 +116,18 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     answer = await describe(ctx, tx, changed, status="UPDATING")
     await work.fill_new(ctx, tx, table, changed)
     return {"TableDescription": answer}
+
+
+async def _with_stream(ctx: Context, tx: Transaction, record: records.Table, request: Request) -> records.Table:
+    """The record with its stream switched on or off."""
+    view = definitions.stream_view(request)
+    if view is None:
+        if not record.stream_view:
+            raise errors.validation(f"Table has no stream to disable: TableName: {record.name}")
+        return await streams.end(ctx, tx, record)
+    if record.stream_view:
+        raise errors.validation(f"Table already has an enabled stream: TableName: {record.name}")
+    return await streams.begin(ctx, tx, record, view)
 
 
 def _with_throughput(ctx: Context, record: records.Table, request: Request) -> records.Table:
