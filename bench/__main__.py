@@ -84,8 +84,12 @@ def _measure(case: str, name: str, quick: bool) -> dict[str, Any]:
     error = ""
     try:
         with serving(name, start.answers) as server:
-            for key, rounds in CASES[case](server, quick):
-                figures[key] = {"rounds": [round(figure, 3) for figure in rounds]}
+            try:
+                for key, rounds in CASES[case](server, quick):
+                    figures[key] = {"rounds": [round(figure, 3) for figure in rounds]}
+            except Exception:
+                print(f"  the end of its log:\n{server.log_tail()}", file=sys.stderr)
+                raise
     # Whatever a server does wrong is a result of the run, and must not end it.
     except Exception as problem:  # noqa: BLE001
         error = str(problem) if isinstance(problem, Cannot) else f"{type(problem).__name__}: {problem}"

@@ -112,7 +112,8 @@ class Server:
                 before, since = now, time.monotonic()
 
     def log_tail(self) -> str:
-        return self.log.read_text(errors="replace")[-2000:]
+        """The end of what it has said; nothing where it is stopped, for its files go with it."""
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
 
 
 @dataclass
