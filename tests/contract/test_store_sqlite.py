@@ -205,11 +205,12 @@ async def test_the_log_stays_short(tmp_path, durability, monkeypatch):
     store = open_store(tmp_path, durability)
 
     async def client(name):
-        for n in range(150):
+        for n in range(600):
             await put(store, b"%d.%d" % (name, n), b"v" * 4000)
 
     await asyncio.gather(*(client(name) for name in range(8)))
-    # 1,200 values took at least that many pages; what came while a pass was under way is what the margin is for.
-    assert (tmp_path / "store.db-wal").stat().st_size < 800 * 8192
+    # 4,800 values took more than twice as much; what came while a pass was under way, on a machine that has other
+    # things to do, is what the margin is for.
+    assert (tmp_path / "store.db-wal").stat().st_size < 2000 * 8192
     await store.close()
-    assert (tmp_path / "store.db").stat().st_size > 1200 * 4000
+    assert (tmp_path / "store.db").stat().st_size > 4800 * 4000

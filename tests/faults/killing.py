@@ -10,8 +10,8 @@ import traceback
 PIPE_BYTES = 1 << 20
 
 
-def run_and_kill(worker, *, after_s):
-    """Fork; run `worker(report)` there; kill -9 `after_s` after its first report. Returns all lines it reported.
+def run_and_kill(worker, *, after_s, after_reports=1):
+    """Fork; run `worker(report)` there; kill -9 `after_s` after that many reports. Returns all lines it reported.
 
     A fork of this warm process takes a few milliseconds where a new interpreter takes hundreds. The worker opens all
     it needs itself. One that ends by itself has failed.
@@ -29,7 +29,7 @@ def run_and_kill(worker, *, after_s):
             os._exit(0)
     os.close(sending)
     with os.fdopen(receiving, "rb") as reports:
-        head = reports.readline()
+        head = b"".join(reports.readline() for _ in range(after_reports))
         time.sleep(after_s)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -81,12 +81,12 @@ def traces(pid: int) -> set[tuple[str, str]]:
     return found
 
 
-def left_of(before: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Which of these traces are still there."""
+def left_of(before: set[tuple[str, str]], ended: float) -> set[tuple[str, str]]:
+    """Which of these traces are still there; the kernel gives the numbers of namespaces to those made after `ended`."""
     now: set[tuple[str, str]] = set()
     for process in psutil.process_iter():
         try:
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE or process.create_time() >= ended:
                 continue
             now.add(("process", f"{process.pid} {process.create_time()}"))
             for kind in ("mnt", "net", "pid", "ipc", "uts"):
@@ -100,10 +100,10 @@ def left_of(before: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return before & now
 
 
-def eventually_nothing_left_of(before: set[tuple[str, str]]) -> None:
+def eventually_nothing_left_of(before: set[tuple[str, str]], ended: float) -> None:
     """The kernel takes a moment to end what was killed."""
     deadline = time.monotonic() + 20
-    while left := left_of(before):
+    while left := left_of(before, ended):
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
 
@@ -115,18 +115,20 @@ def test_an_orderly_end_leaves_nothing(start_pileus: Callable[..., Any], number:
     before = traces(server.process.pid)
     assert {what for what, _ in before} >= {"process"}
     assert len(before) > 3
+    ended = time.time()
     server.process.send_signal(number)
     assert server.process.wait(timeout=30) == 0, server.log.read_text()
-    assert left_of(before) == set()
+    assert left_of(before, ended) == set()
 
 
 def test_after_kill_9_the_next_start_sweeps(start_pileus: Callable[..., Any], tmp_path: Path) -> None:
     server = start_pileus(data_dir=tmp_path / "data")
     run_function(server.endpoint)
     before = traces(server.process.pid)
+    ended = time.time()
     server.kill()
     again = start_pileus(data_dir=tmp_path / "data")
-    eventually_nothing_left_of(before)
+    eventually_nothing_left_of(before, ended)
     # And the node works on what the killed one had acknowledged.
     answer = client(again.endpoint, "lambda").invoke(FunctionName="f")
     assert "FunctionError" not in answer

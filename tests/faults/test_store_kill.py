@@ -87,8 +87,11 @@ def test_killed_at_any_moment(tmp_path, durability):
     chance = random.Random(durability)
     acknowledged, total, reports = {}, 0, 0
     for turn in range(ROUNDS):
+        # After so many reports, not after so much time: on a busy machine little would be written by then.
         lines = run_and_kill(
-            lambda report, turn=turn: work(report, tmp_path, durability, turn), after_s=chance.uniform(0, 0.03)
+            lambda report, turn=turn: work(report, tmp_path, durability, turn),
+            after_reports=chance.randrange(1, 60),
+            after_s=chance.uniform(0, 0.004),
         )
         for line in lines[1:]:
             writer, n = map(int, line.split())
