@@ -7,6 +7,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
+    lifecycle (s3, "", "", "lifecycle", bucket)                        buckets with rules, and the day of their last run
     body      (s3, "", "", "body", token)                              bytes of a small body
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
     upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
@@ -28,6 +29,7 @@ _BODIES = pack("s3", "", "", "body")
 _PIECES = pack("s3", "", "", "pieces")
 _UPLOADS = pack("s3", "", "", "upload")
 _PARTS = pack("s3", "", "", "part")
+_LIFECYCLES = pack("s3", "", "", "lifecycle")
 
 # Sequences count from here downwards, so that the newest comes first.
 _ORDER_MAX = (1 << 63) - 1
@@ -75,6 +77,18 @@ def null(bucket: str, key: str) -> bytes:
     return pack_onto(_NULLS, bucket, key.encode())
 
 
+def lifecycle(bucket: str) -> bytes:
+    return pack_onto(_LIFECYCLES, bucket)
+
+
+def lifecycles_range() -> tuple[bytes, bytes]:
+    return prefix_range("s3", "", "", "lifecycle")
+
+
+def lifecycle_name(key: bytes) -> str:
+    return str(unpack(key)[4])
+
+
 def body(token: str) -> bytes:
     return pack_onto(_BODIES, token)
 
@@ -102,6 +116,13 @@ def parts_range(upload_id: str) -> tuple[bytes, bytes]:
 def upload_id(key: bytes) -> str:
     """The upload id that ends an upload's key."""
     return str(unpack(key)[-1])
+
+
+def upload_key(key: bytes) -> str:
+    """The object key that an upload's key holds."""
+    object_key = unpack(key)[-2]
+    assert isinstance(object_key, bytes)
+    return object_key.decode()
 
 
 def part_number(key: bytes) -> int:

@@ -196,13 +196,14 @@ def record(
         object_["versionId"] = version.version_id
     if not event.startswith("s3:ObjectTagging"):
         object_["sequencer"] = f"{version.sequence:018X}"
-    return {
-        "eventVersion": "2.3" if event.startswith("s3:ObjectTagging") else "2.1",
+    by_itself = event.startswith("s3:Lifecycle")
+    made: dict[str, Any] = {
+        "eventVersion": "2.3" if by_itself or event.startswith("s3:ObjectTagging") else "2.1",
         "eventSource": "aws:s3",
         "awsRegion": bucket.region,
         "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "eventName": event.removeprefix("s3:"),
-        "userIdentity": {"principalId": principal_id(ctx.principal)},
+        "userIdentity": {"principalId": ctx.principal.service if by_itself else principal_id(ctx.principal)},
         "requestParameters": {"sourceIPAddress": ctx.http.source_ip},
         "responseElements": {"x-amz-request-id": ctx.request_id, "x-amz-id-2": host_id(ctx.request_id)},
         "s3": {
@@ -216,6 +217,9 @@ def record(
             "object": object_,
         },
     }
+    if event == "s3:LifecycleTransition":
+        made["lifecycleEventData"] = {"transitionEventData": {"destinationStorageClass": version.storage_class}}
+    return made
 
 
 def removal(now: float, sequence: int, version_id: str = "") -> Object:

@@ -37,6 +37,8 @@ class Bucket(msgspec.Struct, kw_only=True, tag=1):
     ownership: str = "BucketOwnerEnforced"
     encryption: list[dict[str, Any]] = []
     notification: dict[str, Any] = {}
+    lifecycle: list[dict[str, Any]] = []
+    lifecycle_minimum_size: str = ""
 
     @property
     def arn(self) -> str:

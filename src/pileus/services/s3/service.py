@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pileus.cloud.manifest import Service, free, reading, writing
+from pileus.cloud.manifest import Loop, Service, free, reading, writing
+from pileus.services.s3 import loops, policies, targets
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
-from pileus.services.s3 import policies, targets
 from pileus.services.s3.operations import (
     buckets,
     configuration,
     copies,
+    lifecycle,
     listing,
     notifications,
     objects,
@@ -85,6 +86,15 @@ SERVICE = Service(
         "PutBucketNotificationConfiguration": free(
             notifications.put_bucket_notification_configuration, needs.bucket("PutBucketNotification"), _guard
         ),
+        "GetBucketLifecycleConfiguration": reading(
+            lifecycle.get_bucket_lifecycle_configuration, needs.bucket("GetLifecycleConfiguration"), _guard
+        ),
+        "PutBucketLifecycleConfiguration": writing(
+            lifecycle.put_bucket_lifecycle_configuration, needs.bucket("PutLifecycleConfiguration"), _guard
+        ),
+        "DeleteBucketLifecycle": writing(
+            lifecycle.delete_bucket_lifecycle, needs.bucket("PutLifecycleConfiguration"), _guard
+        ),
         "ListObjects": reading(listing.list_objects, needs.bucket("ListBucket"), _guard),
         "ListObjectsV2": reading(listing.list_objects_v2, needs.bucket("ListBucket"), _guard),
         "ListObjectVersions": reading(listing.list_object_versions, needs.bucket("ListBucketVersions"), _guard),
@@ -108,6 +118,7 @@ SERVICE = Service(
             uploads.list_multipart_uploads, needs.bucket("ListBucketMultipartUploads"), _guard
         ),
     },
+    loops=(Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),),
     preflight=preflight,
     targets={events.TARGET: targets.deliver},
 )

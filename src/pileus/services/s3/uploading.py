@@ -1,4 +1,4 @@
-"""What PutObject and UploadPart have in common: taking a body and checking what was announced of it."""
+"""What uploads have in common: taking a body and checking what was announced of it, dropping parts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,26 @@ from typing import Any
 
 import msgspec
 
-from pileus.cloud.context import Context
+from pileus.cloud.context import Cloud, Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream, ByteStream
-from pileus.services.s3 import bodies, checksums, errors
+from pileus.services.s3 import bodies, checksums, errors, keys
+from pileus.services.s3.records import decode_part
+from pileus.store.contract import Transaction
+from pileus.store.keys import after
+
+PARTS_BATCH = 1000
+
+
+async def drop(cloud: Cloud, tx: Transaction, bucket: str, key: str, upload_id: str) -> None:
+    """End a multipart upload, and free what its parts hold."""
+    start, end = keys.parts_range(upload_id)
+    while rows := await tx.scan(start, end, limit=PARTS_BATCH):
+        for _, value in rows:
+            await bodies.release(cloud, tx, decode_part(value).body)
+        start = after(rows[-1][0])
+    tx.delete(keys.upload(bucket, key, upload_id))
+    tx.delete_range(*keys.parts_range(upload_id))
 
 
 class Announced(msgspec.Struct):

@@ -6,9 +6,9 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import bodies, buckets, errors, keys, listing
+from pileus.services.s3 import buckets, errors, keys, listing, uploading
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
-from pileus.services.s3.records import Bucket, decode_bucket, decode_part, encode
+from pileus.services.s3.records import Bucket, decode_bucket, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto
 
@@ -140,15 +140,11 @@ async def delete_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
     await _drop_uploads(ctx, tx, bucket.name)
     tx.delete(keys.bucket(bucket.name))
     tx.delete(keys.owned(bucket.account, bucket.name))
+    tx.delete(keys.lifecycle(bucket.name))
 
 
 async def _drop_uploads(ctx: Context, tx: Transaction, bucket: str) -> None:
     """Uploads under way do not keep a bucket; they end with it."""
     while batch := await tx.scan(*range_onto(keys.uploads(bucket)), limit=_BATCH):
         for key, _ in batch:
-            upload_id = keys.upload_id(key)
-            start, end = keys.parts_range(upload_id)
-            for _, value in await tx.scan(start, end, limit=10_000):
-                await bodies.release(ctx.cloud, tx, decode_part(value).body)
-            tx.delete_range(start, end)
-            tx.delete(key)
+            await uploading.drop(ctx.cloud, tx, bucket, keys.upload_key(key), keys.upload_id(key))

@@ -14,6 +14,7 @@ from pileus.services.s3 import (
     checksums,
     conditions,
     errors,
+    lifecycle,
     metadata,
     notifications,
     versions,
@@ -81,6 +82,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         "ServerSideEncryption": ENCRYPTION,
         **({"CopySourceVersionId": old_version.version_id} if old_version.version_id else {}),
         **versions.shown_id(bucket, new),
+        **lifecycle.expiration_header(bucket, key, new),
     }
 
 

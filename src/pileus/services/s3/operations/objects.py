@@ -13,6 +13,7 @@ from pileus.services.s3 import (
     conditions,
     deleting,
     errors,
+    lifecycle,
     metadata,
     notifications,
     uploading,
@@ -49,7 +50,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
 
-    async def change(tx: Transaction) -> Object:
+    async def change(tx: Transaction) -> tuple[Bucket, Object]:
         bucket, old = await _check_target(ctx, tx, request)
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
@@ -61,14 +62,15 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         )
         await versions.put(ctx, tx, bucket, key, old=old, new=new)
         notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Put", key=key, version=new, now=now)
-        return new
+        return bucket, new
 
-    new = await bodies.commit(ctx.cloud, received, change)
+    bucket, new = await bodies.commit(ctx.cloud, received, change)
     return {
         "ETag": f'"{new.etag}"',
         **checksums.members(checksum),
         "ServerSideEncryption": ENCRYPTION,
         **versions.written_id(new),
+        **lifecycle.expiration_header(bucket, key, new),
     }
 
 

@@ -9,7 +9,18 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import bodies, buckets, checksums, conditions, errors, keys, metadata, ranges, versions
+from pileus.services.s3 import (
+    bodies,
+    buckets,
+    checksums,
+    conditions,
+    errors,
+    keys,
+    lifecycle,
+    metadata,
+    ranges,
+    versions,
+)
 from pileus.services.s3.operations.objects import ENCRYPTION
 from pileus.services.s3.records import Bucket, Checksum, Object, Piece, decode_pieces
 from pileus.store.contract import Reader
@@ -79,6 +90,8 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
     answer["ContentLength"] = last - first + 1
     answer.update(_described(version))
     answer.update(versions.shown_id(bucket, version))
+    if bucket.lifecycle and request.get("VersionId") is None:
+        answer.update(lifecycle.expiration_header(bucket, request["Key"], version))
     if request.get("ChecksumMode") == "ENABLED":
         answer.update(checksums.members(checksum))
     if with_body:

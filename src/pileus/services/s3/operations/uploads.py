@@ -19,9 +19,11 @@ from pileus.services.s3 import (
     conditions,
     errors,
     keys,
+    lifecycle,
     listing,
     metadata,
     notifications,
+    uploading,
     versions,
 )
 from pileus.services.s3.operations.objects import ENCRYPTION, check_defaults
@@ -73,7 +75,12 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
     answer = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, "ServerSideEncryption": ENCRYPTION}
     if algorithm:
         answer |= {"ChecksumAlgorithm": algorithm, "ChecksumType": type_}
-    return answer
+    return answer | _abortion(bucket, key, upload)
+
+
+def _abortion(bucket: Bucket, key: str, upload: Upload) -> dict[str, Any]:
+    due = lifecycle.abort_of(bucket, key, upload.initiated)
+    return {"AbortDate": due.when, "AbortRuleId": due.rule_id} if due else {}
 
 
 def _checksum_mode(request: dict[str, Any]) -> tuple[str, str]:
@@ -111,9 +118,7 @@ async def find_upload(tx: Reader, bucket: Bucket, request: dict[str, Any]) -> Up
 async def abort_multipart_upload(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
     bucket = await buckets.find(ctx, tx, request)
     await find_upload(tx, bucket, request)
-    for part in (await _parts(tx, request["UploadId"])).values():
-        await bodies.release(ctx.cloud, tx, part.body)
-    _forget(tx, bucket, request)
+    await uploading.drop(ctx.cloud, tx, bucket.name, request["Key"], request["UploadId"])
 
 
 def _forget(tx: Transaction, bucket: Bucket, request: dict[str, Any]) -> None:
@@ -188,6 +193,7 @@ def _completed(ctx: Context, bucket: Bucket, key: str, new: Object) -> dict[str,
         **checksums.members(new.checksum),
         "ServerSideEncryption": ENCRYPTION,
         **versions.written_id(new),
+        **lifecycle.expiration_header(bucket, key, new),
     }
 
 
@@ -354,6 +360,7 @@ async def list_parts(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[
         "MaxParts": most,
         "IsTruncated": len(rows) > most,
         **_shown_upload(bucket, upload),
+        **_abortion(bucket, request["Key"], upload),
     }
     if found:
         member = checksums.member(upload.checksum_algorithm)
