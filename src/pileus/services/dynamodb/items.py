@@ -11,7 +11,7 @@ from struct import Struct
 import msgspec
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import errors, schema, streams, tables, values
+from pileus.services.dynamodb import errors, schema, streams, tables, timetolive, values
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
 from pileus.store.contract import Reader, Transaction
@@ -82,8 +82,10 @@ async def change(
     old_size = 0 if old is None else old.size
     growth = [(table.statistics, (new is not None) - (old is not None), new_size - old_size)]
     consumed = []
-    if old_item is None and old is not None and (table.indexes or table.stream is not None):
+    if old_item is None and old is not None and (table.indexes or table.stream is not None or table.ttl is not None):
         old_item = old.item()
+    if table.ttl is not None:
+        timetolive.follow(tx, table.ttl, key, old_item, new)
     if table.stream is not None:
         before_image = None if old is None or old_item is None else streams.Image(old_item, old.json, old.size)
         after_image = None if new is None or raw is None else streams.Image(new, Stored(raw).json, new_size)

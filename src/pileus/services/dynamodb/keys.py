@@ -9,7 +9,9 @@
     stream      account, region, table name, label                      a stream's record
     sequence    account, region, table id                               the number of its last change
     change      account, region, table id | number                      a stream record
-    watch       "streams", account, region, ...                         what a loop looks after, of all accounts
+    expiry      account, region, table id, id | time, digest of the     the key of an item that expires
+                item's key
+    watch       kind, account, region, ...                              what a loop looks after, of all accounts
 
 Items and entries of one partition stand together in the order of their sort keys. Partitions are ordered by a hash of
 the partition key, so that a scan meets them in no order that means anything, and parallel scans take ranges of the
@@ -108,6 +110,34 @@ def change_number(prefix: bytes, key: bytes) -> int:
     number = unpack(key, len(prefix))[0]
     assert isinstance(number, int)
     return number
+
+
+def expiries(account: str, region: str, table_id: str, ttl_id: bytes) -> bytes:
+    """What the keys of a table's expiry entries begin with."""
+    return pack(SERVICE, account, region, "expiry", UUID(table_id).bytes, ttl_id)
+
+
+def all_expiries(account: str, region: str, table_id: str, ttl_id: bytes | None = None) -> Range:
+    """Everything under a table's `expiries`, or under all that it has had."""
+    if ttl_id is not None:
+        return range_onto(expiries(account, region, table_id, ttl_id))
+    return range_onto(pack(SERVICE, account, region, "expiry", UUID(table_id).bytes))
+
+
+def expiry(prefix: bytes, time: int, item_key: bytes) -> bytes:
+    return pack_onto(prefix, time, md5(item_key, usedforsecurity=False).digest())
+
+
+def expiry_from(prefix: bytes, time: int) -> bytes:
+    """Where the entries of that time and later ones begin."""
+    return pack_onto(prefix, time)
+
+
+def expiry_time(prefix: bytes, key: bytes) -> int:
+    """The time in an expiry entry's key."""
+    time = unpack(key, len(prefix))[0]
+    assert isinstance(time, int)
+    return time
 
 
 def watch(kind: str, account: str, region: str, *parts: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import statistics, streams
+from pileus.services.dynamodb import expire, statistics, streams
 from pileus.services.dynamodb.tables import Memory
 
 
@@ -22,3 +22,7 @@ async def count(cloud: Cloud) -> None:
 
 async def trim_streams(cloud: Cloud) -> None:
     await streams.trim(cloud)
+
+
+async def expire_items(cloud: Cloud) -> float:
+    return await expire.expire(cloud)

@@ -54,6 +54,8 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     deletion_protection: bool = False
     tags: dict[str, str] = {}
     ttl_attribute: str = ""
+    # Part of its expiry entries' keys: time to live that is switched on anew begins empty.
+    ttl_id: bytes = b""
     # Of its latest stream; `stream_view` is "" when that is switched off.
     stream_label: str = ""
     stream_view: View | Literal[""] = ""

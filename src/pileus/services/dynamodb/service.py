@@ -33,7 +33,10 @@ SERVICE = Service(
         "UpdateTable": writing(tables.update_table, permissions.table),
         "UpdateTimeToLive": writing(settings.update_time_to_live, permissions.table),
     },
-    loops=(Loop("dynamodb.statistics", loops.count, period_s=5.0),),
+    loops=(
+        Loop("dynamodb.statistics", loops.count, period_s=5.0),
+        Loop("dynamodb.expire", loops.expire_items, period_s=5.0),
+    ),
     targets={work.TARGET: work.handle},
     start=loops.start,
     stop=loops.stop,

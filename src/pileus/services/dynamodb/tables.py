@@ -55,6 +55,13 @@ class Stream(msgspec.Struct, frozen=True, eq=False):
     sequence: bytes
 
 
+class TimeToLive(msgspec.Struct, frozen=True, eq=False):
+    """By which attribute items expire, and what the keys of their expiry entries begin with."""
+
+    attribute: str
+    prefix: bytes
+
+
 class Table(msgspec.Struct, frozen=True, eq=False):
     """A table's record, laid out for use."""
 
@@ -72,6 +79,7 @@ class Table(msgspec.Struct, frozen=True, eq=False):
     account: str
     region: str
     stream: Stream | None
+    ttl: TimeToLive | None
 
     @property
     def name(self) -> str:
@@ -198,6 +206,9 @@ def laid_out(account: str, region: str, record: records.Table, raw: bytes) -> Ta
         account=account,
         region=region,
         stream=_stream(account, region, record),
+        ttl=TimeToLive(record.ttl_attribute, keys.expiries(account, region, record.id, record.ttl_id))
+        if record.ttl_attribute
+        else None,
     )
 
 

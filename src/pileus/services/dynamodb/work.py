@@ -12,7 +12,7 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.services.dynamodb import items, keys, records, tables
+from pileus.services.dynamodb import items, keys, records, tables, timetolive
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
 from pileus.services.dynamodb.tables import Index, Table
@@ -112,6 +112,26 @@ def _activate(account: str, region: str, tx: Transaction, table: Table, index: I
     tx.put(keys.table(account, region, record.name), records.encode(record))
 
 
+async def fill_expiries(ctx: Context, tx: Transaction, table: Table) -> None:
+    """Give the items of a table that has got a time to live their expiry entries."""
+    if await _fill_expiries(tx, table, keys.all_items(table.account, table.region, table.record.id)) is not None:
+        _put(ctx, tx, work="fill-expiry", table=table.record.id, name=table.name, ttl=table.record.ttl_id.hex())
+
+
+def sweep_expiries(ctx: Context, tx: Transaction, table: Table) -> None:
+    """Have the expiry entries removed that a table has now."""
+    _put(ctx, tx, work="sweep-expiry", table=table.record.id, ttl=table.record.ttl_id.hex())
+
+
+async def _fill_expiries(tx: Transaction, table: Table, span: Range) -> bytes | None:
+    """Make the entries of a batch of items; where to go on, None when all have theirs."""
+    rows = await tx.scan(*span, limit=BATCH_ITEMS)
+    for key, raw in rows:
+        if table.ttl is not None:
+            timetolive.follow(tx, table.ttl, key, None, Stored(raw).item())
+    return rows[-1][0] if len(rows) == BATCH_ITEMS else None
+
+
 async def handle(cloud: Cloud, delivery: Delivery) -> None:
     """Handle one delivery of TARGET."""
     payload: dict[str, Any] = delivery.payload
@@ -120,8 +140,13 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
         case "sweep-table":
             await _sweep(cloud, keys.all_items(account, region, table_id))
             await _sweep(cloud, keys.all_entries(account, region, table_id))
+            await _sweep(cloud, keys.all_expiries(account, region, table_id))
         case "sweep-index":
             await _sweep(cloud, keys.all_entries(account, region, table_id, bytes.fromhex(payload["index"])))
+        case "sweep-expiry":
+            await _sweep(cloud, keys.all_expiries(account, region, table_id, bytes.fromhex(payload["ttl"])))
+        case "fill-expiry":
+            await _fill_all_expiries(cloud, account, region, payload["name"], bytes.fromhex(payload["ttl"]))
         case "forget-token":
             await _drop_token(cloud, keys.token(account, region, payload["token"]))
         case "fill":
@@ -168,6 +193,21 @@ async def _fill_all(cloud: Cloud, account: str, region: str, name: str, index_id
         if last is None:
             _activate(account, region, tx, table, index)
         return last
+
+    while (at := await cloud.store.write(batch)) is not None:
+        await cloud.clock.sleep(0)
+
+
+async def _fill_all_expiries(cloud: Cloud, account: str, region: str, name: str, ttl_id: bytes) -> None:
+    at: bytes | None = None
+
+    async def batch(tx: Transaction) -> bytes | None:
+        raw = await tx.get(keys.table(account, region, name))
+        table = None if raw is None else tables.laid_out(account, region, records.decode_table(raw), raw)
+        if table is None or table.record.ttl_id != ttl_id:
+            return None
+        start, end = keys.all_items(account, region, table.record.id)
+        return await _fill_expiries(tx, table, (start if at is None else after(at), end))
 
     while (at := await cloud.store.write(batch)) is not None:
         await cloud.clock.sleep(0)

@@ -14,7 +14,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import definitions, errors, tables
+from pileus.services.dynamodb import definitions, errors, keys, tables, work
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
 
@@ -79,7 +79,16 @@ async def update_time_to_live(ctx: Context, tx: Transaction, request: Request) -
         raise errors.validation("TimeToLive is already disabled")
     elif now != name:
         raise errors.validation(f"TimeToLive is active on a different AttributeName: current AttributeName is {now}")
-    tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute=name if asked["Enabled"] else ""))
+    watch = keys.watch("expiry", ctx.account, ctx.region, table.name)
+    if asked["Enabled"]:
+        ttl_id = ctx.cloud.ids.token_bytes(8)
+        changed = tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute=name, ttl_id=ttl_id))
+        tx.put(watch, b"")
+        await work.fill_expiries(ctx, tx, changed)
+    else:
+        work.sweep_expiries(ctx, tx, table)
+        tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute="", ttl_id=b""))
+        tx.delete(watch)
     return {"TimeToLiveSpecification": asked}
 
 

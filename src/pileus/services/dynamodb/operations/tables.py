@@ -66,6 +66,8 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     items, size = await statistics.held(ctx, tx, table.statistics)
     if table.stream is not None:
         await streams.end(ctx, tx, table.record)
+    if table.ttl is not None:
+        tx.delete(keys.watch("expiry", ctx.account, ctx.region, table.name))
     tx.delete(keys.table(ctx.account, ctx.region, table.name))
     work.sweep_table(ctx, tx, table)
     return {"TableDescription": describe_deleted(table, items, size)}
