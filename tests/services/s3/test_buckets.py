@@ -412,8 +412,6 @@ def test_versioning(s3, bucket, fails):
     assert error["Code"] == "MalformedXML"
     error = fails(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={})
     assert error["Code"] == "IllegalVersioningConfigurationException"
-    error = fails(s3.get_bucket_website, Bucket=bucket)
-    assert (error["status"], error["Code"]) == (501, "NotImplemented")
 
 
 def test_cors(s3, bucket, fails, raw):

@@ -37,7 +37,7 @@ STORAGE_CLASSES = frozenset(
 )
 ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 
-_CANNED_ACLS = frozenset(
+CANNED_ACLS = frozenset(
     (
         "private",
         "public-read",
@@ -88,7 +88,7 @@ def check_acl(request: Mapping[str, Any], ownership: str, what: str) -> None:
     acl = request.get("ACL")
     if acl is None:
         return
-    if acl not in _CANNED_ACLS:
+    if acl not in CANNED_ACLS:
         raise errors.invalid_argument(None, "x-amz-acl", acl)
     if acl in ("private", "bucket-owner-full-control"):
         return

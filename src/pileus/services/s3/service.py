@@ -7,6 +7,7 @@ from pileus.services.s3 import loops, policies, targets
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
 from pileus.services.s3.operations import (
+    acls,
     buckets,
     configuration,
     copies,
@@ -15,6 +16,7 @@ from pileus.services.s3.operations import (
     notifications,
     objects,
     parts,
+    settings,
     tagging,
     uploads,
 )
@@ -85,6 +87,32 @@ SERVICE = Service(
         ),
         "PutBucketNotificationConfiguration": free(
             notifications.put_bucket_notification_configuration, needs.bucket("PutBucketNotification"), _guard
+        ),
+        "GetBucketAcl": reading(acls.get_bucket_acl, needs.bucket("GetBucketAcl"), _guard),
+        "PutBucketAcl": writing(acls.put_bucket_acl, needs.bucket("PutBucketAcl"), _guard),
+        "GetObjectAcl": free(acls.get_object_acl, needs.versioned("GetObjectAcl"), _guard),
+        "PutObjectAcl": writing(acls.put_object_acl, needs.versioned("PutObjectAcl"), _guard),
+        "GetBucketRequestPayment": reading(
+            settings.get_bucket_request_payment, needs.bucket("GetBucketRequestPayment"), _guard
+        ),
+        "PutBucketRequestPayment": writing(
+            settings.put_bucket_request_payment, needs.bucket("PutBucketRequestPayment"), _guard
+        ),
+        "GetBucketAccelerateConfiguration": reading(
+            settings.get_bucket_accelerate_configuration, needs.bucket("GetAccelerateConfiguration"), _guard
+        ),
+        "PutBucketAccelerateConfiguration": writing(
+            settings.put_bucket_accelerate_configuration, needs.bucket("PutAccelerateConfiguration"), _guard
+        ),
+        "GetBucketLogging": reading(settings.get_bucket_logging, needs.bucket("GetBucketLogging"), _guard),
+        "PutBucketLogging": writing(settings.put_bucket_logging, needs.bucket("PutBucketLogging"), _guard),
+        "GetBucketWebsite": reading(settings.get_bucket_website, needs.bucket("GetBucketWebsite"), _guard),
+        "DeleteBucketWebsite": writing(settings.nothing_to_delete, needs.bucket("DeleteBucketWebsite"), _guard),
+        "GetBucketReplication": reading(
+            settings.get_bucket_replication, needs.bucket("GetReplicationConfiguration"), _guard
+        ),
+        "DeleteBucketReplication": writing(
+            settings.nothing_to_delete, needs.bucket("PutReplicationConfiguration"), _guard
         ),
         "GetBucketLifecycleConfiguration": reading(
             lifecycle.get_bucket_lifecycle_configuration, needs.bucket("GetLifecycleConfiguration"), _guard

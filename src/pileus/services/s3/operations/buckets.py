@@ -13,7 +13,7 @@ from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto
 
 OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
-_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
+ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
 _LIST_MAX = 10_000
 _BATCH = 1000
 
@@ -59,7 +59,7 @@ def _ownership(request: dict[str, Any]) -> str:
         raise errors.invalid_argument(f"Invalid x-amz-object-ownership header: {given}", "x-amz-object-ownership")
     ownership = given or OWNERSHIPS[0]
     acl = request.get("ACL")
-    if acl is not None and acl not in _ACLS:
+    if acl is not None and acl not in ACLS:
         raise errors.invalid_argument(None, "x-amz-acl", acl)
     granted = any(member.startswith("Grant") for member in request)
     if granted or acl not in (None, "private"):
