@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 # A match that takes longer is a refusal: no sane value does, and the caller waits on everybody's time.
 TIMEOUT_S = 0.05
@@ -21,6 +21,7 @@ _CLASSES = {"d": "0-9", "w": "a-zA-Z0-9_", "s": r" \t\n\x0b\f\r"}
 _PROPERTY = re.compile(r"\\p\{(all|LD)\}")
 _PROPERTIES = {"all": r"\s\S", "LD": r"\p{L}\p{Nd}"}
 _NUMBERED = re.compile(r"\\x\{([0-9A-Fa-f]{1,8})\}")
+_REMEMBERED_LENGTH_MAX = 256
 _NO_LINE_END = r"[^\n\r\u0085\u2028\u2029]"
 
 
@@ -49,7 +50,9 @@ def matcher(pattern: str) -> Callable[[str], bool] | None:
         except TimeoutError:
             return False
 
-    return matches
+    # The same names come again and again, and this engine takes ten microseconds for each.
+    remembered = lru_cache(maxsize=1024)(matches)
+    return lambda text: remembered(text) if len(text) <= _REMEMBERED_LENGTH_MAX else matches(text)
 
 
 def to_python(pattern: str) -> str:
