@@ -31,14 +31,14 @@ from pileus.kernel.streams import BytesStream
 from pileus.model import ModelNotFound, ServiceModel, load
 from pileus.model import Operation as OperationModel
 from pileus.store.contract import Reader, StoreUnavailable
-from pileus.wire import constraints
+from pileus.wire import constraints, hosted
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
 from pileus.wire.compression import gunzip
 from pileus.wire.integrity import check_body
 from pileus.wire.internal import Internal, is_internal
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.protocols import Codec, codec_for
-from pileus.wire.route import Hosts, route
+from pileus.wire.route import HostedName, Hosts, route
 
 log = logging.getLogger("pileus.calls")
 
@@ -94,6 +94,9 @@ class Pipeline:
             return await self._internal.answer(request, receive, trusted=_is_trusted(scope))
         call = _HttpCall(self, scope, receive, request)
         try:
+            named = self.hosts.hosted(request.headers.get("host", ""), request.path)
+            if named is not None:
+                return await call.answer_hosted(named)
             return await call.answer()
         except AWSError as error:
             return call.refuse(error)
@@ -253,7 +256,6 @@ class _HttpCall:
             body_sha256 = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
 
         family = family_of(model.name, self._codec.protocol)
-        inside = "environment" in self._scope["state"]
         now = cloud.clock.time()
         who = await authenticate(
             method=request.method,
@@ -263,7 +265,7 @@ class _HttpCall:
             body=None if streaming else request.body,
             body_sha256=body_sha256,
             family=family,
-            keyring=self._pipeline.strangers_keyring if inside else self._pipeline.keyring,
+            keyring=self._keyring(),
             now=now,
             client_now=cloud.clock.client_time(),
             services=(model.signing_name,),
@@ -294,6 +296,26 @@ class _HttpCall:
         return self._codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
+
+    async def answer_hosted(self, named: HostedName) -> HttpAnswer:
+        """What the service that serves such names itself has to say."""
+        pipeline = self._pipeline
+        service = await pipeline.services.find(named.service)
+        if service is None or named.label not in service.hosts:
+            raise NotBuilt(f"{named.service}:{named.label}")
+        return await hosted.serve(
+            pipeline.cloud,
+            service.hosts[named.label],
+            named,
+            self._request,
+            self._receive,
+            http=self._http_info(),
+            keyring=self._keyring(),
+        )
+
+    def _keyring(self) -> Keyring:
+        inside = "environment" in self._scope["state"]
+        return self._pipeline.strangers_keyring if inside else self._pipeline.keyring
 
     def refuse(self, error: AWSError) -> HttpAnswer:
         """The answer that tells of `error`, and a line in the log."""

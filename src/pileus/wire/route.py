@@ -65,7 +65,12 @@ _QUERY_VERSIONS = {
     "2016-11-15": "ec2",
 }
 
-_BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com")
+# Labels of host names that a service serves itself (its manifest's `hosts`), and that service.
+_HOSTED_LABELS = {"lambda-url": "lambda"}
+# The same in a path, for clients that cannot resolve such names: /_aws/lambda-url/{name}/...
+_HOSTED_PATH = "/_aws/"
+
+_BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on.aws")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d+/([^/,\s]*)/([^/,\s]*)/aws4_request")
 _LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/(functions|layers|event-source-mappings|tags|account-settings)\b")
@@ -79,6 +84,21 @@ class Route:
     path: str
     # From the host name, where it says one; the signing scope's region counts first.
     region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostedName:
+    """A name that `service` serves itself under `label`."""
+
+    service: str
+    label: str
+    name: str
+    # "" where neither host nor path says one.
+    region: str
+    # The host's name, without port.
+    domain: str
+    # Without the beginning of the path form.
+    path: str
 
 
 class Hosts:
@@ -97,6 +117,23 @@ class Hosts:
             if len(self._known) < 4096:  # a stranger chooses host names: the cache has an end
                 self._known[host] = known
         return known
+
+    def hosted(self, host: str, path: str) -> HostedName | None:
+        """What a service serves itself, by host name or by path; None for all the rest."""
+        if path.startswith(_HOSTED_PATH):
+            label, _, rest = path[len(_HOSTED_PATH) :].partition("/")
+            name, slash, rest = rest.partition("/")
+            if label not in _HOSTED_LABELS or not name:
+                return None
+            return HostedName(_HOSTED_LABELS[label], label, name, "", host.rsplit(":", 1)[0], slash + rest or "/")
+        service, region, _ = self.read(host)
+        if service not in _HOSTED_LABELS:
+            return None
+        domain = host.rsplit(":", 1)[0].lower().rstrip(".")
+        name, _, label = domain.partition(".")
+        if not label.startswith(service + "."):
+            return None
+        return HostedName(_HOSTED_LABELS[service], service, name, region, domain, path)
 
     def _read(self, host: str) -> tuple[str, str, str]:
         name = host.rsplit(":", 1)[0].lower().rstrip(".") if not host.startswith("[") else ""

@@ -6,13 +6,15 @@
     policy        account, region, name, qualifier          Policy; the function's own under ""
     reserved      account, region, name                     its reserved concurrency, where it has one
     async-config  account, region, name, qualifier          AsyncConfig; the function's own under $LATEST
+    url           account, region, name, qualifier          Url; the function's own under ""
+    url-place     id                                        UrlPlace, for all accounts
     layer         account, region, name                     LayerHead
     layer-version account, region, name, number             LayerVersion
     layer-policy  account, region, name, number             Policy
     code          sha256                                    Code, for all accounts
     secret        purpose                                   random bytes made at the first start
 
-Kept for what is to come: provisioned (name, qualifier), url (name, qualifier), esm (uuid).
+Kept for what is to come: provisioned (name, qualifier), esm (uuid).
 """
 
 from __future__ import annotations
@@ -90,6 +92,18 @@ def async_config(at: Target) -> bytes:
 
 def async_configs(at: Target) -> Range:
     return prefix_range("lambda", at.account, at.region, "async-config", at.name)
+
+
+def url(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "url", at.name, at.qualifier)
+
+
+def urls(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "url", at.name)
+
+
+def url_place(url_id: str) -> bytes:
+    return pack("lambda", "", "", "url-place", url_id)
 
 
 def layer(account: str, region: str, name: str) -> bytes:

@@ -29,6 +29,17 @@ def on_function(action: str) -> Permissions:
     return permissions
 
 
+def on_url(action: str) -> Permissions:
+    """Needs `action` on the function or alias, which policies may tie to the authentication of its URL."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
+        conditions = {"lambda:FunctionUrlAuthType": request["AuthType"]} if request.get("AuthType") else {}
+        return [Permission(f"lambda:{action}", at.asked_arn, conditions)]
+
+    return permissions
+
+
 def _passed(ctx: Context, request: Request) -> list[Permission]:
     """What a configuration refers to: the role that is passed, the layers that are read."""
     out: list[Permission] = []

@@ -97,6 +97,28 @@ class AsyncConfig(msgspec.Struct, kw_only=True, omit_defaults=True):
     on_failure: str = ""
 
 
+class Url(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A function URL."""
+
+    id: str
+    auth_type: str
+    created: float
+    modified: float
+    # As given, in AWS's members; empty: none.
+    cors: dict[str, Any] = {}
+    # "" where none was ever given: buffered.
+    invoke_mode: str = ""
+
+
+class UrlPlace(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where a function URL leads."""
+
+    account: str
+    region: str
+    name: str
+    qualifier: str = ""
+
+
 class Code(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One deployment package, shared by every version and layer of every account that has the same bytes."""
 
@@ -128,7 +150,7 @@ class LayerVersion(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (Version, Function, Alias, Policy, AsyncConfig, Code, LayerHead, LayerVersion)
+    for kind in (Version, Function, Alias, Policy, AsyncConfig, Url, UrlPlace, Code, LayerHead, LayerVersion)
 }
 
 

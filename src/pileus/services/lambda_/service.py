@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.lambda_ import asynchronous, deployments, locations, loops, start
+from pileus.services.lambda_ import asynchronous, deployments, locations, loops, start, urls
 from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.operations import (
     aliases,
@@ -16,7 +16,16 @@ from pileus.services.lambda_.operations import (
     tags,
     versions,
 )
-from pileus.services.lambda_.permissions import function_policy, layer_policy, on_all, on_function, on_layer, on_tagged
+from pileus.services.lambda_.operations import urls as url_configs
+from pileus.services.lambda_.permissions import (
+    function_policy,
+    layer_policy,
+    on_all,
+    on_function,
+    on_layer,
+    on_tagged,
+    on_url,
+)
 
 SERVICE = Service(
     name="lambda",
@@ -66,6 +75,11 @@ SERVICE = Service(
         "ListFunctionEventInvokeConfigs": reading(
             async_configs.list_function_event_invoke_configs, on_function("ListFunctionEventInvokeConfigs")
         ),
+        "CreateFunctionUrlConfig": writing(url_configs.create_function_url_config, on_url("CreateFunctionUrlConfig")),
+        "GetFunctionUrlConfig": reading(url_configs.get_function_url_config, on_url("GetFunctionUrlConfig")),
+        "UpdateFunctionUrlConfig": writing(url_configs.update_function_url_config, on_url("UpdateFunctionUrlConfig")),
+        "DeleteFunctionUrlConfig": writing(url_configs.delete_function_url_config, on_url("DeleteFunctionUrlConfig")),
+        "ListFunctionUrlConfigs": reading(url_configs.list_function_url_configs, on_function("ListFunctionUrlConfigs")),
         "PublishLayerVersion": free(layers.publish_layer_version, on_layer("PublishLayerVersion")),
         "GetLayerVersion": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
         "GetLayerVersionByArn": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
@@ -100,6 +114,7 @@ SERVICE = Service(
     start=start.start,
     stop=start.stop,
     downloads={locations.PATH: locations.download},
+    hosts={urls.LABEL: urls.serve},
     # A 50 MB package, in base64.
     body_bytes_max=70 * 1024 * 1024,
 )

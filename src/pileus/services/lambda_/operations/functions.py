@@ -26,6 +26,7 @@ from pileus.services.lambda_.names import LATEST, NAME_LENGTH_MAX, Target, is_al
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.operations.layers import layers_of
 from pileus.services.lambda_.operations.tags import check_tags
+from pileus.services.lambda_.operations.urls import drop_urls
 from pileus.services.lambda_.operations.versions import publish
 from pileus.services.lambda_.packages import Package
 from pileus.services.lambda_.paging import page
@@ -247,6 +248,7 @@ async def delete_function(ctx: Context, tx: Transaction, request: Request) -> An
         await _drop_version(ctx, tx, version)
     for span in (keys.versions(at), keys.aliases(at), keys.policies(at), keys.async_configs(at)):
         tx.delete_range(*span)
+    await drop_urls(tx, at)
     tx.delete(keys.reserved(at))
     tx.delete(keys.function(at))
     tx.on_commit(lambda: _gone(ctx, at, None))

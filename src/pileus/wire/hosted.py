@@ -1,0 +1,128 @@
+"""Requests to host names that a service serves itself: see `pileus.cloud.hosted`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from pileus.access.authenticate import Keyring, authenticate
+from pileus.access.authorize import authorize
+from pileus.access.request import Circumstances
+from pileus.cloud.context import Cloud, HttpInfo
+from pileus.cloud.hosted import Handler, HostedRequest
+from pileus.cloud.manifest import Permission
+from pileus.kernel.errors import AWSError
+from pileus.kernel.principal import Principal
+from pileus.store.contract import Reader, StoreUnavailable
+from pileus.wire.bodies import Receive, read_whole
+from pileus.wire.message import HttpAnswer, HttpRequest
+from pileus.wire.route import HostedName
+
+log = logging.getLogger("pileus.calls")
+
+
+class _Access:
+    """See `cloud.hosted.HostedAccess`."""
+
+    def __init__(
+        self, cloud: Cloud, keyring: Keyring, request: HttpRequest, receive: Receive, region: str, http: HttpInfo
+    ) -> None:
+        self._cloud = cloud
+        self._keyring = keyring
+        self._request = request
+        self._receive = receive
+        self._circumstances = Circumstances(region, cloud.clock.time(), http.source_ip, http.user_agent, http.secure)
+
+    async def body(self, limit: int) -> bytes:
+        return await read_whole(self._receive, self._request.headers, limit)
+
+    async def caller(self, service: str, body: bytes) -> Principal:
+        request = self._request
+        who = await authenticate(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=request.headers,
+            body=body,
+            family="rest-json",
+            keyring=self._keyring,
+            now=self._cloud.clock.time(),
+            client_now=self._cloud.clock.client_time(),
+            services=(service,),
+        )
+        return who.principal
+
+    async def allow(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        *,
+        conditions: Mapping[str, str | list[str]],
+        policy: dict[str, Any] | None,
+    ) -> None:
+        async def policies() -> dict[str, Any] | None:
+            return policy
+
+        async def check(reader: Reader) -> None:
+            await authorize(
+                principal,
+                (Permission(action, resource, conditions),),
+                account=principal.account,
+                circumstances=self._circumstances,
+                reader=reader,
+                identities=self._keyring.identities,
+                resource_policies=policies,
+                family="rest-json",
+                mode=self._cloud.settings.iam,
+            )
+
+        await self._cloud.store.read(check)
+
+
+async def serve(
+    cloud: Cloud,
+    handler: Handler,
+    named: HostedName,
+    request: HttpRequest,
+    receive: Receive,
+    *,
+    http: HttpInfo,
+    keyring: Keyring,
+) -> HttpAnswer:
+    """The handler's answer to a request for `named`. Never raises."""
+    hosted = HostedRequest(
+        name=named.name,
+        region=named.region,
+        domain=named.domain,
+        path=named.path,
+        query=request.query,
+        request_id=cloud.ids.uuid(),
+        now=cloud.clock.time(),
+        http=http,
+        access=_Access(cloud, keyring, request, receive, named.region, http),
+    )
+    try:
+        answer = await handler(cloud, hosted)
+    except AWSError as error:
+        log.info("%s %s answered %d %s: %s", named.domain, hosted.request_id, error.status, error.code, error.message)
+        return _error(error.status or 400, error.code, error.message, hosted.request_id)
+    except StoreUnavailable as error:
+        log.error("%s %s: %s", named.domain, hosted.request_id, error)
+        return _error(503, "ServiceUnavailable", "The store is not available.", hosted.request_id)
+    except Exception:  # a fault of ours must not take the connection down, nor show its insides
+        log.exception("%s %s failed", named.domain, hosted.request_id)
+        return _error(500, "InternalFailure", "Internal Server Error", hosted.request_id)
+    return HttpAnswer(answer.status, [*answer.headers, ("x-amzn-requestid", hosted.request_id)], answer.body)
+
+
+def _error(status: int, code: str, message: str, request_id: str) -> HttpAnswer:
+    headers = [
+        ("content-type", "application/json"),
+        ("x-amzn-errortype", code),
+        ("x-amzn-requestid", request_id),
+    ]
+    return HttpAnswer(status, headers, orjson.dumps({"Message": message or None}))
