@@ -61,7 +61,7 @@ def _print(found: dict[str, Any]) -> None:
         else:
             _line(False, f"sandbox {backend['name']}: {backend['reason']}")
         for reduced in backend["reduced"]:
-            _line(None, reduced)
+            _line(None, f"{backend['name']}: {reduced}")
     if found["sandbox"] is None:
         click.echo("Functions cannot run here.")
 

@@ -320,6 +320,14 @@ def test_listing_uploads(s3, bucket, fails):
     }
 
 
+def test_a_bare_post_of_an_object_is_no_operation(bucket, raw):
+    for body in (b"", b"<CompleteMultipartUpload/>"):
+        status, _, answer = raw("POST", f"/{bucket}/key", body=body)
+        assert status == 405
+        assert b"<Code>MethodNotAllowed</Code>" in answer
+        assert b"<ResourceType>OBJECT</ResourceType>" in answer
+
+
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_parts_copied_from_objects(s3, bucket, fails, size):
     body = os.urandom(size)

@@ -267,14 +267,16 @@ def not_modified(headers: dict[str, str]) -> AWSError:
     return AWSError("NotModified", "Not Modified", status=304, headers=headers)
 
 
-def method_not_allowed(method: str, headers: dict[str, str] | None = None) -> AWSError:
+def method_not_allowed(
+    method: str, headers: dict[str, str] | None = None, *, resource_type: str = "DeleteMarker"
+) -> AWSError:
     return AWSError(
         "MethodNotAllowed",
         "The specified method is not allowed against this resource.",
         status=405,
         headers=headers,
         Method=method,
-        ResourceType="DeleteMarker",
+        ResourceType=resource_type,
     )
 
 
