@@ -151,6 +151,9 @@ def test_every_modelled_error_is_read_as_it_was_meant(service: str) -> None:
                     # In XML it is "Message" whatever the member's name, and botocore does not find it again.
                     if name == "Message" or (name == "message" and protocol not in ("query", "ec2", "rest-xml")):
                         expected[name] = message
+                if shape.name == "ConditionalCheckFailedException" and "Item" in members:
+                    # The one that DynamoDB spells otherwise than its model.
+                    del expected["message"]
                 if protocol in ("query", "ec2", "rest-xml"):
                     again = {name: value for name, value in again.items() if name in expected}
                     expected = {k: _as_read(v, shape.members[k], protocol) for k, v in expected.items()}

@@ -76,6 +76,9 @@ def test_conditions(dynamodb: Any, table: Table) -> None:
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as caught:
         dynamodb.put_item(**again, ReturnValuesOnConditionCheckFailure="ALL_OLD")
     assert caught.value.response["Item"] == item
+    # As "Message" it is no member of the modelled error.
+    assert "message" not in caught.value.response
+    assert caught.value.response["Error"]["Message"] == "The conditional request failed"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as caught:
         dynamodb.update_item(

@@ -11,7 +11,7 @@ from struct import Struct
 import msgspec
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import errors, schema, streams, tables, timetolive, values
+from pileus.services.dynamodb import errors, keys, schema, streams, tables, timetolive, values
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
 from pileus.store.contract import Reader, Transaction
@@ -80,7 +80,7 @@ async def change(
     else:
         tx.put(key, raw)
     old_size = 0 if old is None else old.size
-    growth = [(table.statistics, (new is not None) - (old is not None), new_size - old_size)]
+    growth = [(table.statistics, (new is not None) - (old is not None), new_size - old_size, key)]
     consumed = []
     if old_item is None and old is not None and (table.indexes or table.stream is not None or table.ttl is not None):
         old_item = old.item()
@@ -97,18 +97,22 @@ async def change(
             sizes = _replace(tx, before, after)
             if sizes:
                 consumed.append((index, sizes))
-                growth.append(
-                    (
-                        index.statistics,
-                        (after is not None) - (before is not None),
-                        (after.size if after else 0) - (before.size if before else 0),
-                    )
-                )
+                if before is not None:
+                    growth.append((index.statistics, -1, -before.size, before.key))
+                if after is not None:
+                    growth.append((index.statistics, 1, after.size, after.key))
     known = tables.memory(cloud)
+    known.touched.add(table.statistics)
+    mark = b""
+    if table.statistics not in known.marked:
+        mark = keys.watch("counts", table.account, table.region, table.name, table.record.id)
+        tx.put(mark, b"")
 
     def count() -> None:
-        for place, items, size in growth:
-            known.grown(place, items, size)
+        if mark:
+            known.marked[table.statistics] = mark
+        for statistics, items, size, place in growth:
+            known.grown(statistics, items, size, place)
 
     tx.on_commit(count)
     return Written(max(old_size, new_size), tuple(consumed))

@@ -9,14 +9,16 @@ from pileus.services.dynamodb.tables import Memory
 
 async def start(cloud: Cloud) -> None:
     cloud.parts[Memory] = Memory()
+    await statistics.find_uncounted(cloud)
 
 
 async def stop(cloud: Cloud) -> None:
     """Write what the counting loop has not written yet."""
-    await statistics.write(cloud)
+    await statistics.write(cloud, last=True)
 
 
 async def count(cloud: Cloud) -> None:
+    await statistics.count_anew(cloud)
     await statistics.write(cloud)
 
 

@@ -103,8 +103,20 @@ class Memory:
         self.tables: dict[bytes, Table] = {}
         # By the key of the statistics record.
         self.growth: dict[bytes, Change] = {}
+        # Tables with a mark in the store that says that not all of their growth may be written, by the key of their
+        # statistics; and those changed since the last writing. See `statistics`.
+        self.marked: dict[bytes, bytes] = {}
+        self.touched: set[bytes] = set()
+        # The marks that the node before this one has left.
+        self.uncounted: list[bytes] = []
+        # What is being counted anew, and up to which key it is.
+        self.counting: dict[bytes, bytes] = {}
 
-    def grown(self, key: bytes, items: int, size_bytes: int) -> None:
+    def grown(self, key: bytes, items: int, size_bytes: int, place: bytes) -> None:
+        """Add a change of the item or entry at `place`, which a count under way will meet if it is still ahead."""
+        counted = self.counting.get(key)
+        if counted is not None and place >= counted:
+            return
         change = self.growth.get(key)
         if change is None:
             change = self.growth[key] = Change()

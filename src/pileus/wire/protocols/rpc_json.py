@@ -93,6 +93,9 @@ class JsonCodec:
             content.update(self._shapes.encoder(fault.shape)(fault.members))
         else:
             content.update(fault.members)
+        if fault.name == "ConditionalCheckFailedException" and "Item" in content and "message" in content:
+            # With the item, DynamoDB spells it otherwise than its model does.
+            content["Message"] = content.pop("message")
         if fault.message and "message" not in content and "Message" not in content:
             content["Message" if fault.name in _CAPITAL_MESSAGE else "message"] = fault.message
         return orjson.dumps(content, default=str)
