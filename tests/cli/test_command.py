@@ -56,6 +56,12 @@ def test_doctor_tells_what_works() -> None:
     assert all(backend["works"] or backend["reason"] for backend in shown["backends"])
 
 
+def test_doctor_takes_a_data_folder_that_cannot_be_looked_at() -> None:
+    ended = pileus_command("doctor", "--json", "--data-dir", "/" + "x" * 300)
+    assert ended.stderr == ""
+    assert json.loads(ended.stdout)["disk_free_gb"] > 0
+
+
 def test_a_taken_port_is_told_in_one_line(pileus: Any, tmp_path: Path) -> None:
     port = urlsplit(pileus.endpoint).port
     ended = pileus_command("start", "--port", str(port), "--data-dir", str(tmp_path))
@@ -81,6 +87,8 @@ def test_reset_forgets_a_data_folder_and_nothing_else(start_pileus: Any, tmp_pat
     assert (tmp_path / "data" / "store.db").exists()
     assert pileus_command("reset", "--yes", "--data-dir", str(tmp_path / "data")).returncode == 0
     assert list((tmp_path / "data").iterdir()) == []
+    again = pileus_command("reset", "--yes", "--data-dir", str(tmp_path / "data"))
+    assert (again.returncode, again.stdout) == (0, f"{tmp_path / 'data'} holds nothing.\n")
 
     other = tmp_path / "other"
     other.mkdir()

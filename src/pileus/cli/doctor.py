@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import platform
 import shutil
 import sys
@@ -45,7 +46,8 @@ def command(*, data_dir: Path, as_json: bool) -> None:
 
 
 def _existing(path: Path) -> Path:
-    while not path.exists():
+    """The nearest folder above that is there; os.path's answer to one that may not be looked into is no."""
+    while not os.path.exists(path):
         path = path.parent
     return path
 

@@ -19,7 +19,7 @@ def command(*, data_dir: Path, yes: bool) -> None:
     from pileus.store.contract import StoreUnavailable
     from pileus.store.sqlite_files import lock_folder
 
-    if not data_dir.exists():
+    if not data_dir.exists() or not any(data_dir.iterdir()):
         click.echo(f"{data_dir} holds nothing.")
         return
     if not (data_dir / "store.db").exists():
