@@ -43,7 +43,6 @@ RESERVED_VARIABLES = frozenset(
 # Members of CreateFunction and UpdateFunctionConfiguration behind which there is nothing yet.
 _NOT_BUILT = (
     "FileSystemConfigs",
-    "CodeSigningConfigArn",
     "ImageConfig",
     "PublishTo",
     "TenancyConfig",

@@ -8,6 +8,9 @@
     async-config  account, region, name, qualifier          AsyncConfig; the function's own under $LATEST
     url           account, region, name, qualifier          Url; the function's own under ""
     url-place     id                                        UrlPlace, for all accounts
+    code-signing  account, region, id                       CodeSigning
+    runtime-mgmt  account, region, name, qualifier          when its runtime is updated; under $LATEST the function's
+    signed        account, region, name                     the ARN of its code signing configuration, where it has one
     layer         account, region, name                     LayerHead
     layer-version account, region, name, number             LayerVersion
     layer-policy  account, region, name, number             Policy
@@ -104,6 +107,30 @@ def urls(at: Target) -> Range:
 
 def url_place(url_id: str) -> bytes:
     return pack("lambda", "", "", "url-place", url_id)
+
+
+def code_signing(account: str, region: str, config_id: str) -> bytes:
+    return pack("lambda", account, region, "code-signing", config_id)
+
+
+def all_code_signing(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "code-signing")
+
+
+def runtime_management(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "runtime-mgmt", at.name, at.qualifier or LATEST)
+
+
+def runtime_managements(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "runtime-mgmt", at.name)
+
+
+def signed(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "signed", at.name)
+
+
+def all_signed(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "signed")
 
 
 def layer(account: str, region: str, name: str) -> bytes:

@@ -62,6 +62,8 @@ class LogWriter:
         self._lost = 0
         self._wake = asyncio.Event()
         self._known: set[Stream] = set()
+        # Groups of which it was said that their output is not kept; said once, and again when it was kept in between.
+        self._refused: set[tuple[str, str, str]] = set()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -106,10 +108,13 @@ class LogWriter:
         try:
             for batch in _batches(events):
                 await self._put(stream, batch)
+            self._refused.discard(stream[:3])
         except AWSError as error:
             # Denied, as at AWS, or refused: function output never fails an invocation.
-            details = {"group": stream.group, "code": error.code, "reason": error.message}
-            log.debug("function output not kept", extra={"details": details})
+            if stream[:3] not in self._refused:
+                self._refused.add(stream[:3])
+                details = {"group": stream.group, "code": error.code, "reason": error.message}
+                log.info("function output not kept", extra={"details": details})
         except Exception:
             log.exception("function output not kept", extra={"details": {"group": stream.group}})
         finally:
@@ -160,6 +165,7 @@ class LogWriter:
         """The function is gone: its streams need not be remembered any more."""
         groups = {key for key, writer in self._writers.items() if writer.function == function._replace(qualifier="")}
         self._known = {stream for stream in self._known if stream[:3] not in groups}
+        self._refused -= groups
 
 
 async def _unless_there(call: Call, operation: str, request: Mapping[str, object]) -> None:

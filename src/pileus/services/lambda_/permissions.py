@@ -63,6 +63,15 @@ def on_layer(action: str) -> Permissions:
     return permissions
 
 
+def on_code_signing(action: str) -> Permissions:
+    """Needs `action` on the code signing configuration."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        return [Permission(f"lambda:{action}", request["CodeSigningConfigArn"])]
+
+    return permissions
+
+
 def on_tagged(action: str) -> Permissions:
     """Needs `action` on the ARN in `Resource`."""
 

@@ -119,6 +119,17 @@ class UrlPlace(msgspec.Struct, kw_only=True, omit_defaults=True):
     qualifier: str = ""
 
 
+class CodeSigning(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A code signing configuration."""
+
+    id: str
+    modified: float
+    publishers: list[str]
+    # "Warn" or "Enforce".
+    policy: str
+    description: str = ""
+
+
 class Code(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One deployment package, shared by every version and layer of every account that has the same bytes."""
 
@@ -150,7 +161,19 @@ class LayerVersion(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (Version, Function, Alias, Policy, AsyncConfig, Url, UrlPlace, Code, LayerHead, LayerVersion)
+    for kind in (
+        Version,
+        Function,
+        Alias,
+        Policy,
+        AsyncConfig,
+        Url,
+        UrlPlace,
+        CodeSigning,
+        Code,
+        LayerHead,
+        LayerVersion,
+    )
 }
 
 

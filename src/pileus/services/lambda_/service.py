@@ -8,11 +8,14 @@ from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.operations import (
     aliases,
     async_configs,
+    code_signing,
     concurrency,
     functions,
     invocations,
     layers,
     permissions,
+    recursion,
+    runtime_management,
     tags,
     versions,
 )
@@ -21,6 +24,7 @@ from pileus.services.lambda_.permissions import (
     function_policy,
     layer_policy,
     on_all,
+    on_code_signing,
     on_function,
     on_layer,
     on_tagged,
@@ -80,6 +84,39 @@ SERVICE = Service(
         "UpdateFunctionUrlConfig": writing(url_configs.update_function_url_config, on_url("UpdateFunctionUrlConfig")),
         "DeleteFunctionUrlConfig": writing(url_configs.delete_function_url_config, on_url("DeleteFunctionUrlConfig")),
         "ListFunctionUrlConfigs": reading(url_configs.list_function_url_configs, on_function("ListFunctionUrlConfigs")),
+        "PutFunctionRecursionConfig": writing(
+            recursion.put_function_recursion_config, on_function("PutFunctionRecursionConfig")
+        ),
+        "GetFunctionRecursionConfig": reading(
+            recursion.get_function_recursion_config, on_function("GetFunctionRecursionConfig")
+        ),
+        "PutRuntimeManagementConfig": writing(
+            runtime_management.put_runtime_management_config, on_function("PutRuntimeManagementConfig")
+        ),
+        "GetRuntimeManagementConfig": reading(
+            runtime_management.get_runtime_management_config, on_function("GetRuntimeManagementConfig")
+        ),
+        "CreateCodeSigningConfig": writing(code_signing.create_code_signing_config, on_all("CreateCodeSigningConfig")),
+        "GetCodeSigningConfig": reading(code_signing.get_code_signing_config, on_code_signing("GetCodeSigningConfig")),
+        "UpdateCodeSigningConfig": writing(
+            code_signing.update_code_signing_config, on_code_signing("UpdateCodeSigningConfig")
+        ),
+        "DeleteCodeSigningConfig": writing(
+            code_signing.delete_code_signing_config, on_code_signing("DeleteCodeSigningConfig")
+        ),
+        "ListCodeSigningConfigs": reading(code_signing.list_code_signing_configs, on_all("ListCodeSigningConfigs")),
+        "ListFunctionsByCodeSigningConfig": reading(
+            code_signing.list_functions_by_code_signing_config, on_code_signing("ListFunctionsByCodeSigningConfig")
+        ),
+        "PutFunctionCodeSigningConfig": writing(
+            code_signing.put_function_code_signing_config, on_function("PutFunctionCodeSigningConfig")
+        ),
+        "GetFunctionCodeSigningConfig": reading(
+            code_signing.get_function_code_signing_config, on_function("GetFunctionCodeSigningConfig")
+        ),
+        "DeleteFunctionCodeSigningConfig": writing(
+            code_signing.delete_function_code_signing_config, on_function("DeleteFunctionCodeSigningConfig")
+        ),
         "PublishLayerVersion": free(layers.publish_layer_version, on_layer("PublishLayerVersion")),
         "GetLayerVersion": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
         "GetLayerVersionByArn": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),

@@ -24,6 +24,7 @@ from pileus.services.lambda_.lookup import (
 )
 from pileus.services.lambda_.names import LATEST, NAME_LENGTH_MAX, Target, is_alias, is_version, parse, parse_own
 from pileus.services.lambda_.node import node
+from pileus.services.lambda_.operations.code_signing import attach, check_signature
 from pileus.services.lambda_.operations.layers import layers_of
 from pileus.services.lambda_.operations.tags import check_tags
 from pileus.services.lambda_.operations.urls import drop_urls
@@ -71,6 +72,9 @@ async def create_function(ctx: Context, request: Request) -> Answer:
         latest = Version(
             version=LATEST, configuration=config, revision=ctx.cloud.ids.uuid(), modified=ctx.now, state="Pending"
         )
+        if request.get("CodeSigningConfigArn"):
+            await attach(ctx, tx, at, request["CodeSigningConfigArn"])
+            await check_signature(tx, at)
         tx.put(keys.version(at, LATEST), encode(latest))
         deployments.schedule(ctx.cloud, tx, at, latest, ctx.now)
         answer = configurations.describe(at, latest)
@@ -170,6 +174,7 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
         latest = await get_latest(tx, at)
         check_changeable(at, latest)
         _check_revision(request, latest)
+        await check_signature(tx, at)
 
     await ctx.cloud.store.read(check)
     package = await packages.take(ctx, request)
@@ -178,6 +183,7 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
         latest = await get_latest(tx, at)
         check_changeable(at, latest)
         _check_revision(request, latest)
+        await check_signature(tx, at)
         config = configurations.replaced(
             latest.configuration,
             code_sha256=package.sha256,
@@ -246,9 +252,16 @@ async def delete_function(ctx: Context, tx: Transaction, request: Request) -> An
         return answer
     for version in await all_versions(tx, at):
         await _drop_version(ctx, tx, version)
-    for span in (keys.versions(at), keys.aliases(at), keys.policies(at), keys.async_configs(at)):
+    for span in (
+        keys.versions(at),
+        keys.aliases(at),
+        keys.policies(at),
+        keys.async_configs(at),
+        keys.runtime_managements(at),
+    ):
         tx.delete_range(*span)
     await drop_urls(tx, at)
+    tx.delete(keys.signed(at))
     tx.delete(keys.reserved(at))
     tx.delete(keys.function(at))
     tx.on_commit(lambda: _gone(ctx, at, None))
@@ -272,6 +285,7 @@ async def _delete_version(ctx: Context, tx: Transaction, at: Target) -> None:
     tx.delete(keys.version(at, version.version))
     tx.delete(keys.policy(at))
     tx.delete(keys.async_config(at))
+    tx.delete(keys.runtime_management(at))
     tx.on_commit(lambda: _gone(ctx, at, version.version))
 
 

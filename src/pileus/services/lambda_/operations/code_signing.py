@@ -1,0 +1,175 @@
+"""Code signing configurations, and the functions they are attached to.
+
+A configuration that only warns lets every package in, as at AWS; one that enforces would have to verify signatures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.services.lambda_ import configurations, keys
+from pileus.services.lambda_.lookup import get_function
+from pileus.services.lambda_.names import Target, parse_own
+from pileus.services.lambda_.paging import page
+from pileus.services.lambda_.records import CodeSigning, decode, encode
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import after, unpack
+
+WARN, ENFORCE = "Warn", "Enforce"
+_SCAN_LIMIT = 200
+
+
+def _arn(ctx: Context, config_id: str) -> str:
+    return f"arn:aws:lambda:{ctx.region}:{ctx.account}:code-signing-config:{config_id}"
+
+
+def _key(ctx: Context, arn: str) -> bytes:
+    """Where a configuration of this account and region is; a stranger's ARN leads nowhere."""
+    config_id = arn.rpartition(":")[2]
+    return keys.code_signing(ctx.account, ctx.region, config_id if arn == _arn(ctx, config_id) else "")
+
+
+async def _get(ctx: Context, tx: Reader, request: Request) -> CodeSigning:
+    arn = request["CodeSigningConfigArn"]
+    data = await tx.get(_key(ctx, arn))
+    if data is None:
+        raise AWSError(
+            "ResourceNotFoundException", f"The Lambda code signing configuration {arn} can not be found.", status=404
+        )
+    return decode(CodeSigning, data)
+
+
+def _describe(ctx: Context, config: CodeSigning) -> dict[str, Any]:
+    return {
+        "CodeSigningConfigId": config.id,
+        "CodeSigningConfigArn": _arn(ctx, config.id),
+        "Description": config.description,
+        "AllowedPublishers": {"SigningProfileVersionArns": config.publishers},
+        "CodeSigningPolicies": {"UntrustedArtifactOnDeployment": config.policy},
+        "LastModified": configurations.timestamp(config.modified),
+    }
+
+
+async def create_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    policies = request.get("CodeSigningPolicies") or {}
+    config = CodeSigning(
+        id=f"csc-{ctx.cloud.ids.hex(17)}",
+        description=request.get("Description") or "",
+        publishers=request["AllowedPublishers"]["SigningProfileVersionArns"],
+        policy=policies.get("UntrustedArtifactOnDeployment") or WARN,
+        modified=ctx.now,
+    )
+    tx.put(keys.code_signing(ctx.account, ctx.region, config.id), encode(config))
+    return {"CodeSigningConfig": _describe(ctx, config)}
+
+
+async def get_code_signing_config(ctx: Context, tx: Reader, request: Request) -> Answer:
+    return {"CodeSigningConfig": _describe(ctx, await _get(ctx, tx, request))}
+
+
+async def update_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    config = await _get(ctx, tx, request)
+    if request.get("Description") is not None:
+        config.description = request["Description"]
+    if request.get("AllowedPublishers") is not None:
+        config.publishers = request["AllowedPublishers"]["SigningProfileVersionArns"]
+    if policy := (request.get("CodeSigningPolicies") or {}).get("UntrustedArtifactOnDeployment"):
+        config.policy = policy
+    config.modified = ctx.now
+    tx.put(keys.code_signing(ctx.account, ctx.region, config.id), encode(config))
+    return {"CodeSigningConfig": _describe(ctx, config)}
+
+
+async def delete_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    config = await _get(ctx, tx, request)
+    arn = _arn(ctx, config.id)
+    start, end = keys.all_signed(ctx.account, ctx.region)
+    while found := await tx.scan(start, end, limit=_SCAN_LIMIT):
+        if any(msgspec.msgpack.decode(data, type=str) == arn for _, data in found):
+            raise AWSError(
+                "ResourceConflictException",
+                f"The Lambda code signing configuration {arn} cannot be deleted because it is used by functions.",
+                status=409,
+            )
+        start = after(found[-1][0])
+    tx.delete(keys.code_signing(ctx.account, ctx.region, config.id))
+    return {}
+
+
+async def list_code_signing_configs(ctx: Context, tx: Reader, request: Request) -> Answer:
+    found, marker = await page(tx, request, *keys.all_code_signing(ctx.account, ctx.region))
+    answer: Answer = {"CodeSigningConfigs": [_describe(ctx, decode(CodeSigning, data)) for _, data in found]}
+    if marker:
+        answer["NextMarker"] = marker
+    return answer
+
+
+async def list_functions_by_code_signing_config(ctx: Context, tx: Reader, request: Request) -> Answer:
+    arn = _arn(ctx, (await _get(ctx, tx, request)).id)
+    limit = min(request.get("MaxItems") or 50, 50)
+    functions: list[str] = []
+    # Few functions have one: pages are counted over all of them, and a page may be short.
+    found, marker = await page(tx, {**request, "MaxItems": limit}, *keys.all_signed(ctx.account, ctx.region))
+    for key, data in found:
+        if msgspec.msgpack.decode(data, type=str) == arn:
+            functions.append(Target(ctx.account, ctx.region, str(unpack(key)[-1]), "").arn)
+    answer: Answer = {"FunctionArns": functions}
+    if marker:
+        answer["NextMarker"] = marker
+    return answer
+
+
+def _at(ctx: Context, request: Request) -> Target:
+    return parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+
+
+async def put_function_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    at, arn = _at(ctx, request), request["CodeSigningConfigArn"]
+    await attach(ctx, tx, at, arn)
+    await get_function(tx, at)
+    return {"CodeSigningConfigArn": arn, "FunctionName": at.name}
+
+
+async def attach(ctx: Context, tx: Transaction, at: Target, arn: str) -> None:
+    """From now on the function's packages are subject to that configuration; raises where there is none."""
+    if await tx.get(_key(ctx, arn)) is None:
+        raise AWSError(
+            "CodeSigningConfigNotFoundException",
+            "The code signing configuration cannot be found. Check that the provided configuration is not deleted: "
+            f"{arn}.",
+            status=404,
+            Type="User",
+        )
+    tx.put(keys.signed(at), msgspec.msgpack.encode(arn))
+
+
+async def get_function_code_signing_config(ctx: Context, tx: Reader, request: Request) -> Answer:
+    at = _at(ctx, request)
+    await get_function(tx, at)
+    data = await tx.get(keys.signed(at))
+    if data is None:
+        return {}
+    return {"CodeSigningConfigArn": msgspec.msgpack.decode(data, type=str), "FunctionName": at.name}
+
+
+async def delete_function_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    at = _at(ctx, request)
+    await get_function(tx, at)
+    tx.delete(keys.signed(at))
+    return {}
+
+
+async def check_signature(tx: Reader, at: Target) -> None:
+    """Before new code is taken: raises where a signature would have to be verified."""
+    data = await tx.get(keys.signed(at))
+    if data is None:
+        return
+    config_id = msgspec.msgpack.decode(data, type=str).rpartition(":")[2]
+    stored = await tx.get(keys.code_signing(at.account, at.region, config_id))
+    if stored is not None and decode(CodeSigning, stored).policy == ENFORCE:
+        raise NotBuilt("Verifying code signatures, which the function's code signing configuration enforces,")
