@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from pileus.kernel.ids import Ids
 from pileus.kernel.principal import Principal
 from pileus.kernel.settings import Settings
 from pileus.store.blobs import Blobs
-from pileus.store.contract import Store
+from pileus.store.contract import Reader, Store
 
 P = TypeVar("P")
 
@@ -40,6 +40,14 @@ class Caller(Protocol):
         account: str | None = None,
     ) -> dict[str, Any]:
         """The operation's answer; raises `AWSError`. `account` (default: the principal's) is whose cloud is meant."""
+        ...
+
+
+class Permit(Protocol):
+    """Asks for permissions that a call turns out to need while it runs; `needed` are the manifest's `Permission`s."""
+
+    async def __call__(self, reader: Reader, needed: Sequence[Any]) -> None:
+        """Raises AWS's refusal, as if the manifest had asked for them."""
         ...
 
 
@@ -103,3 +111,5 @@ class Context:
     # An operation may set these: another success status than the model's, further response headers.
     status: int | None = None
     response_headers: dict[str, str] = field(default_factory=dict)
+    # Set by the pipeline; None where a service acts for itself.
+    permit: Permit | None = None

@@ -152,6 +152,7 @@ class Pipeline:
         allowed = self.cloud.settings.iam == "off" or (
             operation.resource_policy is None and is_own_root(ctx.principal, ctx.account, needed)
         )
+        ctx.permit = partial(self._permit, ctx, operation, request, family)
         if operation.kind is Kind.READING:
 
             async def read(tx: Reader) -> dict[str, Any] | None:
@@ -165,6 +166,19 @@ class Pipeline:
         if operation.kind is Kind.WRITING:
             return await store.write(lambda tx: function(ctx, tx, request)) or {}
         return await function(ctx, request) or {}
+
+    async def _permit(
+        self,
+        ctx: Context,
+        operation: Operation,
+        request: Request,
+        family: Family,
+        reader: Reader,
+        needed: Sequence[Permission],
+    ) -> None:
+        """See `pileus.cloud.context.Permit`."""
+        if self.cloud.settings.iam != "off":
+            await self._authorize(ctx, replace(operation, refine=None), request, needed, family, reader)
 
     async def _authorize(
         self,

@@ -217,6 +217,49 @@ def test_what_headers_ask_for_needs_leave_as_well(s3, bucket, user, fails):
     assert "s3:PutObjectTagging" in error["Message"]
     error = fails(theirs.put_object, Bucket=bucket, Key="a", Body=b"x", ACL="private")
     assert "s3:PutObjectAcl" in error["Message"]
-    error = fails(theirs.delete_objects, Bucket=bucket, Delete={"Objects": [{"Key": "a"}]})
-    assert error["status"] == 403
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
+
+
+def test_deleting_many_tells_of_each(s3, bucket, user, aws):
+    for key in ("mine/a", "mine/b", "other"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    theirs = user(allow("s3:DeleteObject", f"arn:aws:s3:::{bucket}/mine/*"))
+    wanted = [{"Key": "mine/a"}, {"Key": "other"}, {"Key": "mine/b", "VersionId": "null"}, {"Key": "mine/b"}]
+    answer = theirs.delete_objects(Bucket=bucket, Delete={"Objects": wanted})
+    assert answer["Deleted"] == [{"Key": "mine/a"}, {"Key": "mine/b"}]
+    resource = f"arn:aws:s3:::{bucket}"
+    denied = f"User: arn:aws:iam::{aws.account}:user/ann is not authorized to perform:"
+    assert answer["Errors"] == [
+        {
+            "Key": "other",
+            "Code": "AccessDenied",
+            "Message": f'{denied} s3:DeleteObject on resource: "{resource}/other" because no identity-based policy '
+            "allows the s3:DeleteObject action",
+        },
+        {
+            "Key": "mine/b",
+            "VersionId": "null",
+            "Code": "AccessDenied",
+            "Message": f'{denied} s3:DeleteObjectVersion on resource: "{resource}/mine/b" because no identity-based '
+            "policy allows the s3:DeleteObjectVersion action",
+        },
+    ]
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["other"]
+
+
+def test_the_buckets_policy_counts_for_each_deletion(s3, bucket, fails):
+    for key in ("kept", "gone"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:DeleteObject",
+        "Resource": f"arn:aws:s3:::{bucket}/kept",
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "kept"}, {"Key": "gone"}]})
+    assert answer["Deleted"] == [{"Key": "gone"}]
+    (error,) = answer["Errors"]
+    assert (error["Key"], error["Code"]) == ("kept", "AccessDenied")
+    assert "with an explicit deny in a resource-based policy" in error["Message"]

@@ -131,7 +131,7 @@ SERVICE = Service(
         "HeadObject": free(reads.head_object, needs.versioned("GetObject"), _guard),
         "GetObjectAttributes": free(reads.get_object_attributes, needs.get_object_attributes, _guard),
         "DeleteObject": writing(objects.delete_object, needs.versioned("DeleteObject"), _guard),
-        "DeleteObjects": writing(objects.delete_objects, needs.delete_objects, _guard),
+        "DeleteObjects": writing(objects.delete_objects, needs.asked_later, _guard),
         "CopyObject": free(copies.copy_object, needs.copy_object, policies.of_copy),
         "GetObjectTagging": reading(tagging.get_object_tagging, needs.versioned("GetObjectTagging"), _guard),
         "PutObjectTagging": writing(tagging.put_object_tagging, needs.versioned("PutObjectTagging"), _guard),

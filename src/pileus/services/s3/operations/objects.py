@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.kernel.errors import NotBuilt
+from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.services.s3 import (
     bodies,
     buckets,
@@ -16,6 +16,7 @@ from pileus.services.s3 import (
     lifecycle,
     metadata,
     notifications,
+    permissions,
     uploading,
     versions,
 )
@@ -113,25 +114,17 @@ async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) 
 async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     """Each of the objects for itself: one that cannot be deleted is told of, and the others go."""
     bucket = await buckets.find(ctx, tx, request)
-    wanted = (request.get("Delete") or {}).get("Objects") or ()
+    wanted = (request.get("Delete") or {}).get("Objects") or []
     if not 1 <= len(wanted) <= DELETE_MAX or not all(one.get("Key") for one in wanted):
         raise errors.malformed_xml()
     quiet = bool(request["Delete"].get("Quiet"))
+    denied = await _denied(ctx, tx, bucket.name, wanted)
     deleted: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     for one in wanted:
         key, version_id = one["Key"], one.get("VersionId")
         named = {"Key": key, **({"VersionId": version_id} if version_id is not None else {})}
-        error = None
-        if len(key.encode("utf-8", "surrogateescape")) > metadata.KEY_BYTES_MAX:
-            error = errors.key_too_long(len(key.encode("utf-8", "surrogateescape")))
-        elif version_id not in (None, versions.NULL_VERSION) and versions.sequence_of(version_id) is None:
-            error = errors.no_such_version(key, version_id)
-        elif any(one.get(member) is not None for member in ("LastModifiedTime", "Size")):
-            error = errors.header_not_implemented("Size" if "Size" in one else "LastModifiedTime")
-        elif (etag := one.get("ETag")) is not None:
-            old = await deleting.meant(tx, bucket, key, version_id)
-            error = None if old and etag.strip('"') in ("*", old.etag) else errors.precondition_failed("If-Match")
+        error = denied.get((key, version_id)) or await _refusal(tx, bucket, one)
         if error is not None:
             failed.append({**named, "Code": error.code, "Message": error.message})
             continue
@@ -145,3 +138,39 @@ async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any])
     if failed:
         answer["Errors"] = failed
     return answer
+
+
+async def _denied(
+    ctx: Context, tx: Transaction, bucket: str, wanted: list[dict[str, Any]]
+) -> dict[tuple[str, str | None], AWSError]:
+    """Those of the objects (key, version id) that the caller may not delete."""
+    assert ctx.permit is not None
+    needed = [permissions.delete_one(bucket, one) for one in wanted]
+    try:
+        await ctx.permit(tx, needed)
+    except AWSError:
+        found: dict[tuple[str, str | None], AWSError] = {}
+        for one, permission in zip(wanted, needed, strict=True):
+            try:
+                await ctx.permit(tx, [permission])
+            except AWSError as error:
+                found[one["Key"], one.get("VersionId")] = error
+        return found
+    return {}
+
+
+async def _refusal(tx: Transaction, bucket: Bucket, one: dict[str, Any]) -> AWSError | None:
+    """What keeps one of DeleteObjects' objects from being deleted."""
+    key, version_id = one["Key"], one.get("VersionId")
+    if (size := len(key.encode("utf-8", "surrogateescape"))) > metadata.KEY_BYTES_MAX:
+        return errors.key_too_long(size)
+    if version_id not in (None, versions.NULL_VERSION) and versions.sequence_of(version_id) is None:
+        return errors.no_such_version(key, version_id)
+    for member in ("LastModifiedTime", "Size"):
+        if one.get(member) is not None:
+            return errors.header_not_implemented(member)
+    if (etag := one.get("ETag")) is not None:
+        old = await deleting.meant(tx, bucket, key, version_id)
+        if old is None or etag.strip('"') not in ("*", old.etag):
+            return errors.precondition_failed("If-Match")
+    return None
