@@ -31,12 +31,13 @@ def connect(endpoint: str) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=30)
 
 
-def exchange(endpoint: str, raw: bytes) -> tuple[int, bytes]:
-    """Send bytes as they are and no more, and read until the server closes; (status, all of it)."""
+def exchange(endpoint: str, raw: bytes, *, cut: bool = False) -> tuple[int, bytes]:
+    """Send bytes as they are and read until the server closes; (status, all of it). `cut`: no more will come."""
     with connect(endpoint) as sock:
         with contextlib.suppress(OSError):
             sock.sendall(raw)
-            sock.shutdown(socket.SHUT_WR)
+            if cut:
+                sock.shutdown(socket.SHUT_WR)
         answer = b""
         with contextlib.suppress(ConnectionResetError):
             while piece := sock.recv(65536):
@@ -84,7 +85,7 @@ def test_broken_http_is_a_client_error_or_the_end_of_the_connection(pileus: Any,
 
 def test_a_body_that_is_shorter_than_announced_is_no_request(pileus: Any) -> None:
     whole = signed(pileus.endpoint, "logs", b"{}")
-    status, _ = exchange(pileus.endpoint, whole.replace(b"Content-Length: 2", b"Content-Length: 200"))
+    status, _ = exchange(pileus.endpoint, whole.replace(b"Content-Length: 2", b"Content-Length: 200"), cut=True)
     assert status in (0, 400)
     assert still_serves(pileus.endpoint)
 
@@ -151,6 +152,20 @@ def test_what_is_not_the_operations_json_is_a_client_error(pileus: Any, body: by
     status, answer = exchange(pileus.endpoint, signed(pileus.endpoint, "logs", body))
     assert status == 400, answer
     assert still_serves(pileus.endpoint)
+
+
+def test_a_web_page_of_another_site_does_not_get_in_with_the_keys_that_everybody_knows(pileus: Any) -> None:
+    raw = signed(pileus.endpoint, "logs", b"{}")
+    for header, status in (
+        (b"Origin: http://localhost:3000", 200),
+        (b"Origin: https://example.com", 400),
+        (b"Sec-Fetch-Site: cross-site", 400),
+    ):
+        got, answer = exchange(pileus.endpoint, raw.replace(b"Connection: close", b"Connection: close\r\n" + header))
+        assert got == status, answer
+        assert (b"UnrecognizedClientException" in answer) == (status == 400)
+    page = b"GET /_pileus/status HTTP/1.1\r\nHost: x\r\nOrigin: https://example.com\r\nConnection: close\r\n\r\n"
+    assert exchange(pileus.endpoint, page)[0] == 403
 
 
 def test_of_the_nodes_own_paths_only_known_ones_answer(pileus: Any) -> None:

@@ -73,3 +73,26 @@ def test_a_stranger_who_sends_ever_new_hosts_fills_no_memory() -> None:
     for number in range(10_000):
         hosts.read(f"{number}.s3.localhost")
     assert len(hosts._known) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({}, False),
+        ({"origin": "http://localhost:3000"}, False),
+        ({"origin": "http://127.0.0.1:8080"}, False),
+        ({"origin": "http://[::1]:8080"}, False),
+        ({"origin": "http://site.s3-website.localhost:4566"}, False),
+        ({"origin": "https://app.cloud.example"}, False),
+        ({"origin": "https://example.com"}, True),
+        ({"origin": "https://localhost.example.com"}, True),
+        ({"origin": "https://evil.s3.amazonaws.com"}, True),
+        ({"origin": "null"}, True),
+        ({"origin": ""}, True),
+        ({"sec-fetch-site": "cross-site"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "none"}, False),
+    ],
+)
+def test_web_pages_of_other_sites_are_told_apart(headers: dict[str, str], foreign: bool) -> None:
+    assert Hosts(("cloud.example",)).is_foreign(headers) == foreign

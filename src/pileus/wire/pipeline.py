@@ -69,7 +69,8 @@ class Pipeline:
         self.services = services
         self.hosts = Hosts(cloud.settings.domains)
         self.keyring = Keyring(identities, sessions, cloud.settings)
-        # From inside an environment the loopback's well-known keys do not count: as if on an address of the world.
+        # For code inside an environment, and for web pages of other sites in a browser of this machine, the loopback's
+        # well-known keys do not count: as if on an address of the world.
         self.strangers_keyring = Keyring(identities, sessions, replace(cloud.settings, host="::"))
         self._internal = internal
         # Parsed models without their documentation are kept on disk: the next start loads them several times faster.
@@ -90,10 +91,10 @@ class Pipeline:
             scope["query_string"].decode("latin-1"),
             _headers(scope["headers"]),
         )
-        if is_internal(request.path):
-            return await self._internal.answer(request, receive, trusted=_is_trusted(scope))
         call = _HttpCall(self, scope, receive, request)
         try:
+            if is_internal(request.path):
+                return await self._internal.answer(request, receive, trusted=_is_trusted(scope, request.headers))
             named = self.hosts.hosted(request.headers.get("host", ""), request.path)
             if named is not None:
                 return await call.answer_hosted(named)
@@ -279,7 +280,7 @@ class _HttpCall:
             body=None if streaming else request.body,
             body_sha256=body_sha256,
             family=family,
-            keyring=self._keyring(),
+            keyring=await self._keyring(known),
             now=now,
             client_now=cloud.clock.client_time(),
             services=(model.signing_name,),
@@ -324,12 +325,31 @@ class _HttpCall:
             self._request,
             self._receive,
             http=self._http_info(),
-            keyring=self._keyring(),
+            keyring=await self._keyring(service),
         )
 
-    def _keyring(self) -> Keyring:
-        inside = "environment" in self._scope["state"]
-        return self._pipeline.strangers_keyring if inside else self._pipeline.keyring
+    async def _keyring(self, service: Service | None) -> Keyring:
+        """Who counts on the way this request took."""
+        pipeline, headers = self._pipeline, self._request.headers
+        if "environment" in self._scope["state"]:
+            return pipeline.strangers_keyring
+        if pipeline.hosts.is_foreign(headers) and not await self._is_welcome(service):
+            log.warning(
+                "%s: the loopback's own keys do not count for a page of %s", self, headers.get("origin", "another site")
+            )
+            return pipeline.strangers_keyring
+        return pipeline.keyring
+
+    async def _is_welcome(self, service: Service | None) -> bool:
+        """Whether what is asked for lets pages of that origin in (S3: the bucket's CORS configuration)."""
+        if service is None or service.preflight is None or "origin" not in self._request.headers:
+            return False
+        asked = {**self._request.headers, "access-control-request-method": self._request.method}
+        try:
+            await service.preflight(self._pipeline.cloud, self._request.path, asked)
+        except AWSError:
+            return False
+        return True
 
     def refuse(self, error: AWSError) -> HttpAnswer:
         """The answer that tells of `error`, and a line in the log."""
@@ -373,7 +393,13 @@ def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _is_trusted(scope: Any) -> bool:
-    """Whether a request comes from this machine, and not from inside an environment."""
+def _is_trusted(scope: Any, headers: Mapping[str, str]) -> bool:
+    """Whether a program of this machine asks, and neither code inside an environment nor a web page."""
     client = scope["client"]
-    return "environment" not in scope["state"] and client is not None and client[0] in ("127.0.0.1", "::1")
+    return (
+        "environment" not in scope["state"]
+        and client is not None
+        and client[0] in ("127.0.0.1", "::1")
+        and "origin" not in headers
+        and "sec-fetch-site" not in headers
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -108,6 +109,8 @@ class Hosts:
         # The longest first: localhost.localstack.cloud before localhost.
         self._suffixes = sorted((*domains, *_BASE_DOMAINS), key=len, reverse=True)
         self._known: dict[str, tuple[str, str, str]] = {}
+        # Sites that are this node's own; not amazonaws.com, where others have pages.
+        self._own = (*domains, "localhost", "localhost.localstack.cloud")
 
     def read(self, host: str) -> tuple[str, str, str]:
         """(service, region, bucket) that a Host header names; each "" where it does not."""
@@ -134,6 +137,20 @@ class Hosts:
         if not label.startswith(service + "."):
             return None
         return HostedName(_HOSTED_LABELS[service], service, name, region, domain, path)
+
+    def is_foreign(self, headers: Mapping[str, str]) -> bool:
+        """Whether a web page of another site makes this request, in a browser that can reach us and the page cannot.
+
+        Browsers say in `Origin` where a page comes from, and in `Sec-Fetch-Site` that it is another site's where they
+        send no origin. Everybody knows the loopback's keys: a page that signs with them must not get in.
+        """
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site") == "cross-site"
+        host = origin.partition("://")[2].rpartition(":")[0] or origin.partition("://")[2]
+        if host in ("localhost", "127.0.0.1", "[::1]"):
+            return False
+        return not any(host == suffix or host.endswith("." + suffix) for suffix in self._own)
 
     def _read(self, host: str) -> tuple[str, str, str]:
         name = host.rsplit(":", 1)[0].lower().rstrip(".") if not host.startswith("[") else ""
