@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 from dynamodb_cases import Table, definition, index, invalid, refusal
 
 BOTH = "NEW_AND_OLD_IMAGES"
@@ -432,3 +433,49 @@ def test_records_outlive_a_kill(start_pileus: Callable[..., Any], aws: Any, tmp_
     assert [one["dynamodb"]["Keys"]["id"]["S"] for one in found] == [f"i{number}" for number in range(21)]
     numbers = [one["dynamodb"]["SequenceNumber"] for one in found]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_kill_between_changes_loses_and_doubles_none(
+    start_pileus: Callable[..., Any], aws: Any, tmp_path: Path
+) -> None:
+    server = start_pileus(data_dir=tmp_path / "data")
+    mine = type(aws)(server.endpoint)
+    mine.client("dynamodb").create_table(TableName="table", **definition("id:S", **spec()))
+    acknowledged = [0, 0, 0]
+    busy = threading.Barrier(len(acknowledged) + 1, timeout=60)
+
+    def work(worker: int) -> None:
+        client = mine.client("dynamodb")
+        while True:
+            try:
+                client.update_item(
+                    TableName="table",
+                    Key={"id": {"S": f"i{worker}"}},
+                    UpdateExpression="ADD n :one",
+                    ExpressionAttributeValues={":one": {"N": "1"}},
+                )
+            except (BotoCoreError, ClientError):
+                return
+            acknowledged[worker] += 1
+            if acknowledged[worker] == 20:
+                busy.wait()
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(len(acknowledged))]
+    for each in threads:
+        each.start()
+    busy.wait()
+    server.kill()
+    for each in threads:
+        each.join()
+
+    server = start_pileus(data_dir=tmp_path / "data")
+    again = type(aws)(server.endpoint, mine.account)
+    dynamodb = again.client("dynamodb")
+    found = read(again.client("dynamodbstreams"), latest(dynamodb))
+    for worker, count in enumerate(acknowledged):
+        key = {"id": {"S": f"i{worker}"}}
+        done = int(dynamodb.get_item(TableName="table", Key=key)["Item"]["n"]["N"])
+        # The last one may have been done without its answer.
+        assert count <= done <= count + 1
+        images = [one["dynamodb"]["NewImage"]["n"]["N"] for one in found if one["dynamodb"]["Keys"] == key]
+        assert images == [str(number) for number in range(1, done + 1)]
