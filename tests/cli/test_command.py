@@ -134,3 +134,12 @@ def test_root_credentials_of_ones_own_count_and_the_well_known_do_not(start_pile
         with pytest.raises(ClientError) as refused:
             s3(key, "test").list_buckets()
         assert refused.value.response["Error"]["Code"] == "InvalidAccessKeyId"
+
+
+def test_internet_is_refused_in_one_line_while_it_is_not_built(free_port: int, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    ended = pileus_command("start", "--internet", "--port", str(free_port), "--data-dir", str(folder))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: Outgoing internet for functions (--internet) is not built yet")
+    assert ended.stderr.count("\n") == 1
+    assert not folder.exists()

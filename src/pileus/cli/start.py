@@ -56,7 +56,10 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="How functions are isolated; auto takes the strongest that works here (see: pileus doctor).",
 )
 @click.option(
-    "--internet/--no-internet", default=False, show_default=True, help="Whether functions reach the internet."
+    "--internet/--no-internet",
+    default=False,
+    show_default=True,
+    help="Whether functions reach the internet; --internet is not built yet and is refused.",
 )
 @click.option("--clock", type=click.Choice(["system", "virtual"]), default="system", hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Say what happens as JSON lines.")

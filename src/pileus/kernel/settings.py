@@ -30,7 +30,7 @@ class Settings:
     domains: tuple[str, ...] = ()
     # Which sandbox backend to use: the strongest that works, unless one is named.
     sandbox: Literal["auto", "namespaces", "process"] = "auto"
-    # Whether functions may reach the internet.
+    # Whether functions may reach the internet. Not built: starting with it is refused.
     internet: bool = False
     # The machine's memory that idle and busy environments together may take, MiB; 0: 80 % of what there is.
     memory_budget_mb: int = 0
