@@ -45,6 +45,11 @@ def test_without_metadata_it_is_the_body() -> None:
     )
 
 
+def test_a_response_without_a_body_has_none() -> None:
+    answer = asyncio.run(streamed(Stream(b'{"statusCode": 204}' + b"\0" * 8 + b"x", b"y")))
+    assert (answer.status, answer.body) == (204, b"")
+
+
 @pytest.mark.parametrize("chunks", [(b"{}",), (b"no" + b"\0" * 8,), (b"[]" + b"\0" * 8,), (b"x" * 70_000, b"x")])
 def test_broken_metadata(chunks: tuple[bytes, ...]) -> None:
     with pytest.raises(BadAnswer):

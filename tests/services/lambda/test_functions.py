@@ -404,3 +404,56 @@ def test_what_is_not_built_says_so(lambda_: Any, role: str, request_: dict[str, 
     code, status, message = caught(lambda_.create_function, **{**request, **request_})
     assert (code, status) == ("NotImplemented", 501)
     assert next(iter(request_)) in message
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            {"2": -1.0},
+            "1 validation error detected: Value '{2=-1.0}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than or equal to 0.0, Member must not be null]",
+        ),
+        (
+            {"$LATEST": 0.5},
+            "1 validation error detected: Value '{$LATEST=0.5}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 1024, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [0-9]+]",
+        ),
+    ],
+)
+def test_weights_that_are_no_weights(aws: Any, weights: dict[str, float], message: str) -> None:
+    lambda_ = aws.client("lambda", config={"parameter_validation": False})
+    request = {"FunctionName": "f", "Name": "a", "FunctionVersion": "1"}
+    routing = {"AdditionalVersionWeights": weights}
+    assert caught(lambda_.create_alias, RoutingConfig=routing, **request) == ("ValidationException", 400, message)
+
+
+def test_a_dry_run_of_new_code_changes_nothing(lambda_: Any, make: Callable[..., Any]) -> None:
+    make()
+    before = lambda_.get_function_configuration(FunctionName="f")
+    new = package({"index.py": "def handler(event, context): return 'new'"})
+    shown = lambda_.update_function_code(FunctionName="f", ZipFile=new, DryRun=True)
+    assert shown["CodeSha256"] == base64.b64encode(hashlib.sha256(new).digest()).decode()
+    after = lambda_.get_function_configuration(FunctionName="f")
+    for member in ("CodeSha256", "RevisionId", "LastModified", "LastUpdateStatus"):
+        assert after[member] == before[member]
+    assert json.loads(lambda_.invoke(FunctionName="f", Payload="1")["Payload"].read()) == 1
+    assert caught(lambda_.update_function_code, FunctionName="f", ZipFile=b"no zip", DryRun=True)[:2] == (
+        "InvalidParameterValueException",
+        400,
+    )
+
+
+def test_functions_by_qualifier(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    arn = make()["FunctionArn"]
+    lambda_.publish_version(FunctionName="f")
+    lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    for qualifier, version in (("1", "1"), ("live", "1"), ("$LATEST", "$LATEST")):
+        for request in ({"FunctionName": "f", "Qualifier": qualifier}, {"FunctionName": f"{arn}:{qualifier}"}):
+            found = lambda_.get_function(**request)["Configuration"]
+            assert (found["FunctionArn"], found["Version"]) == (f"{arn}:{qualifier}", version)
+    assert lambda_.get_function(FunctionName="f")["Configuration"]["FunctionArn"] == arn
+    for qualifier in ("2", "dead"):
+        assert caught(lambda_.get_function, FunctionName="f", Qualifier=qualifier) == (
+            "ResourceNotFoundException",
+            404,
+            f"Function not found: {arn}:{qualifier}",
+        )

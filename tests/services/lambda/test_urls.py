@@ -243,6 +243,7 @@ def test_the_event(aws: Any, public: Callable[..., str], send: Any) -> None:
             b"\0\xff",
         ),
         ({"statusCode": 204}, 204, {}, b""),
+        ({"statusCode": 304, "body": "not for the wire"}, 304, {}, b""),
         ({"statusCode": 302, "headers": {"location": "/x"}, "body": ""}, 302, {"location": "/x"}, b""),
         ({"statusCode": 200, "cookies": ["a=1", "b=2"]}, 200, {"set-cookie": "a=1"}, b""),
         ({"statusCode": "abc"}, 502, {}, b"Internal Server Error"),
@@ -286,6 +287,7 @@ def test_responses_through_the_wire(public: Callable[..., str], send: Any) -> No
     assert whole.headers.get_all("set-cookie") == ["a=1", "b=2; Secure"]
     assert whole.headers["x-amzn-remapped-connection"] == "close"
     assert (returning("text").body, returning("text").headers["content-type"]) == (b'"text"', "application/json")
+    assert (returning({"statusCode": 204, "body": "x"}).status, returning("next").status) == (204, 200)
     bad = returning({"statusCode": 1000})
     assert (bad.status, bad.body) == (502, b"Internal Server Error")
     # Its body is not JSON: the function raises.

@@ -38,6 +38,8 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+# Responses that end with their headers.
+_BODILESS = frozenset({204, 304})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -150,7 +152,7 @@ def answer(payload: bytes) -> HostedAnswer:
         return HostedAnswer(200, [("content-type", "application/json")], payload)
     status, headers = _head(value)
     body = value.get("body")
-    if body is None:
+    if body is None or status in _BODILESS:
         content = b""
     elif not isinstance(body, str):
         content = orjson.dumps(body)
@@ -219,6 +221,10 @@ async def streamed(stream: ResponseStream) -> HostedAnswer:
     if not isinstance(value, dict):
         raise BadAnswer("metadata that is no object")
     status, headers = _head(value)
+    if status in _BODILESS:
+        async for _ in chunks:
+            pass
+        return HostedAnswer(status, headers)
     return HostedAnswer(status, headers, _rest(begun, chunks, stream))
 
 
