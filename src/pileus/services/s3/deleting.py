@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import conditions, notifications, versions
+from pileus.services.s3 import conditions, locks, notifications, versions
 from pileus.services.s3.records import Bucket, Object
 from pileus.store.contract import Reader, Transaction
 
@@ -29,8 +29,13 @@ async def meant(tx: Reader, bucket: Bucket, key: str, version_id: str | None) ->
     return versions.visible(await versions.named(tx, bucket, key, version_id))
 
 
-async def delete(ctx: Context, tx: Transaction, bucket: Bucket, key: str, request: Mapping[str, Any]) -> Removed:
-    """Delete the key, or the version that `request` names. Deleting what is not there is no error."""
+async def delete(
+    ctx: Context, tx: Transaction, bucket: Bucket, key: str, request: Mapping[str, Any], *, bypass: bool = False
+) -> Removed:
+    """Delete the key, or the version that `request` names. Deleting what is not there is no error.
+
+    `bypass`: retention in governance mode does not count.
+    """
     version_id = request.get("VersionId")
     versions.check_version_id(version_id)
     conditions.check_delete(request, await meant(tx, bucket, key, version_id), key)
@@ -44,6 +49,8 @@ async def delete(ctx: Context, tx: Transaction, bucket: Bucket, key: str, reques
         old = latest
     if old is None:
         return Removed(version_id or "", False)
+    if locks.is_locked(old, ctx.now, bypass=bypass):
+        raise locks.denied()
     await remove(ctx, tx, bucket, key, old, latest, "s3:ObjectRemoved:Delete")
     return Removed(version_id or "", old.delete_marker)
 

@@ -119,6 +119,16 @@ def invalid_request(message: str) -> AWSError:
     return AWSError("InvalidRequest", message, status=400)
 
 
+def no_object_lock() -> AWSError:
+    return AWSError(
+        "NoSuchObjectLockConfiguration", "The specified object does not have a ObjectLock configuration", status=404
+    )
+
+
+def invalid_bucket_state(message: str) -> AWSError:
+    return AWSError("InvalidBucketState", message, status=409)
+
+
 def malformed_xml() -> AWSError:
     return AWSError(
         "MalformedXML",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.kernel.principal import service_principal
-from pileus.services.s3 import buckets, deleting, keys, lifecycle, notifications, uploading, versions
+from pileus.services.s3 import buckets, deleting, keys, lifecycle, locks, notifications, uploading, versions
 from pileus.services.s3.records import Bucket, Object, decode_object, decode_upload
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto, unpack
@@ -148,7 +148,7 @@ async def _change(cloud: Cloud, name: str, seen: Sequence[_Seen], now: float, tx
         if (version.sequence == latest.sequence) != (one.newer < 0):
             continue
         due = lifecycle.chosen(_dues(bucket, one._replace(version=version)), now)
-        if due is None:
+        if due is None or (one.newer >= 0 and not due.storage_class and locks.is_locked(version, now)):
             continue
         if due.storage_class:
             version.storage_class = due.storage_class

@@ -71,9 +71,6 @@ def refuse_unbuilt(request: Mapping[str, Any], what: str) -> None:
     for member, feature in (
         ("SSECustomerAlgorithm", "server-side encryption with customer keys"),
         ("CopySourceSSECustomerAlgorithm", "server-side encryption with customer keys"),
-        ("ObjectLockMode", "object lock"),
-        ("ObjectLockRetainUntilDate", "object lock"),
-        ("ObjectLockLegalHoldStatus", "object lock"),
         ("GrantFullControl", "access control lists"),
         ("GrantRead", "access control lists"),
         ("GrantReadACP", "access control lists"),

@@ -74,6 +74,18 @@ def _either(plain: Permissions, with_version: Permissions) -> Permissions:
     return needed
 
 
+def bypassing(plain: Permissions) -> Permissions:
+    """The same, and s3:BypassGovernanceRetention where a request asks for that."""
+
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        found = list(plain(ctx, request))
+        if request.get("BypassGovernanceRetention"):
+            found.append(Permission("s3:BypassGovernanceRetention", found[0].resource))
+        return found
+
+    return needed
+
+
 def put_object(ctx: Context, request: Request) -> Sequence[Permission]:
     """Writing an object, and what its headers ask for beside that."""
     arn, conditions = object_arn(request["Bucket"], request["Key"]), _conditions(request)
@@ -82,6 +94,10 @@ def put_object(ctx: Context, request: Request) -> Sequence[Permission]:
         needed.append(Permission("s3:PutObjectTagging", arn, conditions))
     if request.get("ACL") or any(member.startswith("Grant") for member in request):
         needed.append(Permission("s3:PutObjectAcl", arn, conditions))
+    if request.get("ObjectLockMode") or request.get("ObjectLockRetainUntilDate"):
+        needed.append(Permission("s3:PutObjectRetention", arn, conditions))
+    if request.get("ObjectLockLegalHoldStatus"):
+        needed.append(Permission("s3:PutObjectLegalHold", arn, conditions))
     return needed
 
 
@@ -109,6 +125,10 @@ def delete_one(bucket: str, named: Mapping[str, Any]) -> Permission:
     return Permission(action, object_arn(bucket, named["Key"]))
 
 
+def bypass_one(bucket: str, named: Mapping[str, Any]) -> Permission:
+    return Permission("s3:BypassGovernanceRetention", object_arn(bucket, named["Key"]))
+
+
 def create_bucket(ctx: Context, request: Request) -> Sequence[Permission]:
     needed = list(bucket("CreateBucket")(ctx, request))
     arn = bucket_arn(request["Bucket"])
@@ -116,4 +136,9 @@ def create_bucket(ctx: Context, request: Request) -> Sequence[Permission]:
         needed.append(Permission("s3:PutBucketOwnershipControls", arn))
     if request.get("ACL") or any(member.startswith("Grant") for member in request):
         needed.append(Permission("s3:PutBucketAcl", arn))
+    if request.get("ObjectLockEnabledForBucket"):
+        needed += [
+            Permission("s3:PutBucketObjectLockConfiguration", arn),
+            Permission("s3:PutBucketVersioning", arn),
+        ]
     return needed

@@ -39,6 +39,9 @@ class Bucket(msgspec.Struct, kw_only=True, tag=1):
     notification: dict[str, Any] = {}
     lifecycle: list[dict[str, Any]] = []
     lifecycle_minimum_size: str = ""
+    object_lock: bool = False
+    # DefaultRetention; {}: none.
+    lock_default: dict[str, Any] = {}
 
     @property
     def arn(self) -> str:
@@ -70,6 +73,15 @@ class Checksum(msgspec.Struct, frozen=True, array_like=True):
     type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
 
 
+class Lock(msgspec.Struct, frozen=True, array_like=True):
+    """A version's retention (mode "": none) until a time, seconds since the epoch, and its legal hold."""
+
+    mode: str = ""
+    until: float = 0.0
+    # "" (never set), "ON", "OFF".
+    legal_hold: str = ""
+
+
 class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     """One version of an object."""
 
@@ -93,6 +105,7 @@ class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     delete_marker: bool = False
     # Of the multipart upload that made it: completing that again is answered as the first time.
     upload_id: str = ""
+    lock: Lock | None = None
 
     @property
     def size(self) -> int:
@@ -114,6 +127,8 @@ class Upload(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     seen: int = 0
     initiator_id: str = ""
     initiator_name: str = ""
+    # The members of the request that ask for object lock.
+    lock: dict[str, Any] = {}
 
 
 class Part(msgspec.Struct, kw_only=True, array_like=True, tag=1):

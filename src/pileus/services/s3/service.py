@@ -13,6 +13,7 @@ from pileus.services.s3.operations import (
     copies,
     lifecycle,
     listing,
+    locks,
     notifications,
     objects,
     parts,
@@ -88,6 +89,18 @@ SERVICE = Service(
         "PutBucketNotificationConfiguration": free(
             notifications.put_bucket_notification_configuration, needs.bucket("PutBucketNotification"), _guard
         ),
+        "GetObjectLockConfiguration": reading(
+            locks.get_object_lock_configuration, needs.bucket("GetBucketObjectLockConfiguration"), _guard
+        ),
+        "PutObjectLockConfiguration": writing(
+            locks.put_object_lock_configuration, needs.bucket("PutBucketObjectLockConfiguration"), _guard
+        ),
+        "GetObjectRetention": reading(locks.get_object_retention, needs.object_("GetObjectRetention"), _guard),
+        "PutObjectRetention": writing(
+            locks.put_object_retention, needs.bypassing(needs.object_("PutObjectRetention")), _guard
+        ),
+        "GetObjectLegalHold": reading(locks.get_object_legal_hold, needs.object_("GetObjectLegalHold"), _guard),
+        "PutObjectLegalHold": writing(locks.put_object_legal_hold, needs.object_("PutObjectLegalHold"), _guard),
         "GetBucketAcl": reading(acls.get_bucket_acl, needs.bucket("GetBucketAcl"), _guard),
         "PutBucketAcl": writing(acls.put_bucket_acl, needs.bucket("PutBucketAcl"), _guard),
         "GetObjectAcl": free(acls.get_object_acl, needs.versioned("GetObjectAcl"), _guard),
@@ -130,7 +143,7 @@ SERVICE = Service(
         "GetObject": free(reads.get_object, needs.versioned("GetObject"), _guard),
         "HeadObject": free(reads.head_object, needs.versioned("GetObject"), _guard),
         "GetObjectAttributes": free(reads.get_object_attributes, needs.get_object_attributes, _guard),
-        "DeleteObject": writing(objects.delete_object, needs.versioned("DeleteObject"), _guard),
+        "DeleteObject": writing(objects.delete_object, needs.bypassing(needs.versioned("DeleteObject")), _guard),
         "DeleteObjects": writing(objects.delete_objects, needs.asked_later, _guard),
         "CopyObject": free(copies.copy_object, needs.copy_object, policies.of_copy),
         "GetObjectTagging": reading(tagging.get_object_tagging, needs.versioned("GetObjectTagging"), _guard),

@@ -25,8 +25,6 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
     location = configuration.get("LocationConstraint")
     region = buckets.choose_region(ctx.region, location)
     ownership = _ownership(request)
-    if request.get("ObjectLockEnabledForBucket"):
-        raise NotBuilt("CreateBucket with object lock")
     if configuration.get("Bucket") or configuration.get("Location") or request.get("BucketNamespace"):
         raise NotBuilt("CreateBucket of directory buckets and namespaces")
     tags = tag_set(configuration.get("Tags") or (), BUCKET_TAGS_MAX, "Bucket")
@@ -41,6 +39,9 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
             location=location or "",
             tags=tags,
             ownership=ownership,
+            # Locks are those of versions.
+            versioning="Enabled" if request.get("ObjectLockEnabledForBucket") else "",
+            object_lock=bool(request.get("ObjectLockEnabledForBucket")),
         )
         tx.put(keys.bucket(name), encode(bucket))
         tx.put(keys.owned(ctx.account, name), b"")

@@ -44,6 +44,10 @@ async def put_bucket_versioning(ctx: Context, tx: Transaction, request: dict[str
         if mfa_delete != "Enabled":
             raise errors.malformed_xml()
         raise NotBuilt("PutBucketVersioning with MFA delete")
+    if bucket.object_lock and status != "Enabled":
+        raise errors.invalid_bucket_state(
+            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+        )
     save(tx, bucket, versioning=status)
 
 

@@ -15,6 +15,7 @@ from pileus.services.s3 import (
     conditions,
     errors,
     lifecycle,
+    locks,
     metadata,
     notifications,
     versions,
@@ -66,6 +67,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
             metadata=user_metadata,
             tags=tags,
             storage_class=storage_class,
+            lock=locks.of_request(bucket, request, now),
             checksum=checksum,
         )
         await versions.put(ctx, tx, bucket, key, old=old, new=new)
@@ -156,6 +158,7 @@ def _metadata(request: dict[str, Any], source: Object) -> tuple[dict[str, str], 
 async def _target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
     bucket = await buckets.find(ctx, tx, request)
     check_defaults(bucket, request, ctx.operation)
+    locks.of_request(bucket, request, ctx.now)
     old = await versions.latest(tx, bucket, request["Key"])
     conditions.check_write(request, versions.visible(old), request["Key"])
     return bucket, old

@@ -14,6 +14,7 @@ from pileus.services.s3 import (
     deleting,
     errors,
     lifecycle,
+    locks,
     metadata,
     notifications,
     permissions,
@@ -59,6 +60,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
             modified=now,
             sequence=versions.next_sequence(now, old),
             checksum=checksum,
+            lock=locks.of_request(bucket, request, now),
             **kept,
         )
         await versions.put(ctx, tx, bucket, key, old=old, new=new)
@@ -79,6 +81,7 @@ async def _check_target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tu
     """The bucket that takes a write, and the newest version of the key so far."""
     bucket = await buckets.find(ctx, tx, request)
     check_defaults(bucket, request, ctx.operation)
+    locks.of_request(bucket, request, ctx.now)
     old = await versions.latest(tx, bucket, request["Key"])
     conditions.check_write(request, versions.visible(old), request["Key"])
     return bucket, old
@@ -102,7 +105,8 @@ async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) 
             raise errors.header_not_implemented(header)
     bucket = await buckets.find(ctx, tx, request)
     metadata.check_key(request["Key"])
-    removed = await deleting.delete(ctx, tx, bucket, request["Key"], request)
+    bypass = locks.check_bypass(bucket, request)
+    removed = await deleting.delete(ctx, tx, bucket, request["Key"], request, bypass=bypass)
     answer: dict[str, Any] = {}
     if removed.delete_marker:
         answer["DeleteMarker"] = True
@@ -118,17 +122,18 @@ async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any])
     if not 1 <= len(wanted) <= DELETE_MAX or not all(one.get("Key") for one in wanted):
         raise errors.malformed_xml()
     quiet = bool(request["Delete"].get("Quiet"))
-    denied = await _denied(ctx, tx, bucket.name, wanted)
+    bypass = locks.check_bypass(bucket, request)
+    denied = await _denied(ctx, tx, bucket.name, wanted, bypass=bypass)
     deleted: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     for one in wanted:
         key, version_id = one["Key"], one.get("VersionId")
         named = {"Key": key, **({"VersionId": version_id} if version_id is not None else {})}
-        error = denied.get((key, version_id)) or await _refusal(tx, bucket, one)
+        error = denied.get((key, version_id)) or await _refusal(ctx, tx, bucket, one, bypass=bypass)
         if error is not None:
             failed.append({**named, "Code": error.code, "Message": error.message})
             continue
-        removed = await deleting.delete(ctx, tx, bucket, key, named)
+        removed = await deleting.delete(ctx, tx, bucket, key, named, bypass=bypass)
         if removed.delete_marker:
             named |= {"DeleteMarker": True, "DeleteMarkerVersionId": removed.version_id}
         deleted.append(named)
@@ -141,25 +146,30 @@ async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any])
 
 
 async def _denied(
-    ctx: Context, tx: Transaction, bucket: str, wanted: list[dict[str, Any]]
+    ctx: Context, tx: Transaction, bucket: str, wanted: list[dict[str, Any]], *, bypass: bool
 ) -> dict[tuple[str, str | None], AWSError]:
     """Those of the objects (key, version id) that the caller may not delete."""
     assert ctx.permit is not None
-    needed = [permissions.delete_one(bucket, one) for one in wanted]
+    needed = [
+        [permissions.delete_one(bucket, one), *([permissions.bypass_one(bucket, one)] if bypass else ())]
+        for one in wanted
+    ]
     try:
-        await ctx.permit(tx, needed)
+        await ctx.permit(tx, [permission for of_one in needed for permission in of_one])
     except AWSError:
         found: dict[tuple[str, str | None], AWSError] = {}
-        for one, permission in zip(wanted, needed, strict=True):
+        for one, of_one in zip(wanted, needed, strict=True):
             try:
-                await ctx.permit(tx, [permission])
+                await ctx.permit(tx, of_one)
             except AWSError as error:
                 found[one["Key"], one.get("VersionId")] = error
         return found
     return {}
 
 
-async def _refusal(tx: Transaction, bucket: Bucket, one: dict[str, Any]) -> AWSError | None:
+async def _refusal(
+    ctx: Context, tx: Transaction, bucket: Bucket, one: dict[str, Any], *, bypass: bool
+) -> AWSError | None:
     """What keeps one of DeleteObjects' objects from being deleted."""
     key, version_id = one["Key"], one.get("VersionId")
     if (size := len(key.encode("utf-8", "surrogateescape"))) > metadata.KEY_BYTES_MAX:
@@ -173,4 +183,8 @@ async def _refusal(tx: Transaction, bucket: Bucket, one: dict[str, Any]) -> AWSE
         old = await deleting.meant(tx, bucket, key, version_id)
         if old is None or etag.strip('"') not in ("*", old.etag):
             return errors.precondition_failed("If-Match")
+    if version_id is not None and bucket.object_lock:
+        version = await versions.named(tx, bucket, key, version_id)
+        if version is not None and locks.is_locked(version, ctx.now, bypass=bypass):
+            return locks.denied()
     return None

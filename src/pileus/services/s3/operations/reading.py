@@ -17,6 +17,7 @@ from pileus.services.s3 import (
     errors,
     keys,
     lifecycle,
+    locks,
     metadata,
     ranges,
     versions,
@@ -175,6 +176,7 @@ def _described(version: Object) -> dict[str, Any]:
     }
     if version.storage_class != "STANDARD":
         answer["StorageClass"] = version.storage_class
+    answer |= locks.shown(version)
     if version.tags:
         answer["TagCount"] = len(version.tags)
     return answer

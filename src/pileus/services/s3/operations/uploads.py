@@ -21,6 +21,7 @@ from pileus.services.s3 import (
     keys,
     lifecycle,
     listing,
+    locks,
     metadata,
     notifications,
     uploading,
@@ -54,6 +55,7 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
     algorithm, type_ = _checksum_mode(request)
     bucket = await buckets.find(ctx, tx, request)
     check_defaults(bucket, request, "CreateMultipartUpload")
+    locks.of_request(bucket, request, ctx.now)
     old = versions.visible(await versions.latest(tx, bucket, key))
     principal = ctx.principal
     root = principal.kind == "root" or not principal.arn
@@ -68,6 +70,7 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
         seen=old.sequence if old else 0,
         initiator_id=buckets.canonical_id(principal.account or bucket.account) if root else principal.arn,
         initiator_name="" if root else principal.name,
+        lock={name: value for name, value in request.items() if name.startswith("ObjectLock")},
     )
     # Begins with the time: uploads of one key are listed in the order in which they began.
     upload_id = f"{int(ctx.now * 1e6):016x}{ctx.cloud.ids.hex(48)}"
@@ -174,6 +177,7 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
         checksum=checksum,
         parts=len(chosen),
         upload_id=upload_id,
+        lock=locks.of_request(bucket, upload.lock, upload.initiated if upload.lock else ctx.now),
     )
     used = {number for number, _ in chosen}
     for number, part in parts.items():
