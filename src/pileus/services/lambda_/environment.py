@@ -131,6 +131,8 @@ class Environment:
         self._memory_timer: asyncio.TimerHandle | None = None
         self._over_memory = False
         self._init_error: tuple[bytes, str] | None = None
+        # How the Init that was made for the next invocation went.
+        self._begun: tuple[Failure | None, float | None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.BaseTransport] = set()
@@ -243,17 +245,11 @@ class Environment:
         self._tail.clear()
         self.request_id = invocation.request_id
         init_ms: float | None = None
-        must_init = self.life is not Life.READY
+        must_init = self.life is not Life.READY or self._begun is not None
         if must_init:
-            first: Failure | None = None
-            try:
-                if self.life is Life.BROKEN:
-                    await self._restart()
-                first, took = await self._init(INIT_TIMEOUT_S, phase="init", announced=True)
-                init_ms = took if first is None else None
-                self._tail.clear()
-            except SandboxError as error:
-                first = Failure(f"RequestId: {invocation.request_id} Error: {error}", "Runtime.Unknown")
+            first, init_ms = self._begun or await self._init_first()
+            self._begun = None
+            self._tail.clear()
             must_init = first is not None
         self.life = Life.BUSY if not must_init else self.life
         begin = _SYSTEM.monotonic()
@@ -279,6 +275,21 @@ class Environment:
         if outcome.kind == "stream" and outcome.stream is not None:
             return self._begin_stream(invocation, outcome.stream, begin, init_ms, limit_s)
         return self._conclude(outcome, begin, init_ms, limit_s)
+
+    async def begin(self, invocation: Invocation) -> None:
+        """Init for this invocation, which `invoke` then runs: a start of its own, so that starts can be counted."""
+        self.request_id = invocation.request_id
+        self._begun = await self._init_first()
+
+    async def _init_first(self) -> tuple[Failure | None, float | None]:
+        """Init with a time of its own: what went wrong, else the milliseconds it took."""
+        try:
+            if self.life is Life.BROKEN:
+                await self._restart()
+            failure, took = await self._init(INIT_TIMEOUT_S, phase="init", announced=True)
+        except SandboxError as error:
+            return Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown"), None
+        return failure, took if failure is None else None
 
     async def _init_again(self, limit_s: float) -> Failure | None:
         try:

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,10 @@ log = logging.getLogger("pileus.lambda")
 _READY_SHELLS = 3
 # What a new environment is expected to take before it has been measured, MiB.
 _EXPECTED_MB = 8.0
+# Starts at the same time before others wait for their turn, and the pace at which these have it in any case.
+_CORES = os.cpu_count() or 1
+_STARTS = 4 * _CORES
+_START_PACE_S = 0.1 / _CORES
 _REAP_EVERY_S = 5.0
 
 # Serves the node's endpoint on a socket inside an environment; what it returns stops that.
@@ -47,6 +52,8 @@ class _Function:
     all: set[Environment] = field(default_factory=set)
     wanted: int = 0
     retired: bool = False
+    # Invocations that wait for their turn to start an environment, or for one that becomes idle.
+    turns: deque[asyncio.Future[None]] = field(default_factory=deque)
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -79,6 +86,10 @@ class EnvironmentPool:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
+        # Starts under way, those that wait for their turn, and when the next of these has it in any case.
+        self._starting = 0
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._next_turn = 0.0
 
     # execution.Pool
 
@@ -142,7 +153,7 @@ class EnvironmentPool:
 
     async def _invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
         function = self._function(spec)
-        environment = function.idle.pop() if function.idle else await self._make(function)
+        environment = function.idle.pop() if function.idle else await self._start(function, invocation)
         try:
             result = await environment.invoke(invocation)
         except BaseException:
@@ -154,6 +165,37 @@ class EnvironmentPool:
         else:
             self._give_back(function, environment)
         return result
+
+    async def _start(self, function: _Function, invocation: Invocation) -> Environment:
+        """A new environment in its turn, or one that has become idle meanwhile.
+
+        A backlog that arrives at once (after a restart) would start as many as there are events, and all of them would
+        crawl until they time out. A start's turn comes when few others are under way, and in any case at a steady pace:
+        functions whose Init waits for something hold nobody up for long.
+        """
+        if self._starting >= _STARTS:
+            loop = asyncio.get_running_loop()
+            turn = loop.create_future()
+            self._next_turn = max(self._next_turn, loop.time()) + _START_PACE_S
+            timer = loop.call_at(self._next_turn, _wake, turn)
+            self._turns.append(turn)
+            function.turns.append(turn)
+            await turn
+            timer.cancel()
+            if function.idle:
+                return function.idle.pop()
+        self._starting += 1
+        try:
+            environment = await self._make(function)
+            try:
+                await environment.begin(invocation)
+            except BaseException:
+                await self._drop(function, environment)
+                raise
+            return environment
+        finally:
+            self._starting -= 1
+            _wake_first(self._turns)
 
     def _after_stream(self, function: _Function, environment: Environment, stream: Any) -> None:
         async def give_back() -> None:
@@ -169,6 +211,7 @@ class EnvironmentPool:
             self._later(self._drop(function, environment))
         else:
             function.idle.append(environment)
+            _wake_first(function.turns)
             self._reap_later()
 
     def _function(self, spec: FunctionSpec) -> _Function:
@@ -288,6 +331,20 @@ class EnvironmentPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _wake(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
+
+
+def _wake_first(turns: deque[asyncio.Future[None]]) -> None:
+    """The first that still waits."""
+    while turns:
+        turn = turns.popleft()
+        if not turn.done():
+            turn.set_result(None)
+            return
 
 
 def _machine_memory_mb() -> float:
