@@ -10,6 +10,7 @@ import hashlib
 import os
 import random
 import string
+import threading
 
 UPPER_ALNUM = string.ascii_uppercase + string.digits
 # The alphabet of IAM's unique ids (AROA..., AKIA...): base32.
@@ -26,22 +27,28 @@ class Ids:
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 -- seeded: for replay only
         self._seeded = seed is not None
-        # Entropy drawn ahead for request ids: a call to the system for each would cost every request microseconds.
+        # Entropy drawn ahead: a call to the system for each id would cost every request microseconds.
         self._ahead = b""
         self._at = 0
+        # Transactions and the event loop draw from different threads; none may get what another has got.
+        self._lock = threading.Lock()
 
     def token_bytes(self, count: int) -> bytes:
         """`count` random bytes, fit for secrets when unseeded."""
-        return self._random.randbytes(count) if self._seeded else os.urandom(count)
+        if self._seeded:
+            return self._random.randbytes(count)
+        if count > _AHEAD_BYTES:
+            return os.urandom(count)
+        with self._lock:
+            at = self._at
+            if at + count > len(self._ahead):
+                self._ahead, at = os.urandom(_AHEAD_BYTES), 0
+            self._at = at + count
+            return self._ahead[at : at + count]
 
     def uuid(self) -> str:
         """A version 4 UUID in its 36-character form: the form of most AWS request ids."""
-        at = self._at
-        if at >= len(self._ahead):
-            self._ahead = self.token_bytes(_AHEAD_BYTES)
-            at = 0
-        self._at = at + 16
-        h = self._ahead[at : at + 16].hex()
+        h = self.token_bytes(16).hex()
         return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
 
     def string(self, length: int, alphabet: str = UPPER_ALNUM) -> str:
