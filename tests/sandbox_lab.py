@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pileus.kernel.clock import SystemClock
+from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend
@@ -50,14 +52,25 @@ class Lab:
     pool: EnvironmentPool = field(init=False)
     logs: dict[str, list[LogEvent]] = field(default_factory=dict)
     ids: Ids = field(default_factory=Ids)
+    clock: Clock = field(default_factory=SystemClock)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         async def choose() -> Backend:
             return self.backend
 
-        self.pool = EnvironmentPool(
-            Settings(data_dir=self.folder), SystemClock(), self.ids, choose, on_log=self._on_log, endpoint_port=4566
-        )
+        settings = Settings(data_dir=self.folder, **self.settings)
+        self.pool = EnvironmentPool(settings, self.clock, self.ids, choose, on_log=self._on_log, endpoint_port=4566)
+
+    @asynccontextmanager
+    async def another(self, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Lab]:
+        """A lab with a pool and a backend of its own."""
+        lab = Lab(type(self.backend)(), self.folder, clock=clock or SystemClock(), settings=settings)
+        try:
+            yield lab
+        finally:
+            await lab.pool.close()
+            await lab.backend.close()
 
     def _on_log(self, _account: str, _region: str, group: str, _stream: str, events: Any) -> None:
         self.logs.setdefault(group, []).extend(events)
@@ -144,8 +157,9 @@ def _left_over() -> str:
     found = []
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     found += [f"process {each}: {Path(f'/proc/{each}/cmdline').read_text()}" for each in children]
-    for hierarchy in Path("/sys/fs/cgroup").glob("*"):
-        found += [str(each) for each in hierarchy.rglob(f"pileus-*-{os.getpid()}-*")]
+    # os.walk passes over what others take away meanwhile.
+    for folder, names, _files in os.walk("/sys/fs/cgroup"):
+        found += [f"{folder}/{name}" for name in names if fnmatch(name, f"pileus-*-{os.getpid()}-*")]
     mounts = Path("/proc/self/mountinfo").read_text()
     found += [line for line in mounts.splitlines() if "/var/task" in line or "/.pileus" in line]
     open_files = [os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd") if _is_open(each)]

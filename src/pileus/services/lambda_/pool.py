@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pileus.kernel.clock import Clock
+from pileus.kernel.errors import AWSError
 from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend, SandboxError, Template
@@ -50,7 +51,9 @@ class _Function:
     # The one used last is the last.
     idle: list[Environment] = field(default_factory=list)
     all: set[Environment] = field(default_factory=set)
+    # Provisioned: as many are kept, and made by one task at a time.
     wanted: int = 0
+    provisioning: asyncio.Lock = field(default_factory=asyncio.Lock)
     retired: bool = False
     # Invocations that wait for their turn to start an environment, or for one that becomes idle.
     turns: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -85,6 +88,8 @@ class EnvironmentPool:
         self._templates: dict[str, asyncio.Task[Template]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reaper: asyncio.TimerHandle | None = None
+        # Environments that are being made and not in their function's list yet: they need room too.
+        self._making = 0
         self._closed = False
         # Starts under way, those that wait for their turn, and when the next of these has it in any case.
         self._starting = 0
@@ -110,12 +115,18 @@ class EnvironmentPool:
     async def provision(self, spec: FunctionSpec, count: int) -> int:
         function = self._function(spec)
         function.wanted = count
-        while len(function.all) < count and not function.retired:
-            environment = await self._make(function)
-            if not await environment.initialize():
-                await self._drop(function, environment)
-                break
-            function.idle.insert(0, environment)
+        async with function.provisioning:
+            while len(function.all) < function.wanted and not function.retired and not self._closed:
+                environment = await self._make(function)
+                try:
+                    kept = await environment.initialize() and not function.retired and not self._closed
+                except BaseException:
+                    await self._drop(function, environment)
+                    raise
+                if not kept:
+                    await self._drop(function, environment)
+                    break
+                function.idle.insert(0, environment)
         return self.ready(spec.fingerprint)
 
     def ready(self, fingerprint: str) -> int:
@@ -209,6 +220,8 @@ class EnvironmentPool:
     def _give_back(self, function: _Function, environment: Environment) -> None:
         if function.retired or self._closed or environment.life is Life.CLOSED:
             self._later(self._drop(function, environment))
+        elif environment.life is Life.BROKEN and function.wanted:
+            self._later(self._replace(function, environment))
         else:
             function.idle.append(environment)
             _wake_first(function.turns)
@@ -222,6 +235,17 @@ class EnvironmentPool:
 
     async def _make(self, function: _Function) -> Environment:
         await self._make_room()
+        self._making += 1
+        try:
+            environment = await self._make_new(function)
+            function.all.add(environment)
+        finally:
+            self._making -= 1
+        function.empty.clear()
+        await environment.open()
+        return environment
+
+    async def _make_new(self, function: _Function) -> Environment:
         spec = function.spec
         try:
             template = await asyncio.shield(self._template(spec.runtime))
@@ -232,7 +256,7 @@ class EnvironmentPool:
             template = await asyncio.shield(self._template(spec.runtime))
             sandbox = await template.shell()
         day = time.strftime("%Y/%m/%d", time.gmtime(self._clock.time()))
-        environment = Environment(
+        return Environment(
             spec,
             sandbox,
             clock=self._clock,
@@ -242,15 +266,24 @@ class EnvironmentPool:
             endpoint_port=self._endpoint_port,
             on_broken=lambda broken: self._lost(function, broken),
         )
-        function.all.add(environment)
-        function.empty.clear()
-        await environment.open()
-        return environment
 
     def _lost(self, function: _Function, environment: Environment) -> None:
         """It ended by itself while it was idle."""
         if environment in function.idle:
-            self._later(self._drop(function, environment))
+            # At once, so that nobody takes it before it is dropped.
+            function.idle.remove(environment)
+            self._later(self._replace(function, environment))
+
+    async def _replace(self, function: _Function, environment: Environment) -> None:
+        """Drop it, and make another one where it was provisioned."""
+        await self._drop(function, environment)
+        if function.wanted and not function.retired and not self._closed:
+            try:
+                await self.provision(function.spec, function.wanted)
+            except (AWSError, SandboxError) as error:
+                # The next invocation makes one on demand.
+                details = {"function": function.spec.arn, "why": str(error)}
+                log.warning("a provisioned environment is not replaced", extra={"details": details})
 
     async def _drop(self, function: _Function, environment: Environment) -> None:
         if environment in function.idle:
@@ -309,9 +342,8 @@ class EnvironmentPool:
         return [(index, function, each) for index, (function, each) in enumerate(pairs)]
 
     def _used_mb(self) -> float:
-        return sum(
-            max(each.own_memory_mb, _EXPECTED_MB) for function in self._functions.values() for each in function.all
-        )
+        every = (each for function in self._functions.values() for each in function.all)
+        return self._making * _EXPECTED_MB + sum(max(each.own_memory_mb, _EXPECTED_MB) for each in every)
 
     def _reap_later(self) -> None:
         if self._reaper is None and not self._closed:
@@ -321,9 +353,12 @@ class EnvironmentPool:
         self._reaper = None
         limit = self._clock.monotonic() - self._settings.idle_timeout_s
         for function in self._functions.values():
-            for each in list(function.idle):
-                if each.last_used < limit and len(function.all) > function.wanted:
-                    self._later(self._drop(function, each))
+            spare = len(function.all) - function.wanted
+            cold = [each for each in function.idle if each.last_used < limit]
+            for each in cold[: max(spare, 0)]:
+                # At once, so that nobody takes it before it is dropped.
+                function.idle.remove(each)
+                self._later(self._drop(function, each))
         if any(function.all for function in self._functions.values()):
             self._reap_later()
 
