@@ -91,8 +91,6 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with contextlib.AsyncExitStack() as stack:
         endpoint = await start(settings, stack)
-        # Requests leave little that only the collector finds.
-        gc.set_threshold(20_000, 20, 20)
         ready(endpoint)
         await stopping.wait()
         log.info("Stopping.")
@@ -170,9 +168,11 @@ async def _load_all(services: Directory) -> None:
     """Load what nobody has asked for yet, once the first requests have been answered."""
     await SystemClock().sleep(_LOAD_AFTER_S)
     await services.find_all()
-    # What is there now stays: the collector need not look at it again.
+    # What is there now stays: the collector need not look at it again, and requests leave little that only it finds.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 async def _begin(cloud: Cloud, loops: Driver, deliverer: Deliverer, service: Service) -> None:

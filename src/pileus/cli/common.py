@@ -31,6 +31,15 @@ def default_data_dir() -> Path:
     return Path(base) / "pileus"
 
 
+def cache_dir() -> Path | None:
+    """The user's cache folder for Pileus; None where there is no home for one."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "pileus"
+    except RuntimeError:
+        return None
+
+
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
 
 import click
 
-from pileus.cli.common import data_dir_option, is_terminal
+from pileus.cli.common import cache_dir, data_dir_option, is_terminal
 from pileus.kernel.settings import DEFAULT_REGION, Settings
 
 
@@ -79,12 +80,15 @@ def command(
     as_json: bool,
 ) -> None:
     """Run Pileus in the foreground until Ctrl-C or SIGTERM."""
+    # What is imported stays: the collector would look at all of it again and again. `app` turns it on again.
+    gc.disable()
     from pileus.app import StartError, run
 
     settings = Settings(
         host=host,
         port=port,
         data_dir=data_dir.absolute(),
+        cache_dir=cache_dir(),
         durability=durability,  # type: ignore[arg-type]  # click has checked the choice
         iam=iam,  # type: ignore[arg-type]
         root_keys=root_key,

@@ -18,6 +18,8 @@ class Settings:
     """One node's configuration."""
 
     data_dir: Path
+    # What can be made anew is kept here and shared by all nodes of this user (parsed service models); None: nowhere.
+    cache_dir: Path | None = None
     host: str = "127.0.0.1"
     # 0 takes a free port.
     port: int = 4566

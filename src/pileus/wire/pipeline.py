@@ -73,9 +73,8 @@ class Pipeline:
         # well-known keys do not count: as if on an address of the world.
         self.strangers_keyring = Keyring(identities, sessions, replace(cloud.settings, host="::"))
         self._internal = internal
-        # Parsed models without their documentation are kept on disk: the next start loads them several times faster.
-        settings = cloud.settings
-        self._models_dir = None if settings.durability == "memory" else settings.data_dir / "cache" / "models"
+        cache_dir = cloud.settings.cache_dir
+        self._models_dir = None if cache_dir is None else cache_dir / "models"
 
     def model(self, service: str) -> ServiceModel:
         """Raises `ModelNotFound` where AWS has no such service."""
