@@ -30,7 +30,7 @@ from pileus.services.lambda_.hosting import python
 log = logging.getLogger("pileus.lambda")
 
 # Shells that wait for a function, per runtime.
-_READY_SHELLS = 3
+_READY_SHELLS = 2
 # What a new environment is expected to take before it has been measured, MiB.
 _EXPECTED_MB = 8.0
 # Starts at the same time before others wait for their turn, and the pace at which these have it in any case.
