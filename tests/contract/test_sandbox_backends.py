@@ -34,6 +34,7 @@ SERVER = """
 import asyncio, sys
 from pathlib import Path
 sys.path[:0] = {path!r}
+from pileus.services.lambda_.pool import _READY_SHELLS
 from sandbox_lab import Lab, _make_backend
 
 async def main():
@@ -41,7 +42,7 @@ async def main():
     spec = lab.function("import time\\ndef handler(event, context):\\n    time.sleep(event)\\n", timeout_s=100.0)
     await lab.answer(spec, 0)
     template = lab.pool._templates["python"].result()
-    while len(template._ready) < 3:
+    while len(template._ready) < _READY_SHELLS:
         await asyncio.sleep(0.01)
     pids = [template._process.pid, *(each.pid for each in template._all)]
     print("pids", *pids, flush=True)
