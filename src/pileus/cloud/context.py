@@ -12,6 +12,7 @@ from pileus.kernel.clock import Clock
 from pileus.kernel.ids import Ids
 from pileus.kernel.principal import Principal
 from pileus.kernel.settings import Settings
+from pileus.kernel.signals import Signals
 from pileus.store.blobs import Blobs
 from pileus.store.contract import Reader, Store
 
@@ -67,6 +68,8 @@ class Cloud:
     listen: Listener
     # Where this node is reached, once it serves: "http://localhost:4566".
     endpoint: str = ""
+    # Who waits on this node for what others do: a stream's readers for its next record.
+    signals: Signals = field(default_factory=Signals)
     # What services keep in memory (caches, pools), by its type.
     parts: dict[type[Any], Any] = field(default_factory=dict)
 

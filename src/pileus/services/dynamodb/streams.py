@@ -94,6 +94,7 @@ async def record(
     number = await last_number(tx, stream.sequence) + 1
     tx.put(stream.sequence, number.to_bytes(_NUMBER_BYTES, "big"))
     tx.put(keys.change(stream.prefix, number), records.encode(change))
+    tx.on_commit(lambda: cloud.signals.fire(stream.arn))
 
 
 async def last_number(tx: Reader, sequence: bytes) -> int:
@@ -137,6 +138,8 @@ async def end(ctx: Context, tx: Transaction, table: records.Table) -> records.Ta
         stream.ended = ctx.now
         stream.last = await last_number(tx, keys.sequence(ctx.account, ctx.region, table.id))
         tx.put(key, records.encode(stream))
+        arn = stream_arn(ctx.region, ctx.account, table.name, table.stream_label)
+        tx.on_commit(lambda: ctx.cloud.signals.fire(arn))
     return msgspec.structs.replace(table, stream_view="")
 
 

@@ -49,6 +49,7 @@ class Index(msgspec.Struct, frozen=True, eq=False):
 class Stream(msgspec.Struct, frozen=True, eq=False):
     """The open stream of a table."""
 
+    arn: str
     view: records.View
     # What the store keys of its records begin with, and where the number of the last one is.
     prefix: bytes
@@ -228,7 +229,8 @@ def _stream(account: str, region: str, record: records.Table) -> Stream | None:
     if not record.stream_view:
         return None
     prefix = keys.changes(account, region, record.id)
-    return Stream(record.stream_view, prefix, keys.sequence(account, region, record.id))
+    arn = f"{table_arn(region, account, record.name)}/stream/{record.stream_label}"
+    return Stream(arn, record.stream_view, prefix, keys.sequence(account, region, record.id))
 
 
 def _schema(attributes: Mapping[str, str], partition: str, sort: str) -> Schema:
