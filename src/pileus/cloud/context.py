@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from pileus.cloud.metrics import Metrics
 from pileus.delivery.contract import Outbox
 from pileus.kernel.clock import Clock
 from pileus.kernel.ids import Ids
@@ -70,6 +71,8 @@ class Cloud:
     endpoint: str = ""
     # Who waits on this node for what others do: a stream's readers for its next record.
     signals: Signals = field(default_factory=Signals)
+    # The one place where services count.
+    metrics: Metrics = field(default_factory=Metrics)
     # What services keep in memory (caches, pools), by its type.
     parts: dict[type[Any], Any] = field(default_factory=dict)
 

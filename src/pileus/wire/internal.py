@@ -3,6 +3,7 @@
     GET  /_pileus/health          {"status", "version", "services": {name: "available"}}
     GET  /_localstack/health      the field's older form of the same
     GET  /_pileus/status          loops, store, environments: what `pileus status` shows
+    GET  /_pileus/metrics         what services have counted, for Prometheus
     POST /_pileus/clock           {"advance_s": seconds}: on a node that runs on virtual time
     GET  /_pileus/<service>/...   a service's downloads, for whoever has a signed address
 
@@ -57,6 +58,11 @@ class Internal:
             return _json(403, {"message": "Only from the machine that Pileus runs on."})
         if path == "/_pileus/status" and method == "GET":
             return _json(200, await self._status())
+        if path == "/_pileus/metrics" and method == "GET":
+            from pileus.wire import prometheus
+
+            page = prometheus.exposition(self._cloud.metrics.shown())
+            return HttpAnswer(200, [("content-type", prometheus.CONTENT_TYPE)], page)
         if path == "/_pileus/clock" and method == "POST":
             return await self._advance(await read_whole(receive, request.headers, _BODY_BYTES_MAX))
         return _json(404, {"message": f"There is no {method} {path}."})

@@ -16,7 +16,7 @@ from pileus.cloud.context import Cloud
 from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import keys
+from pileus.services.lambda_ import keys, metrics
 from pileus.services.lambda_.execution import Invocation, InvokeResult, NoCapacity
 from pileus.services.lambda_.invoking import run
 from pileus.services.lambda_.names import Target
@@ -72,6 +72,7 @@ async def put(cloud: Cloud, tx: Transaction, event: Event, now: float) -> None:
         backoff_s=BACKOFF_S,
         dead_target=DEAD_TARGET,
     )
+    tx.on_commit(lambda: node(cloud).metrics.count(metrics.ASYNC_EVENTS_RECEIVED, event.at))
 
 
 async def deliver(cloud: Cloud, delivery: Delivery) -> None:
@@ -84,6 +85,7 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
             await _conclude(cloud, event, "ZeroReservedConcurrency", attempts=delivery.attempts)
             return
         spec = resolved.choose(cloud.ids.uniform)
+        mine.metrics.count(metrics.ASYNC_EVENT_AGE, event.at, (cloud.clock.time() - delivery.created) * 1000)
         result = await run(
             mine,
             resolved,
@@ -123,6 +125,7 @@ async def give_up(cloud: Cloud, delivery: Delivery) -> None:
     dead = msgspec.convert(delivery.payload, Dead)
     if dead.reason == "Undeliverable":
         # The function is gone, and its destinations with it.
+        node(cloud).metrics.count(metrics.ASYNC_EVENTS_DROPPED, msgspec.convert(dead.delivery.payload, Event).at)
         return
     event = msgspec.convert(dead.delivery.payload, Event)
     await _conclude(cloud, event, "EventAgeExceeded", attempts=dead.delivery.attempts)
@@ -168,6 +171,8 @@ async def _conclude(
             record["responseContext"]["functionError"] = result.function_error
         record["responsePayload"] = _json(result.payload)
     await cloud.store.write(tell)
+    if condition != "Success":
+        node(cloud).metrics.count(metrics.ASYNC_EVENTS_DROPPED, event.at)
 
 
 def _json(payload: bytes) -> Any:

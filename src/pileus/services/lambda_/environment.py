@@ -25,6 +25,8 @@ from pileus.kernel.clock import Clock, SystemClock
 from pileus.sandbox.contract import Exit, Sandbox, SandboxError
 from pileus.services.lambda_.execution import (
     PAYLOAD_BYTES_MAX,
+    Finished,
+    FinishedSink,
     FunctionSpec,
     Invocation,
     InvokeResult,
@@ -99,6 +101,7 @@ class Environment:
         *,
         clock: Clock,
         on_log: LogSink,
+        on_finished: FinishedSink | None,
         log_stream: str,
         serve_endpoint: Callable[[socket.socket], Callable[[], None]] | None,
         endpoint_port: int,
@@ -117,6 +120,8 @@ class Environment:
         self.request_id = ""
         self._clock = clock
         self._on_log = on_log
+        self._on_finished = on_finished
+        self._invocation: Invocation | None = None
         self._on_broken = on_broken
         self._endpoint_port = endpoint_port
         self._loop = asyncio.get_running_loop()
@@ -244,6 +249,7 @@ class Environment:
         self._cancel_timers()
         self._tail.clear()
         self.request_id = invocation.request_id
+        self._invocation = invocation
         init_ms: float | None = None
         must_init = self.life is not Life.READY or self._begun is not None
         if must_init:
@@ -357,6 +363,18 @@ class Environment:
         events += [LogEvent(now_ms, line) for line in lines if line]
         self._emit(events)
         self.last_used = self._clock.monotonic()
+        if self._on_finished is not None and self._invocation is not None:
+            done = Finished(
+                spec=self.spec,
+                invocation=self._invocation,
+                ended=self._clock.time(),
+                duration_ms=duration_ms,
+                billed_ms=total,
+                init_ms=init_ms,
+                max_memory_mb=used,
+                failed=failure is not None,
+            )
+            self._on_finished(done)
         if self.life is Life.BUSY:
             self.life = Life.READY
             self._rest()

@@ -120,6 +120,27 @@ class InvokeResult:
     max_memory_mb: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """An invocation that has ended, a streamed one with its stream: what is counted, billed and traced."""
+
+    spec: FunctionSpec
+    invocation: Invocation
+    # Seconds since the epoch, by the node's clock, when it was done.
+    ended: float
+    duration_ms: float
+    billed_ms: int
+    # Set where this invocation met a cold start.
+    init_ms: float | None
+    max_memory_mb: int
+    # The function's own error or the platform's.
+    failed: bool
+
+
+# Called on the event loop; must not block nor raise.
+FinishedSink = Callable[[Finished], None]
+
+
 class LogEvent(NamedTuple):
     timestamp_ms: int
     # As the function wrote it, its line end included.

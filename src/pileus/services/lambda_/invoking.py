@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pileus.cloud.context import Cloud
+from pileus.kernel.errors import AWSError
 from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult
 from pileus.services.lambda_.node import Node
 from pileus.services.lambda_.resolver import Resolved
@@ -12,10 +13,20 @@ from pileus.services.lambda_.resolver import Resolved
 
 async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
     """Raises `TooManyRequestsException` past the limits; a function's own failure is in the result."""
-    place = mine.concurrency.enter(resolved.at, resolved.reserved, resolved.unreserved_max)
+    try:
+        place = mine.concurrency.enter(resolved.at, resolved.reserved, resolved.unreserved_max)
+    except AWSError:
+        mine.metrics.throttled(resolved.at)
+        raise
+    counted = mine.metrics.entered(resolved.at, reserved=resolved.reserved is not None)
     # A caller that goes away does not stop the function, which counts until it is done.
     running = asyncio.ensure_future(mine.pool.invoke(spec, invocation))
-    running.add_done_callback(lambda _: mine.concurrency.leave(place))
+
+    def leave(_: object) -> None:
+        mine.concurrency.leave(place)
+        mine.metrics.left(counted)
+
+    running.add_done_callback(leave)
     return await asyncio.shield(running)
 
 

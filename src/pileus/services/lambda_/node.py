@@ -9,6 +9,7 @@ from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
 from pileus.services.lambda_.execution import Pool
 from pileus.services.lambda_.logwriter import LogWriter
+from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.resolver import Resolver
 from pileus.services.lambda_.roles import Roles
 
@@ -18,6 +19,7 @@ class Node:
     code: CodeStore
     roles: Roles
     logs: LogWriter
+    metrics: FunctionMetrics
     concurrency: Concurrency
     pool: Pool
     resolver: Resolver

@@ -19,6 +19,7 @@ from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend, SandboxError, Template
 from pileus.services.lambda_.environment import Environment, Life
 from pileus.services.lambda_.execution import (
+    FinishedSink,
     FunctionSpec,
     Invocation,
     InvokeResult,
@@ -71,6 +72,7 @@ class EnvironmentPool:
         choose_backend: Callable[[], Awaitable[Backend]],
         *,
         on_log: LogSink,
+        on_finished: FinishedSink | None = None,
         endpoint_port: int,
         serve_endpoint: ServeEndpoint | None = None,
     ) -> None:
@@ -81,6 +83,7 @@ class EnvironmentPool:
         self._choose_backend = choose_backend
         self._backend: asyncio.Task[Backend] | None = None
         self._on_log = on_log
+        self._on_finished = on_finished
         self._endpoint_port = endpoint_port
         self._serve_endpoint = serve_endpoint
         self._budget_mb = settings.memory_budget_mb or _machine_memory_mb() * 0.8
@@ -261,6 +264,7 @@ class EnvironmentPool:
             sandbox,
             clock=self._clock,
             on_log=self._on_log,
+            on_finished=self._on_finished,
             log_stream=f"{day}/[{spec.version}]{self._ids.hex(32)}",
             serve_endpoint=self._serve_endpoint,
             endpoint_port=self._endpoint_port,

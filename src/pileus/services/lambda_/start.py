@@ -11,6 +11,7 @@ from pileus.services.lambda_ import keys
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
 from pileus.services.lambda_.logwriter import LogWriter
+from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.node import Node, node
 from pileus.services.lambda_.pool import EnvironmentPool
 from pileus.services.lambda_.resolver import Resolver
@@ -26,12 +27,14 @@ async def start(cloud: Cloud) -> None:
     code.start()
     logs = LogWriter(cloud, roles)
     logs.start()
+    metrics = FunctionMetrics(cloud.metrics, cloud.clock)
     pool = EnvironmentPool(
         cloud.settings,
         cloud.clock,
         cloud.ids,
         partial(choose, cloud.settings.sandbox),
         on_log=logs.sink,
+        on_finished=metrics.finished,
         endpoint_port=urlsplit(cloud.endpoint).port or 80,
         serve_endpoint=cloud.listen,
     )
@@ -39,6 +42,7 @@ async def start(cloud: Cloud) -> None:
         code=code,
         roles=roles,
         logs=logs,
+        metrics=metrics,
         concurrency=Concurrency(),
         pool=pool,
         resolver=Resolver(cloud, code=code, roles=roles, logs=logs, pool=pool),

@@ -301,6 +301,7 @@ def _gone(ctx: Context, at: Target, version: str | None) -> None:
     if version is None:
         mine.logs.forget(at)
         mine.roles.forget(at)
+        mine.metrics.forget(at)
 
 
 async def list_functions(ctx: Context, tx: Reader, request: Request) -> Answer:
