@@ -23,6 +23,7 @@ from pileus.access.sessions import Sessions, load_sessions
 from pileus.cloud.context import Cloud
 from pileus.cloud.directory import Directory
 from pileus.cloud.manifest import Service
+from pileus.cloud.roles import RoleSessions
 from pileus.delivery.deliverer import LIMIT, Deliverer
 from pileus.delivery.outbox import open_outbox
 from pileus.kernel.clock import Clock, SystemClock, VirtualClock
@@ -141,6 +142,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     sessions = await load_sessions(store, ids)
     identities = IamIdentities(cloud)
     cloud.parts[Sessions] = sessions
+    cloud.parts[RoleSessions] = RoleSessions(cloud)
     services = Directory(SERVICES, cloud, partial(_begin, cloud, loops, deliverer))
     pipeline = Pipeline(
         cloud,

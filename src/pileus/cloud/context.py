@@ -40,8 +40,10 @@ class Caller(Protocol):
         *,
         region: str,
         account: str | None = None,
+        trace: str = "",
     ) -> dict[str, Any]:
-        """The operation's answer; raises `AWSError`. `account` (default: the principal's) is whose cloud is meant."""
+        """The operation's answer; raises `AWSError`. `account` (default: the principal's) is whose cloud is meant;
+        `trace` is the `X-Amzn-Trace-Id` that the call is made under."""
         ...
 
 

@@ -122,6 +122,7 @@ class Pipeline:
         *,
         region: str,
         account: str | None = None,
+        trace: str = "",
     ) -> dict[str, Any]:
         """See `pileus.cloud.context.Caller`."""
         built = _built(await self.services.find(service), service, operation)
@@ -134,7 +135,7 @@ class Pipeline:
             region=region,
             principal=principal,
             now=self.cloud.clock.time(),
-            http=HttpInfo(),
+            http=HttpInfo(headers={"x-amzn-trace-id": trace}) if trace else HttpInfo(),
         )
         model = self.model(service)
         return await self.run(ctx, built, dict(request), family_of(model.name, model.protocols[0]))

@@ -54,10 +54,13 @@ async def try_reaping_down_to_what_is_provisioned(lab: Lab) -> None:
         await asyncio.gather(*(own.answer(spec, 0.3) for _ in range(3)))
         assert len(own.environments(spec)) == 3
         clock.ahead_s = 700
-        own.pool._reap()
-        await own.until(lambda: len(own.environments(spec)) < 3)
-        own.pool._reap()
-        await own.until(lambda: len(own.environments(spec)) == 1)
+
+        def reaped() -> bool:
+            # An environment is idle a moment after its answer, and only then is it reaped.
+            own.pool._reap()
+            return len(own.environments(spec)) == 1
+
+        await own.until(reaped)
         assert own.pool.ready(spec.fingerprint) == 1
 
 

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from pileus.cloud.context import Cloud
+from pileus.cloud.sending import Message, send
 from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
@@ -195,32 +196,19 @@ async def tell_destination(cloud: Cloud, delivery: Delivery) -> None:
     mine = node(cloud)
     resolved = await mine.resolver.resolve(event.at)
     role = await mine.resolver.caller(resolved)
-    body = orjson.dumps(delivery.payload["record"])
-
-    async def call(service: str, operation: str, request: dict[str, Any]) -> None:
-        await cloud.call(role, service, operation, request, region=arn.region or event.region)
-
-    if arn.service == "sqs":
-        url = f"{cloud.endpoint}/{arn.account}/{arn.resource}"
-        await call("sqs", "SendMessage", {"QueueUrl": url, "MessageBody": body.decode()})
-    elif arn.service == "sns":
-        await call("sns", "Publish", {"TopicArn": str(arn), "Message": body.decode()})
-    elif arn.service == "lambda":
-        await call("lambda", "Invoke", {"FunctionName": str(arn), "InvocationType": "Event", "Payload": body})
-    elif arn.service == "events":
-        detail = f"Lambda Function Invocation Result - {_outcome(delivery.payload['record'])}"
-        entry = {
-            "EventBusName": str(arn),
-            "Source": "lambda",
-            "DetailType": detail,
-            "Resources": [f"{event.at.qualified_arn}", str(arn)],
-            "Detail": body.decode(),
-        }
-        await call("events", "PutEvents", {"Entries": [entry]})
-    else:
-        moment = delivery.payload["record"]["timestamp"]
-        key = f"aws/lambda/async/{event.name}/{moment[:10].replace('-', '/')}/{moment}-{event.request_id}"
-        await call("s3", "PutObject", {"Bucket": arn.resource, "Key": key, "Body": body})
+    record = delivery.payload["record"]
+    destination = str(arn)
+    if arn.service == "s3":
+        moment = record["timestamp"]
+        destination += f"/aws/lambda/async/{event.name}/{moment[:10].replace('-', '/')}/{moment}-{event.request_id}"
+    message = Message(
+        body=orjson.dumps(record),
+        source="lambda",
+        detail_type=f"Lambda Function Invocation Result - {_outcome(record)}",
+        resources=(event.at.qualified_arn, str(arn)),
+        trace=event.trace_header,
+    )
+    await send(cloud, role, destination, message, region=event.region)
 
 
 def _outcome(record: dict[str, Any]) -> str:

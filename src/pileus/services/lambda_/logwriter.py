@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
+from pileus.services.lambda_ import roles
 from pileus.services.lambda_.execution import LogEvent
 from pileus.services.lambda_.names import Target
-from pileus.services.lambda_.roles import Roles
 
 PERIOD_S = 0.08
 # PutLogEvents: 1 MiB, of which an event takes 26 bytes beside its text, and 10,000 events.
@@ -52,9 +52,8 @@ class Writer(NamedTuple):
 class LogWriter:
     """The node's log sink."""
 
-    def __init__(self, cloud: Cloud, roles: Roles) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._roles = roles
         # Who writes to a group: the sink is told of the group only.
         self._writers: dict[tuple[str, str, str], Writer] = {}
         self._waiting: dict[Stream, list[LogEvent]] = {}
@@ -124,7 +123,7 @@ class LogWriter:
         writer = self._writers.get(stream[:3])
         if writer is None:
             return
-        session = await self._roles.session(*writer)
+        session = await roles.session(self._cloud, *writer)
         names = {"logGroupName": stream.group, "logStreamName": stream.name}
 
         async def call(operation: str, request: Mapping[str, object]) -> None:

@@ -11,13 +11,11 @@ from pileus.services.lambda_.execution import Pool
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.resolver import Resolver
-from pileus.services.lambda_.roles import Roles
 
 
 @dataclass(eq=False, kw_only=True)
 class Node:
     code: CodeStore
-    roles: Roles
     logs: LogWriter
     metrics: FunctionMetrics
     concurrency: Concurrency

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.principal import Principal
-from pileus.services.lambda_ import concurrency, configurations, errors
+from pileus.services.lambda_ import concurrency, configurations, errors, roles
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.execution import FunctionSpec, Pool, RoleCredentials
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.lookup import find_alias, find_version, get_qualified
 from pileus.services.lambda_.names import LATEST, Target, is_version
 from pileus.services.lambda_.records import Version
-from pileus.services.lambda_.roles import Roles
 from pileus.store.contract import Reader
 
 ENTRY_AGE_MAX_S = 1.0
@@ -52,10 +51,9 @@ class Resolved:
 class Resolver:
     """The node's memory of what is deployed."""
 
-    def __init__(self, cloud: Cloud, *, code: CodeStore, roles: Roles, logs: LogWriter, pool: Pool) -> None:
+    def __init__(self, cloud: Cloud, *, code: CodeStore, logs: LogWriter, pool: Pool) -> None:
         self._cloud = cloud
         self._code = code
-        self._roles = roles
         self._logs = logs
         self._pool = pool
         self._entries: dict[Target, Resolved] = {}
@@ -114,10 +112,10 @@ class Resolver:
         config = version.serving or version.configuration
         if (reason := self._pool.supports(config.runtime)) is not None:
             raise errors.runtime_not_here(config.runtime, reason)
-        session = await self._roles.session(function, config.role)
+        session = await roles.session(self._cloud, function, config.role)
         # Described otherwise, a function still runs the same.
         plain = configurations.replaced(config, description="")
-        fingerprint = configurations.digest(plain, at.arn, version.version, session.credentials.access_key_id)
+        fingerprint = configurations.digest(plain, at.arn, version.version, session.access_key_id)
         self._logs.writes_as(function, config.role, config.log_group)
         former = self._running.get((function, version.version))
         if former != fingerprint:
@@ -151,11 +149,12 @@ class Resolver:
 
     async def caller(self, resolved: Resolved) -> Principal:
         """The function's role, for what Lambda does in its name."""
-        return (await self._roles.session(resolved.at, resolved.role)).principal
+        return (await roles.session(self._cloud, resolved.at, resolved.role)).principal
 
     def _credentials(self, function: Target, role: str) -> Callable[[], Awaitable[RoleCredentials]]:
         async def credentials() -> RoleCredentials:
-            return (await self._roles.session(function, role)).credentials
+            session = await roles.session(self._cloud, function, role)
+            return RoleCredentials(session.access_key_id, session.secret_access_key, session.session_token)
 
         return credentials
 

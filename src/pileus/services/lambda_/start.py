@@ -15,7 +15,6 @@ from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.node import Node, node
 from pileus.services.lambda_.pool import EnvironmentPool
 from pileus.services.lambda_.resolver import Resolver
-from pileus.services.lambda_.roles import Roles
 from pileus.store.contract import Transaction
 
 SECRET_BYTES = 32
@@ -23,9 +22,9 @@ SECRET_BYTES = 32
 
 async def start(cloud: Cloud) -> None:
     """Put the node's `Node` into `cloud.parts`."""
-    code, roles = CodeStore(cloud), Roles(cloud)
+    code = CodeStore(cloud)
     code.start()
-    logs = LogWriter(cloud, roles)
+    logs = LogWriter(cloud)
     logs.start()
     metrics = FunctionMetrics(cloud.metrics, cloud.clock)
     pool = EnvironmentPool(
@@ -40,12 +39,11 @@ async def start(cloud: Cloud) -> None:
     )
     cloud.parts[Node] = Node(
         code=code,
-        roles=roles,
         logs=logs,
         metrics=metrics,
         concurrency=Concurrency(),
         pool=pool,
-        resolver=Resolver(cloud, code=code, roles=roles, logs=logs, pool=pool),
+        resolver=Resolver(cloud, code=code, logs=logs, pool=pool),
         secret=await _secret(cloud),
     )
 

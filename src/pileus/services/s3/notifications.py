@@ -242,7 +242,7 @@ def announce(
                 "account": bucket.account,
                 "region": bucket.region,
                 "bucket": bucket.arn,
-                "function": entry["LambdaFunctionArn"],
+                "destination": entry["LambdaFunctionArn"],
                 "event": {"Records": [record(ctx, bucket, configuration_id, event, key=key, version=version, now=now)]},
             },
             now=now,

@@ -9,6 +9,7 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
+from pileus.cloud.roles import RoleSessions
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.services.lambda_ import concurrency, configurations, deployments, errors, keys, locations, packages, roles
@@ -110,7 +111,7 @@ async def _check_role(ctx: Context, at: Target, role: str) -> None:
     arn = parse_arn(role)
     if arn is None or arn.account != ctx.account:
         raise AWSError("AccessDeniedException", "Cross-account pass role is not allowed.", status=403)
-    await roles.assume(ctx.cloud, at, role)
+    await roles.check(ctx.cloud, at, role)
 
 
 async def get_function_configuration(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -300,7 +301,7 @@ def _gone(ctx: Context, at: Target, version: str | None) -> None:
     mine.resolver.retire(at, version)
     if version is None:
         mine.logs.forget(at)
-        mine.roles.forget(at)
+        ctx.cloud.part(RoleSessions).forget(at.arn)
         mine.metrics.forget(at)
 
 
