@@ -52,6 +52,8 @@ class _Function:
     # The one used last is the last.
     idle: list[Environment] = field(default_factory=list)
     all: set[Environment] = field(default_factory=set)
+    # Of all: those that are being reaped, and so count no more.
+    leaving: set[Environment] = field(default_factory=set)
     # Provisioned: as many are kept, and made by one task at a time.
     wanted: int = 0
     provisioning: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -294,6 +296,7 @@ class EnvironmentPool:
             function.idle.remove(environment)
         await environment.close()
         function.all.discard(environment)
+        function.leaving.discard(environment)
         if not function.all:
             function.empty.set()
 
@@ -357,11 +360,12 @@ class EnvironmentPool:
         self._reaper = None
         limit = self._clock.monotonic() - self._settings.idle_timeout_s
         for function in self._functions.values():
-            spare = len(function.all) - function.wanted
+            spare = len(function.all) - len(function.leaving) - function.wanted
             cold = [each for each in function.idle if each.last_used < limit]
             for each in cold[: max(spare, 0)]:
                 # At once, so that nobody takes it before it is dropped.
                 function.idle.remove(each)
+                function.leaving.add(each)
                 self._later(self._drop(function, each))
         if any(function.all for function in self._functions.values()):
             self._reap_later()
