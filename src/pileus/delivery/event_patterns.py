@@ -1,0 +1,279 @@
+"""EventBridge's pattern language: rules, pipes, event source mappings and filter policies match with it.
+
+    pattern = compile_pattern('{"source": ["my.app"], "detail": {"n": [{"numeric": [">", 5]}]}}')
+    pattern.matches(event)
+
+An event is seen as its leaves: the path to each (names joined by dots) and its value; arrays leave no trace in paths.
+Every field of a pattern must find a leaf that it takes, and two fields that lie within elements of one array must find
+theirs in the same element. `RuleIndex` holds many patterns and looks only at those whose most telling exact value the
+event has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from pileus.delivery.event_pattern_parser import Alternative, Field, Truth, parse
+from pileus.delivery.event_pattern_tokens import DEPTH_MAX, InvalidPattern
+
+__all__ = ["InvalidPattern", "Leaves", "Pattern", "RuleIndex", "compile_pattern", "leaves_of"]
+
+N = TypeVar("N", bound=Hashable)
+
+# In which element of which arrays of objects a leaf lies: ((number of the array, index), ...), the outermost first.
+_Where = tuple[tuple[int, int], ...]
+
+# No pattern goes deeper.
+EVENT_DEPTH_MAX = DEPTH_MAX
+
+
+class Leaves:
+    """An event as its leaves, made once and held against any number of patterns."""
+
+    __slots__ = ("_arrays", "in_arrays", "values", "wheres")
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        # By path; the two lists of a path belong together.
+        self.values: dict[str, list[Any]] = {}
+        self.wheres: dict[str, list[_Where]] = {}
+        # The paths of leaves that lie within arrays of objects.
+        self.in_arrays: set[str] = set()
+        self._arrays = 0
+        self._add_object(event, "", (), 0)
+
+    def _add_object(self, event: Mapping[str, Any], prefix: str, where: _Where, depth: int) -> None:
+        if depth > EVENT_DEPTH_MAX:
+            return
+        for name, value in event.items():
+            self._add(value, prefix + name, where, depth)
+
+    def _add(self, value: Any, path: str, where: _Where, depth: int) -> None:
+        if isinstance(value, dict):
+            self._add_object(value, path + ".", where, depth + 1)
+        elif isinstance(value, list | tuple):
+            self._arrays += 1
+            array = self._arrays
+            for index, one in enumerate(value):
+                if isinstance(one, dict | list | tuple):
+                    if depth <= EVENT_DEPTH_MAX:
+                        self._add(one, path, (*where, (array, index)), depth + 1)
+                else:
+                    # Two fields of a pattern never share an array of bare values.
+                    self._put(one, path, where)
+        else:
+            self._put(value, path, where)
+
+    def _put(self, value: Any, path: str, where: _Where) -> None:
+        if value is True:
+            value = Truth.TRUE
+        elif value is False:
+            value = Truth.FALSE
+        if where:
+            self.in_arrays.add(path)
+        values = self.values.get(path)
+        if values is None:
+            self.values[path] = [value]
+            self.wheres[path] = [where]
+        else:
+            values.append(value)
+            self.wheres[path].append(where)
+
+
+def leaves_of(event: Mapping[str, Any]) -> Leaves:
+    return Leaves(event)
+
+
+class Pattern:
+    """A compiled pattern; `matches` holds an event (or its leaves) against it."""
+
+    __slots__ = ("alternatives",)
+
+    def __init__(self, alternatives: list[Alternative]) -> None:
+        # Fields within one array come one after the other when they are sorted by path.
+        self.alternatives = [tuple(sorted(one.items(), key=_path_of)) for one in alternatives]
+
+    def matches(self, event: Mapping[str, Any] | Leaves) -> bool:
+        leaves = event if isinstance(event, Leaves) else Leaves(event)
+        return any(_matches(fields, leaves) for fields in self.alternatives)
+
+
+def compile_pattern(source: str, *, show_source: bool = True) -> Pattern:
+    """Raises InvalidPattern, whose text is the reason that AWS gives; without the source where a service hides it."""
+    return _compiled(source, show_source)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, show_source: bool) -> Pattern:
+    return Pattern(parse(source, show_source=show_source))
+
+
+_Fields = tuple[tuple[str, Field], ...]
+
+
+def _path_of(item: tuple[str, Field]) -> list[str]:
+    return item[0].split(".")
+
+
+def _matches(fields: _Fields, leaves: Leaves) -> bool:
+    by_path = leaves.values
+    for path, field in fields:
+        values = by_path.get(path)
+        if values is None:
+            if not field.absent:
+                return False
+        else:
+            takes = field.takes
+            for value in values:
+                if takes(value):
+                    break
+            else:
+                return False
+    in_arrays = leaves.in_arrays
+    if not in_arrays:
+        return True
+    concerned = tuple(one for one in fields if one[0] in in_arrays)
+    return len(concerned) < 2 or _within_same_elements(concerned, leaves)
+
+
+def _within_same_elements(fields: _Fields, leaves: Leaves) -> bool:
+    """Whether the fields find leaves that agree about the elements of arrays that they lie in."""
+    # Which elements of which arrays all fields so far allow.
+    choices: set[_Where] = {()}
+    for path, field in fields:
+        values = leaves.values[path]
+        wheres = {where for value, where in zip(values, leaves.wheres[path], strict=True) if field.takes(value)}
+        # What lies in other arrays than those of the choices is free to choose. Paths come in order, so arrays that
+        # this path does not lie in are done with. Of nested arrays two choices agree as far as both say something.
+        merged = {
+            max(choice, where, key=len) if _shared(choice, where) else where
+            for choice in choices
+            for where in wheres
+            if _agree(choice, where)
+        }
+        if not merged:
+            return False
+        choices = merged
+    return True
+
+
+def _shared(one: _Where, other: _Where) -> bool:
+    return bool(one and other and one[0][0] == other[0][0])
+
+
+def _agree(one: _Where, other: _Where) -> bool:
+    for (array, index), (other_array, other_index) in zip(one, other, strict=False):
+        if array != other_array:
+            return True
+        if index != other_index:
+            return False
+    return True
+
+
+class RuleIndex(Generic[N]):
+    """Patterns by name; `match` gives the names of those that an event matches.
+
+    An alternative is filed under one field of it: one that takes nothing but exact values, the one whose values the
+    fewest others are filed under; else one that others have, too, to the letter. An event is held only against what is
+    filed under its own values, and under fields that take them.
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[Any, dict[tuple[N, int], _Fields]]] = {}
+        self._tested: dict[str, dict[str, tuple[Field, dict[tuple[N, int], _Fields]]]] = {}
+        # What may match events that have none of its fields.
+        self._rest: dict[tuple[N, int], _Fields] = {}
+        self._patterns: dict[N, Pattern] = {}
+
+    def __len__(self) -> int:
+        return len(self._patterns)
+
+    def __contains__(self, name: N) -> bool:
+        return name in self._patterns
+
+    def __iter__(self) -> Iterator[N]:
+        return iter(self._patterns)
+
+    def add(self, name: N, pattern: Pattern) -> None:
+        """Replaces what has that name."""
+        self.discard(name)
+        self._patterns[name] = pattern
+        for number, fields in enumerate(pattern.alternatives):
+            key = (name, number)
+            exact = self._place_by_values(fields)
+            if exact is not None:
+                path, field = exact
+                values = self._exact.setdefault(path, {})
+                for value in field.exact:
+                    values.setdefault(value, {})[key] = fields
+                continue
+            tested = self._place_by_tests(fields)
+            if tested is not None:
+                path, field = tested
+                self._tested.setdefault(path, {}).setdefault(field.text, (field, {}))[1][key] = fields
+                continue
+            self._rest[key] = fields
+
+    def discard(self, name: N) -> None:
+        pattern = self._patterns.pop(name, None)
+        if pattern is None:
+            return
+        for number, fields in enumerate(pattern.alternatives):
+            key = (name, number)
+            self._rest.pop(key, None)
+            for path, field in fields:
+                values = self._exact.get(path, _NOTHING)
+                for value in field.exact:
+                    filed = values.get(value)
+                    if filed is not None and filed.pop(key, None) is not None and not filed:
+                        del values[value]
+                tested = self._tested.get(path, _NOTHING)
+                found = tested.get(field.text)
+                if found is not None and found[1].pop(key, None) is not None and not found[1]:
+                    del tested[field.text]
+
+    def match(self, event: Mapping[str, Any] | Leaves) -> list[N]:
+        """Each once, in the order in which they were found."""
+        leaves = event if isinstance(event, Leaves) else Leaves(event)
+        found: dict[N, None] = {}
+        for path, values in leaves.values.items():
+            by_value = self._exact.get(path)
+            if by_value:
+                for value in values:
+                    _match_filed(by_value.get(value, _NOTHING), leaves, found)
+            by_test = self._tested.get(path)
+            if by_test:
+                for field, filed in by_test.values():
+                    if any(map(field.takes, values)):
+                        _match_filed(filed, leaves, found)
+        _match_filed(self._rest, leaves, found)
+        return list(found)
+
+    def _place_by_values(self, fields: _Fields) -> tuple[str, Field] | None:
+        best: tuple[int, str, Field] | None = None
+        for path, field in fields:
+            if field.tests or field.absent:
+                continue
+            values = self._exact.get(path, _NOTHING)
+            others = sum(len(values.get(value, _NOTHING)) for value in field.exact)
+            if best is None or others < best[0]:
+                best = (others, path, field)
+        return None if best is None else best[1:]
+
+    def _place_by_tests(self, fields: _Fields) -> tuple[str, Field] | None:
+        required = [(path, field) for path, field in fields if not field.absent]
+        for path, field in required:
+            if field.text in self._tested.get(path, _NOTHING):
+                return path, field
+        # What stands outermost tells events apart best, and is what others have, too.
+        return min(required, key=lambda one: one[0].count("."), default=None)
+
+
+def _match_filed(filed: Mapping[tuple[N, int], _Fields], leaves: Leaves, found: dict[N, None]) -> None:
+    for (name, _), fields in filed.items():
+        if name not in found and _matches(fields, leaves):
+            found[name] = None
+
+
+_NOTHING: dict[Any, Any] = {}

@@ -1,0 +1,325 @@
+"""EventBridge's pattern language: what matches, what is refused in which words, and that an index finds the same."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+
+from pileus.delivery.event_patterns import InvalidPattern, Leaves, RuleIndex, compile_pattern
+
+EVENT: dict[str, Any] = {
+    "version": "0",
+    "id": "1",
+    "source": "my.app",
+    "detail-type": "Order Placed",
+    "account": "000000000000",
+    "resources": ["arn:one", "arn:two"],
+    "detail": {
+        "text": "Hello.World.png",
+        "empty": "",
+        "nothing": None,
+        "yes": True,
+        "no": False,
+        "n": 300,
+        "float": 1.5,
+        "big": 1700000000000,
+        "zero": 0,
+        "ip": "10.0.0.17",
+        "ip6": "2001:db8::5",
+        "none": [],
+        "tags": ["a", "b"],
+        "nested": {"deep": {"er": "x"}},
+        "people": [{"first": "Anna", "last": "Smith", "pets": [{"k": 1, "v": 2}]}, {"first": "Peter", "last": "Jones"}],
+        "grid": [[{"a": 1, "b": 1}, {"a": 2, "b": 2}], [{"a": 3, "b": 3}]],
+        "dotted.name": "d",
+    },
+}
+
+
+def detail(**fields: Any) -> dict[str, Any]:
+    return {"detail": fields}
+
+
+MATCHING: list[tuple[dict[str, Any], bool]] = [
+    ({"source": ["my.app"]}, True),
+    ({"source": ["other", "my.app"]}, True),
+    ({"source": ["My.app"]}, False),
+    ({"source": ["my.app"], "detail-type": ["other"]}, False),
+    ({"resources": ["arn:two"]}, True),
+    ({"resources": ["arn:three"]}, False),
+    (detail(yes=[True]), True),
+    (detail(yes=[1]), False),
+    (detail(yes=["true"]), False),
+    (detail(no=[False]), True),
+    (detail(zero=[False]), False),
+    (detail(nothing=[None]), True),
+    (detail(empty=[""]), True),
+    (detail(empty=[None]), False),
+    (detail(n=[300]), True),
+    (detail(n=[3.0e2]), True),
+    (detail(n=["300"]), False),
+    (detail(big=[1700000000000]), True),
+    (detail(nested={"deep": {"er": ["x"]}}), True),
+    ({"detail": {"nested.deep": {"er": ["x"]}}}, True),
+    ({"detail": {"dotted": {"name": ["d"]}}}, True),
+    (detail(nested=["x"]), False),
+    (detail(text=[{"prefix": "Hello"}]), True),
+    (detail(text=[{"prefix": "hello"}]), False),
+    (detail(text=[{"prefix": {"equals-ignore-case": "hELLO"}}]), True),
+    (detail(text=[{"suffix": ".png"}]), True),
+    (detail(text=[{"suffix": ".jpg"}]), False),
+    (detail(text=[{"suffix": {"equals-ignore-case": ".PNG"}}]), True),
+    (detail(text=[{"equals-ignore-case": "hello.world.PNG"}]), True),
+    (detail(text=[{"equals-ignore-case": "hello"}]), False),
+    (detail(n=[{"prefix": "3"}]), False),
+    (detail(text=[{"wildcard": "Hello.*.png"}]), True),
+    (detail(text=[{"wildcard": "*World*"}]), True),
+    (detail(text=[{"wildcard": "*"}]), True),
+    (detail(text=[{"wildcard": "*.png*.png"}]), False),
+    (detail(text=[{"wildcard": "Hello\\*"}]), False),
+    (detail(text=[{"wildcard": "Hello.World.png"}]), True),
+    (detail(text=[{"anything-but": "x"}]), True),
+    (detail(text=[{"anything-but": "Hello.World.png"}]), False),
+    (detail(text=[{"anything-but": ["x", "Hello.World.png"]}]), False),
+    (detail(missing=[{"anything-but": "x"}]), False),
+    (detail(n=[{"anything-but": 300}]), False),
+    (detail(n=[{"anything-but": 3e2}]), False),
+    (detail(n=[{"anything-but": "300"}]), True),
+    (detail(text=[{"anything-but": [1, 2]}]), True),
+    (detail(tags=[{"anything-but": "a"}]), True),
+    (detail(tags=[{"anything-but": ["a", "b"]}]), False),
+    (detail(text=[{"anything-but": {"prefix": "Hello"}}]), False),
+    (detail(text=[{"anything-but": {"prefix": ["x", "Hell"]}}]), False),
+    (detail(text=[{"anything-but": {"prefix": "World"}}]), True),
+    (detail(text=[{"anything-but": {"suffix": "png"}}]), False),
+    (detail(text=[{"anything-but": {"suffix": ["jpg"]}}]), True),
+    (detail(text=[{"anything-but": {"equals-ignore-case": "HELLO.world.PNG"}}]), False),
+    (detail(text=[{"anything-but": {"equals-ignore-case": ["x", "y"]}}]), True),
+    (detail(text=[{"anything-but": {"wildcard": "*.png"}}]), False),
+    (detail(text=[{"anything-but": {"wildcard": ["*.jpg", "x*"]}}]), True),
+    (detail(n=[{"numeric": ["=", 300.0]}]), True),
+    (detail(n=[{"numeric": [">", 299.5, "<=", 300]}]), True),
+    (detail(n=[{"numeric": [">", 300]}]), False),
+    (detail(n=[{"numeric": [">=", 300]}]), True),
+    (detail(n=[{"numeric": ["<", 300]}]), False),
+    (detail(n=[{"numeric": ["<=", 300]}]), True),
+    (detail(float=[{"numeric": [">", 1, "<", 2]}]), True),
+    (detail(text=[{"numeric": [">", 1]}]), False),
+    (detail(yes=[{"numeric": [">=", 0]}]), False),
+    (detail(big=[{"numeric": [">", 0]}]), False),
+    (detail(ip=[{"cidr": "10.0.0.0/24"}]), True),
+    (detail(ip=[{"cidr": "10.0.1.0/24"}]), False),
+    (detail(ip=[{"cidr": "0.0.0.0/0"}]), True),
+    (detail(ip6=[{"cidr": "2001:db8::/32"}]), True),
+    (detail(text=[{"cidr": "0.0.0.0/0"}]), False),
+    (detail(text=[{"exists": True}]), True),
+    (detail(nothing=[{"exists": True}]), True),
+    (detail(text=[{"exists": False}]), False),
+    (detail(missing=[{"exists": False}]), True),
+    (detail(missing=[{"exists": True}]), False),
+    (detail(none=[{"exists": False}]), True),
+    (detail(nested=[{"exists": False}]), True),
+    (detail(missing=["x", {"exists": False}]), True),
+    (detail(text=["x", {"exists": False}]), False),
+    (detail(n=["x", {"prefix": "y"}, {"numeric": ["<", 1000]}]), True),
+    # Two fields find theirs in one element of an array.
+    (detail(people={"first": ["Anna"], "last": ["Smith"]}), True),
+    (detail(people={"first": ["Anna"], "last": ["Jones"]}), False),
+    (detail(people={"first": ["Peter"], "pets": {"k": [1]}}), False),
+    (detail(people={"first": ["Anna"], "pets": {"k": [1], "v": [2]}}), True),
+    (detail(people={"first": ["Anna"]}, grid={"a": [3], "b": [3]}), True),
+    (detail(grid={"a": [1], "b": [2]}), False),
+    ({"$or": [{"source": ["x"]}, {"detail-type": ["Order Placed"]}]}, True),
+    ({"$or": [{"source": ["x"]}, {"detail-type": ["x"]}]}, False),
+    ({"source": ["my.app"], "$or": [{"id": ["2"]}, {"id": ["1"], "version": ["0"]}]}, True),
+    ({"detail": {"$or": [{"n": [1]}, {"$or": [{"n": [2]}, {"text": [{"suffix": "png"}]}]}]}}, True),
+    (
+        {
+            "$or": [{"source": ["x"]}, {"source": ["my.app"]}],
+            "detail": {"$or": [{"n": [{"numeric": ["<", 5]}]}, {"yes": [True]}]},
+        },
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("pattern", "matches"), MATCHING, ids=json.dumps)
+def test_what_matches(pattern: dict[str, Any], matches: bool) -> None:
+    compiled = compile_pattern(json.dumps(pattern))
+    assert compiled.matches(EVENT) is matches
+    index: RuleIndex[str] = RuleIndex()
+    index.add("it", compiled)
+    assert index.match(EVENT) == (["it"] if matches else [])
+
+
+_WANTED = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason", "column"),
+    [
+        ('["not", "a", "dict", "but valid json"]', "Filter is not an object", 2),
+        ("this is valid json but not a dict", f"Unrecognized token 'this': was expecting {_WANTED}", 5),
+        ('{"not": closed mark"', f"Unrecognized token 'closed': was expecting {_WANTED}", 15),
+        (
+            "{'bad': 'quotation'}",
+            "Unexpected character (''' (code 39)): was expecting double-quote to start field name",
+            2,
+        ),
+        ('{"key_a":"value_one"}', '"key_a" must be an object or an array', 11),
+        ('{"key_a":5}', '"key_a" must be an object or an array', 11),
+        ("{}", "Empty objects are not allowed", 3),
+        ('{"a":[]}', "Empty arrays are not allowed", 8),
+        ('{"a":[["b"]]}', "Match value must be String, number, true, false, or null", 8),
+        ('{"a":[{}]}', "Match expression name not found", 9),
+        ('{"a":[{"like":"b"}]}', "Unrecognized match type like", 16),
+        ('{"a":[{"prefix":1}]}', "prefix match pattern must be a string", 18),
+        ('{"a":[{"prefix":"a","suffix":"b"}]}', "Only one key allowed in match expression", 31),
+        ('{"a":[{"prefix":{"suffix":"b"}}]}', "Unsupported prefix pattern: suffix", 28),
+        ('{"a":[{"exists":"b"}]}', "exists match pattern must be either true or false.", 18),
+        ('{"a":[{"numeric":5}]}', "Value of numeric must be an array.", 19),
+        ('{"a":[{"numeric":[">","5"]}]}', "Value of > must be numeric", 24),
+        ('{"a":[{"numeric":["!",5]}]}', "Unrecognized numeric range operator: !", 24),
+        ('{"a":[{"numeric":[">",5,"<",3]}]}', "Bottom must be less than top", 31),
+        ('{"a":[{"numeric":[">",5000000001]}]}', "Value must be between -5.0E9 and 5.0E9, inclusive", 33),
+        ('{"a":[{"anything-but":[]}]}', None, 25),
+        ('{"a":[{"anything-but":["a",1]}]}', None, 30),
+        ('{"key":[{"anything-but":{"wrong-operator":null}}]}', "Unsupported anything-but pattern: wrong-operator", 47),
+        ('{"key":[{"anything-but":{"prefix":false}}]}', "Value of anything-but must be an array or", 40),
+        ('{"a":[{"anything-but":{"prefix":""}}]}', "Null prefix/suffix not allowed", 35),
+        ('{"a":[{"wildcard":"a**b"}]}', "Consecutive wildcard characters at pos 2", 25),
+        ('{"a":[{"wildcard":"a\\\\b"}]}', "Invalid escape character at pos 2", 25),
+        ('{"$or":[{"a":["b"]}]}', "There must have at least 2 Objects in $or relationship.", 21),
+        ('{"$or":{"a":["b"]}}', "It must be an Array followed with $or.", 9),
+        ('{"$or":[{"prefix":["a"]},{"b":["c"]}]}', None, 20),
+        ('{"a":["b"', "Unexpected end-of-input: expected close marker for Array", 10),
+        ('{"a":["b",]}', f"Unexpected character (']' (code 93)): expected a valid value {_WANTED}", 11),
+        (
+            '{"a":["b"] "c":["d"]}',
+            "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries",
+            12,
+        ),
+        ('{"a":["b', "Unexpected end-of-input: was expecting closing quote for a string value", 9),
+    ],
+)
+def test_what_is_refused(pattern: str, reason: str | None, column: int) -> None:
+    with pytest.raises(InvalidPattern) as caught:
+        compile_pattern(pattern)
+    message = str(caught.value)
+    if reason is not None:
+        assert message.startswith(reason)
+    assert message.endswith(f'\n at [Source: (String)"{pattern}"; line: 1, column: {column}]')
+
+
+def test_places_count_lines() -> None:
+    with pytest.raises(InvalidPattern, match=r"line: 3, column: 8]$"):
+        compile_pattern('{\n "source": ["x"],\n "b": "c"\n}')
+
+
+def test_the_source_may_be_hidden_and_is_cut() -> None:
+    with pytest.raises(InvalidPattern) as hidden:
+        compile_pattern("[]", show_source=False)
+    assert str(hidden.value) == (
+        "Filter is not an object\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); "
+        "line: 1, column: 2]"
+    )
+    with pytest.raises(InvalidPattern) as cut:
+        compile_pattern('["' + "x" * 600 + '"]')
+    assert '"[truncated 104 chars]; line: 1' in str(cut.value)
+
+
+@pytest.mark.parametrize(
+    ("cidr", "reason"),
+    [
+        ("10.0.0.0", "Malformed CIDR, one '/' required"),
+        ("10.0.0.0/x", "Malformed CIDR, mask bits must be an integer"),
+        ("10.0.0.0/32", "IPv4 mask bits must be < 32"),
+        ("host/8", "Nonstandard IP address: host"),
+    ],
+)
+def test_bad_addresses(cidr: str, reason: str) -> None:
+    with pytest.raises(InvalidPattern) as caught:
+        compile_pattern(json.dumps({"a": [{"cidr": cidr}]}))
+    assert str(caught.value) == reason
+
+
+def test_alternatives_are_limited() -> None:
+    pattern = {f"f{n}": {"$or": [{"a": [1]}, {"b": [2]}]} for n in range(11)}
+    with pytest.raises(InvalidPattern, match="Rule is too complex"):
+        compile_pattern(json.dumps(pattern))
+
+
+def test_nesting_is_limited() -> None:
+    with pytest.raises(InvalidPattern, match="nesting depth"):
+        compile_pattern('{"a":' * 5000)
+    event: dict[str, Any] = {}
+    inner = event
+    for _ in range(900):
+        inner["a"] = inner = {}
+    inner["a"] = "x"
+    assert Leaves(event).values == {}
+
+
+def test_wildcards_take_no_more_than_linear_time() -> None:
+    pattern = compile_pattern(json.dumps({"a": [{"wildcard": "*a" * 60 + "*b"}]}))
+    before = time.process_time()
+    assert not pattern.matches({"a": "a" * 200_000})
+    # A backtracking matcher would not come back at all.
+    assert time.process_time() - before < 20
+
+
+def test_an_index_finds_what_every_pattern_alone_finds() -> None:
+    chance = random.Random(7)
+
+    def pattern() -> str:
+        fields: dict[str, Any] = {}
+        for name in chance.sample(["source", "kind", "n", "s"], chance.randint(1, 3)):
+            fields[name] = chance.sample(
+                [chance.randint(0, 3), str(chance.randint(0, 3)), {"exists": False}, {"prefix": "1"}, {"exists": True}],
+                chance.randint(1, 2),
+            )
+        if chance.random() < 0.3:
+            fields["$or"] = [{"x": [chance.randint(0, 2)]}, {"y": [{"numeric": ["<", 2]}]}]
+        return json.dumps(fields)
+
+    index: RuleIndex[int] = RuleIndex()
+    patterns = {}
+    for name in range(300):
+        patterns[name] = compile_pattern(pattern())
+        index.add(name, patterns[name])
+    for name in chance.sample(range(300), 100):
+        if chance.random() < 0.5:
+            del patterns[name]
+            index.discard(name)
+        else:
+            patterns[name] = compile_pattern(pattern())
+            index.add(name, patterns[name])
+    assert set(index) == set(patterns)
+    for _ in range(200):
+        event = {
+            name: chance.choice([0, 1, 2, "0", "1", "12", ["1", 2], None])
+            for name in chance.sample(["source", "kind", "n", "s", "x", "y"], chance.randint(0, 6))
+        }
+        assert set(index.match(event)) == {name for name, one in patterns.items() if one.matches(event)}
+    for name in list(patterns):
+        index.discard(name)
+    assert not index.match({"source": "1"})
+    assert len(index) == 0
+
+
+def test_an_index_looks_at_few_of_ten_thousand_rules() -> None:
+    index: RuleIndex[int] = RuleIndex()
+    for name in range(10_000):
+        index.add(
+            name, compile_pattern(f'{{"source":["app.{name % 100}"],"detail":{{"n":[{{"numeric":[">",{name}]}}]}}}}')
+        )
+    event = {"source": "app.7", "detail": {"n": 5000}}
+    before = time.process_time()
+    for _ in range(20):
+        assert len(index.match(event)) == 50
+    # The bar, with room for a busy machine: each thousand well under a millisecond.
+    assert (time.process_time() - before) / 20 < 0.010
