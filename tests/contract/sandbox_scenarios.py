@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 import os
 import signal
 import sys
@@ -44,6 +46,14 @@ async def template(lab: Lab, **more: Any) -> Template:
     )
 
 
+def _folder(name: str, content: str) -> Path:
+    """A folder that everybody may read, with one file."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / name).write_text(content)
+    return folder
+
+
 async def output_of(sandbox: Sandbox) -> tuple[Exit, str]:
     """How the sandbox ended and what it wrote; closes it."""
     ended = await asyncio.wait_for(sandbox.wait(), 20)
@@ -82,9 +92,51 @@ async def try_a_program_that_is_not_there(lab: Lab) -> None:
     sandbox = await plain.shell()
     sandbox.assign(Assignment(argv=("/nothing/here",)))
     ended, written = await output_of(sandbox)
-    assert ended.status == 127
-    assert "/nothing/here" in written
+    assert ended == Exit(status=127, not_executed=errno.ENOENT)
+    assert written == ""
+    sandbox = await plain.shell()
+    sandbox.assign(Assignment(argv=("/etc/passwd",)))
+    ended, _ = await output_of(sandbox)
+    assert ended == Exit(status=126, not_executed=errno.EACCES)
+    # One that is there and ends with the same status was executed.
+    ended, _ = await shell(plain, "exit 127")
+    assert ended == Exit(status=127)
     await plain.close()
+
+
+@not_on("process")
+async def try_a_program_that_runs_ahead(lab: Lab) -> None:
+    """It is there before its assignment comes, as the user it stays, and finds what was mounted meanwhile."""
+    command = "echo ahead $(id -u) $ONLY; cat; cat /data/note; echo x > /tmp/kept; ls /.pileus; sleep 1000"
+    where = await template(lab, ahead=("/bin/sh", "-c", command), ahead_environment={**_PATH, "ONLY": "this"})
+    folder = _folder("note", "mounted\n")
+    sandbox = await where.shell()
+    assert await _read_line(sandbox) == "ahead 993 this\n"
+    assigned = Assignment(mounts={"/data": (folder,)}, environment={"A": "1"}, payload={"handler": "x"})
+    told = {"environment": {"A": "1"}, "working_directory": "/", "payload": {"handler": "x"}}
+    for _ in range(2):
+        sandbox.assign(assigned)
+        said = await _read_line(sandbox)
+        while "mounted\n" not in said:
+            said += await _read_line(sandbox)
+        assert json.loads(said.removesuffix("mounted\n")) == told
+        # A second run finds the world of the first.
+        await sandbox.restart()
+        assert await _read_line(sandbox) == "ahead 993 this\n"
+    await sandbox.close()
+    os.close(sandbox.output)
+    # Whoever needs a shell hears of one that ended before it could be assigned anything, there or as it is assigned.
+    hasty = await template(lab, ahead=("/bin/sh", "-c", "exit 4"))
+
+    async def use_it() -> None:
+        sandbox = await hasty.shell()
+        await asyncio.wait_for(sandbox.wait(), 20)
+        sandbox.assign(Assignment())
+
+    with pytest.raises(SandboxError, match="ended"):
+        await use_it()
+    await hasty.close()
+    await where.close()
 
 
 async def try_the_environment_is_exact(lab: Lab) -> None:

@@ -164,8 +164,10 @@ class Clones:
         while self._ready:
             found = self._ready.pop()
             self._fill_later()
-            if not found.ended:
+            if found.idle:
                 return found
+            os.close(found.output)
+            await found.close()
         if self._closed:
             raise SandboxError(f"the template {self.spec.name} is closed")
         async with self._turns:
@@ -350,10 +352,18 @@ class CloneSandbox:
         self._memory_kills = 0
         self._peak_mb = 0.0
         self._peak_bytes = 0
+        # What it shares with its template: nothing, once it runs a program of its own.
+        self._shared_mb = 0.0 if template.spec.ahead else template.shared_mb
+        self._not_executed = 0
 
     @property
     def ended(self) -> bool:
         return self._finishing is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it still waits for its first assignment."""
+        return not self.ended and not self._exited.done()
 
     async def begin(self, pid: int, pidfd: int) -> None:
         """Let the clone go on, in its cgroup, until it is ready for its assignment."""
@@ -366,7 +376,7 @@ class CloneSandbox:
             loop.add_reader(pidfd, self._end)
         if self._parts.group is not None:
             await self._template.in_thread(self._parts.group.attach, pid)
-        self._send(self._control, {"go": True})
+        self._send(self._control, {"go": True, "user": self._parts.user})
         await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
 
     def assign(self, assignment: Assignment) -> None:
@@ -374,6 +384,9 @@ class CloneSandbox:
             raise SandboxError(f"the sandbox has ended{': ' + self.failure if self.failure else ''}")
         again = self._runs > 0
         self._runs += 1
+        self._not_executed = 0
+        if assignment.argv:
+            self._shared_mb = 0.0
         try:
             message, fds = self._template.message(self._parts, assignment, again=again)
         except OSError as error:
@@ -455,7 +468,7 @@ class CloneSandbox:
             figures = group.memory()
             files = figures[1] if figures is not None else 0
             self._peak_mb = max(self._peak_mb, (peak - files) / (1 << 20))
-        return self._peak_mb + self._template.shared_mb
+        return self._peak_mb + self._shared_mb
 
     async def close(self) -> None:
         if self.pid < 0:
@@ -515,7 +528,14 @@ class CloneSandbox:
                     # Of a run that was ended to begin the next one.
                     continue
                 code = message["exit"]
-                self._set_exit(Exit(status=code) if code >= 0 else Exit(signal=-code))
+                with contextlib.suppress(OSError, ValueError):
+                    # What the runner had to say comes before what the supervisor says of its end.
+                    self._hear_runner()
+                failed = self._not_executed
+                self._set_exit(Exit(status=code, not_executed=failed) if code >= 0 else Exit(signal=-code))
+                if not self._ready.done():
+                    self._ready.set_exception(SandboxError(f"what runs ahead of the assignment ended with {code}"))
+                    self._ready.exception()
             elif "listening" in message:
                 sockets = [socket.socket(fileno=fd) for fd in fds]
                 self.listeners = dict(zip(self._template.spec.ports, sockets, strict=True))
@@ -547,6 +567,8 @@ class CloneSandbox:
                 self._ready.set_result(None)
             elif "failed" in message:
                 self.failure = message["failed"].strip()
+            elif "not_executed" in message:
+                self._not_executed = message["not_executed"]
 
     def _end(self) -> None:
         """The supervisor is gone, and with it the tree."""

@@ -52,6 +52,13 @@ class TemplateSpec:
     entry: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    # A program that each shell runs before its assignment, as the sandbox's user and under its filter: it reads the
+    # assignment from standard input, to its end, as JSON {"environment", "working_directory", "payload"}. Only where
+    # there is a private root; assignments to such shells name no program of their own.
+    ahead: Sequence[str] = ()
+    ahead_environment: Mapping[str, str] = field(default_factory=dict)
+    # What is bound for the template alone: taken away before anything of a stranger runs.
+    dropped: Sequence[str] = ()
     # TCP ports on 127.0.0.1 inside, on which the server listens.
     ports: Sequence[int] = ()
     # Who the processes are, as they see it themselves.
@@ -86,6 +93,8 @@ class Exit:
     signal: int | None = None
     # Killed because it took more memory than it may.
     out_of_memory: bool = False
+    # The number of the error for which the program could not be executed at all; 0: it was.
+    not_executed: int = 0
 
 
 class SandboxError(Exception):

@@ -169,7 +169,8 @@ class Namespaces:
             "host_name": roots.HOST_NAME,
             "filter": program,
             # Gone before anything of a stranger runs.
-            "dropped": binds + ([bootstrap.HOST] if self._unprivileged else []),
+            "dropped": [*binds, *spec.dropped, *([bootstrap.HOST] if self._unprivileged else [])],
+            "ahead": _ahead(spec) if spec.ahead else None,
             "may_raise_limits": not self._unprivileged,
         }
 
@@ -223,8 +224,6 @@ class Namespaces:
             "tmp_mb": assignment.limits.tmp_mb,
             "files": assignment.limits.files,
             "rlimits": rlimits,
-            "outer_uid": parts.user,
-            "outer_gid": parts.user,
             "payload": dict(assignment.payload),
             "argv": list(assignment.argv),
         }
@@ -239,6 +238,16 @@ class Namespaces:
             with contextlib.suppress(OSError):
                 self._groups = open_groups()
         return self._groups
+
+
+def _ahead(spec: TemplateSpec) -> Message:
+    """What runs before the assignment: its limits are those that every assignment has."""
+    return {
+        "argv": list(spec.ahead),
+        "environment": dict(spec.ahead_environment),
+        "files": Limits().files,
+        "rlimits": {"RLIMIT_NPROC": Limits().pids},
+    }
 
 
 def _network_namespace(ports: list[int]) -> tuple[int, list]:  # type: ignore[type-arg]

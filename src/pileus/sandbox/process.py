@@ -124,6 +124,7 @@ class Processes:
             "listen": list(spec.ports),
             "filter": program,
             "may_raise_limits": False,
+            "ahead": None,
         }
 
     def make_parts(self, spec: TemplateSpec) -> Parts:

@@ -5,15 +5,19 @@ privileges up, reaps, passes signals on, takes everything down when the runner e
 The runner waits for the assignment, moves what it names into place, becomes the unprivileged user and runs it. It is
 forked with libc's own `fork`, so that threads, signals and process ids are to it what they are to any program.
 
-Supervisor's socket:  -> {"go": true}, {"signal": n}, {"restart": number of the run} + runner's socket
+Supervisor's socket:  -> {"go": true, "user": n}, {"signal": n}, {"restart": number of the run} + runner's socket
                       <- {"listening": ports} + sockets, {"exit": status or minus the signal, "run": number}
 Runner's socket:      -> the assignment + detached mounts
-                      <- {"ready": true}, {"failed": why}
+                      <- {"ready": true}, {"failed": why}, {"not_executed": error number}
+
+Where a program runs ahead of the assignment, the runner becomes that program at once, and a helper waits in its place:
+it moves things into place and hands the assignment on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import select
@@ -59,8 +63,10 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
     kernel.die_with_parent(signal.SIGKILL if plan["clone_flags"] else signal.SIGTERM)
     receiver = Receiver(control)
     # The server puts this process into its cgroup before anything of weight happens.
-    if receiver.receive() is None:
+    begin = receiver.receive()
+    if begin is None:
         return
+    user = begin[0]["user"]
     if plan["clone_flags"]:
         _protect_from_memory_shortage("-1000")
     if len(fds) > 3:
@@ -101,7 +107,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
             for fd in (wake_read, wake_write):
                 os.close(fd)
             control.close()
-            _Runner(plan, its_socket, output, entry).run()
+            _Runner(plan, its_socket, output, entry, user).run()
         its_socket.close()
         return pid
 
@@ -237,8 +243,9 @@ def _is_stopped(pid: int, number: int) -> bool:
 
 
 class _Runner:
-    def __init__(self, plan: Message, control: socket.socket, output: int, entry: ModuleType | None) -> None:
+    def __init__(self, plan: Message, control: socket.socket, output: int, entry: ModuleType | None, user: int) -> None:
         self._plan = plan
+        self._user = user
         self._control = control
         self._output = output
         self._entry = entry
@@ -247,6 +254,8 @@ class _Runner:
         """Wait for the assignment and run it; ends the process."""
         code = 70
         try:
+            if self._plan["ahead"]:
+                self._run_ahead(self._plan["ahead"])
             send(self._control, {"ready": True})
             received = Receiver(self._control).receive()
             if received is not None:
@@ -273,40 +282,90 @@ class _Runner:
             _protect_from_memory_shortage("0")
             if not assignment["again"]:
                 self._mount(assignment, fds)
-        os.dup2(self._output, 1)
-        os.dup2(self._output, 2)
         null = os.open("/dev/null", os.O_RDWR)
-        os.dup2(null, 0, inheritable=True)
+        self._redirect(null)
         os.chdir(assignment["working_directory"])
         self._limit(assignment)
-        self._become_user(assignment)
-        landlock = assignment.get("landlock")
-        if sys.platform == "linux":
-            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-            if landlock:
-                kernel.landlock(landlock["readable"], landlock["writable"])
-            if plan["filter"]:
-                kernel.install_filter(bytes.fromhex(plan["filter"]))
+        self._become_user()
+        self._confine(assignment.get("landlock"))
+        if assignment["argv"]:
+            return self._execute(assignment["argv"], assignment["environment"])
         os.environ.clear()
         os.environ.update(assignment["environment"])
         self._control.close()
         os.closerange(3, 1024)
         for name in _OWN_MODULES:
             sys.modules.pop(name, None)
-        if assignment["argv"]:
-            for number in (signal.SIGINT, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
-            try:
-                os.execvpe(assignment["argv"][0], assignment["argv"], assignment["environment"])  # noqa: S606
-            except OSError as error:
-                print(f"{assignment['argv'][0]}: {error.strerror}", file=sys.stderr)
-                return 127 if isinstance(error, FileNotFoundError) else 126
         assert self._entry is not None
         self._entry.enter(plan["config"], assignment["payload"])
         return 0
 
+    def _run_ahead(self, ahead: Message) -> NoReturn:
+        """Be the program that waits for its assignment on standard input."""
+        reading, writing = os.pipe()
+        helper = os.fork()
+        if helper == 0:
+            # Its parent shall be the supervisor, who reaps it.
+            if os.fork() == 0:
+                os.close(reading)
+                self._hand_over(writing)
+            os._exit(0)
+        os.waitpid(helper, 0)
+        os.setsid()
+        _protect_from_memory_shortage("0")
+        self._redirect(reading)
+        self._limit(ahead)
+        self._become_user()
+        self._confine(None)
+        os._exit(self._execute(ahead["argv"], ahead["environment"]))
+
+    def _hand_over(self, writing: int) -> None:
+        """Wait for the assignment in the place of the program that runs ahead."""
+        try:
+            send(self._control, {"ready": True})
+            received = Receiver(self._control).receive()
+            if received is None:
+                return
+            assignment, fds = received
+            if not assignment["again"]:
+                self._mount(assignment, fds)
+            told = {name: assignment[name] for name in ("environment", "working_directory", "payload")}
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(json.dumps(told).encode())
+        except BrokenPipeError:
+            # The program has ended: the supervisor tells of it.
+            return
+        except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
+            send(self._control, {"failed": traceback.format_exc()})
+
+    def _redirect(self, standard_input: int) -> None:
+        os.dup2(standard_input, 0, inheritable=True)
+        os.dup2(self._output, 1)
+        os.dup2(self._output, 2)
+
+    def _confine(self, landlock: Message | None) -> None:
+        if sys.platform == "linux":
+            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+            if landlock:
+                kernel.landlock(landlock["readable"], landlock["writable"])
+            if self._plan["filter"]:
+                kernel.install_filter(bytes.fromhex(self._plan["filter"]))
+
+    def _execute(self, argv: list[str], environment: dict[str, str]) -> int:
+        """Become another program; the exit code of a shell that could not."""
+        for number in (signal.SIGINT, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        # The socket tells of a failure; it closes by itself when the program is there.
+        os.closerange(3, self._control.fileno())
+        os.closerange(self._control.fileno() + 1, 1024)
+        try:
+            os.execvpe(argv[0], argv, environment)  # noqa: S606 -- that is the assignment
+        except OSError as error:
+            send(self._control, {"not_executed": error.errno})
+            return 127 if isinstance(error, FileNotFoundError) else 126
+
     def _mount(self, assignment: Message, fds: list[int]) -> None:
-        for target, fd in zip(assignment["detached"], fds, strict=True):
+        for target, fd in zip(assignment["detached"], fds):  # noqa: B905 -- `strict` is unknown to Python 3.9
             kernel.move_mount(fd, target)
             os.close(fd)
         for target, sources in assignment["sources"].items():
@@ -319,7 +378,7 @@ class _Runner:
             else:
                 flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
                 kernel.mount("overlay", target, "overlay", flags, f"lowerdir={kernel.overlay_options(found)}")
-        owner = f"uid={assignment['outer_uid']},gid={assignment['outer_gid']}"
+        owner = f"uid={self._user},gid={self._user}"
         size = assignment["tmp_mb"]
         kernel.mount(
             "tmpfs",
@@ -340,23 +399,22 @@ class _Runner:
                 hard = ceiling if wanted == resource.RLIM_INFINITY else min(wanted, ceiling)
             resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
-    def _become_user(self, assignment: Message) -> None:
-        plan = self._plan
+    def _become_user(self) -> None:
+        plan, user = self._plan, self._user
         if not plan["clone_flags"]:
             if sys.platform == "linux":
                 kernel.drop_bounding_set()
                 kernel.set_capabilities()
             return
-        outer_uid, outer_gid = assignment["outer_uid"], assignment["outer_gid"]
         if not plan["unprivileged"]:
             os.setgroups([])
-            os.setresgid(outer_gid, outer_gid, outer_gid)
-            os.setresuid(outer_uid, outer_uid, outer_uid)
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
             # Otherwise /proc/self is root's, and nobody but root may map users.
             kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
         if plan["user_namespace"]:
             kernel.unshare(kernel.CLONE_NEWUSER)
-            write_maps(outer_uid, outer_gid, plan["user_id"], plan["group_id"])
+            write_maps(user, user, plan["user_id"], plan["group_id"])
         kernel.set_capabilities()
 
 
