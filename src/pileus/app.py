@@ -35,6 +35,8 @@ from pileus.services.iam.identities import IamIdentities
 from pileus.store.blobs_local import LocalBlobs
 from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
+from pileus.wire.documents import Documents
+from pileus.wire.gate import Gate
 from pileus.wire.http import HttpServer, bind
 from pileus.wire.internal import Internal
 from pileus.wire.pipeline import Pipeline
@@ -153,6 +155,8 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     )
     http = HttpServer(pipeline.handle)
     cloud.call = pipeline.call
+    cloud.documents = Documents(pipeline.model)
+    cloud.gate = Gate(cloud, pipeline.keyring)
     cloud.listen = http.listen
     cloud.endpoint = f"http://{_reachable(settings.host)}:{sock.getsockname()[1]}"
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from pileus.access.contract import Credential
 from pileus.cloud.metrics import Metrics
 from pileus.delivery.contract import Outbox
 from pileus.kernel.clock import Clock
@@ -47,6 +48,46 @@ class Caller(Protocol):
         ...
 
 
+class Documents(Protocol):
+    """Requests and answers as JSON documents, whatever protocol the service speaks.
+
+    Members go by the model's names (their first letter in either case), timestamps and the like as JSON protocols have
+    them; blobs are base64, or with `text_blobs` plain text (in requests also any JSON, taken as its text).
+    """
+
+    def request(self, service: str, operation: str, document: Any, *, text_blobs: bool = False) -> dict[str, Any]:
+        """What `Caller` takes, from a parsed document. Raises `AWSError` where it does not fit the model."""
+        ...
+
+    def answer(self, service: str, operation: str, members: Mapping[str, Any], *, text_blobs: bool = False) -> Any:
+        """A document (for `orjson.dumps`) from what `Caller` answers."""
+        ...
+
+
+class Gate(Protocol):
+    """Authentication and authorization for what comes in beside the pipeline: on ports of a service's own."""
+
+    async def credential(self, access_key_id: str, session_token: str) -> Credential:
+        """The secret and the principal behind an access key; raises AWS's error where there is none."""
+        ...
+
+    async def allow(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        *,
+        region: str = "",
+        source_ip: str = "",
+        user_agent: str = "",
+        secure: bool = False,
+        conditions: Mapping[str, str | list[str]] | None = None,
+        policy: dict[str, Any] | None = None,
+    ) -> None:
+        """Raise unless the principal's policies and the resource's own (`policy`) together allow `action`."""
+        ...
+
+
 class Permit(Protocol):
     """Asks for permissions that a call turns out to need while it runs; `needed` are the manifest's `Permission`s."""
 
@@ -69,6 +110,8 @@ class Cloud:
     nudge: Callable[[str], None]
     call: Caller
     listen: Listener
+    documents: Documents = field(init=False)
+    gate: Gate = field(init=False)
     # Where this node is reached, once it serves: "http://localhost:4566".
     endpoint: str = ""
     # Who waits on this node for what others do: a stream's readers for its next record.

@@ -9,15 +9,13 @@ from typing import Any
 import orjson
 
 from pileus.access.authenticate import Keyring, authenticate
-from pileus.access.authorize import authorize
-from pileus.access.request import Circumstances
 from pileus.cloud.context import Cloud, HttpInfo
 from pileus.cloud.hosted import Handler, HostedRequest
-from pileus.cloud.manifest import Permission
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.store.contract import Reader, StoreUnavailable
+from pileus.store.contract import StoreUnavailable
 from pileus.wire.bodies import Receive, read_whole
+from pileus.wire.gate import Gate
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.route import HostedName
 
@@ -34,7 +32,9 @@ class _Access:
         self._keyring = keyring
         self._request = request
         self._receive = receive
-        self._circumstances = Circumstances(region, cloud.clock.time(), http.source_ip, http.user_agent, http.secure)
+        self._region = region
+        self._http = http
+        self._gate = Gate(cloud, keyring)
 
     async def body(self, limit: int) -> bytes:
         return await read_whole(self._receive, self._request.headers, limit)
@@ -64,23 +64,18 @@ class _Access:
         conditions: Mapping[str, str | list[str]],
         policy: dict[str, Any] | None,
     ) -> None:
-        async def policies() -> dict[str, Any] | None:
-            return policy
-
-        async def check(reader: Reader) -> None:
-            await authorize(
-                principal,
-                (Permission(action, resource, conditions),),
-                account=principal.account,
-                circumstances=self._circumstances,
-                reader=reader,
-                identities=self._keyring.identities,
-                resource_policies=policies,
-                family="rest-json",
-                mode=self._cloud.settings.iam,
-            )
-
-        await self._cloud.store.read(check)
+        http = self._http
+        await self._gate.allow(
+            principal,
+            action,
+            resource,
+            region=self._region,
+            source_ip=http.source_ip,
+            user_agent=http.user_agent,
+            secure=http.secure,
+            conditions=conditions,
+            policy=policy,
+        )
 
 
 async def serve(
