@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any, Protocol, TypeVar
 
 from pileus.sandbox import processes
 from pileus.sandbox.cgroups import Group
-from pileus.sandbox.contract import Assignment, Exit, Sandbox, SandboxError, TemplateSpec
+from pileus.sandbox.contract import Assignment, Exit, Program, Sandbox, SandboxError, TemplateSpec
 from pileus.sandbox.inside.messages import Message, Receiver, send
+from pileus.sandbox.programs import CloneProgram
 
 T = TypeVar("T")
 
@@ -355,6 +357,11 @@ class CloneSandbox:
         # What it shares with its template: nothing, once it runs a program of its own.
         self._shared_mb = 0.0 if template.spec.ahead else template.shared_mb
         self._not_executed = 0
+        self._prepared: asyncio.Future[None] = loop.create_future()
+        self._numbers = itertools.count(1)
+        self._programs: dict[int, CloneProgram] = {}
+        # Who waits for a socket from inside, in the order of asking.
+        self._sockets: deque[asyncio.Future[socket.socket]] = deque()
 
     @property
     def ended(self) -> bool:
@@ -387,6 +394,9 @@ class CloneSandbox:
         self._not_executed = 0
         if assignment.argv:
             self._shared_mb = 0.0
+        self._tell_runner(assignment, again=again)
+
+    def _tell_runner(self, assignment: Assignment, *, again: bool, prepare: bool = False) -> None:
         try:
             message, fds = self._template.message(self._parts, assignment, again=again)
         except OSError as error:
@@ -394,17 +404,53 @@ class CloneSandbox:
         try:
             if self._parts.group is not None:
                 self._parts.group.limit(assignment.limits)
-            self._send(self._runner, message, fds)
+            self._send(self._runner, {**message, "prepare": True} if prepare else message, fds)
         except OSError as error:
             raise SandboxError(f"the sandbox has ended: {error}") from error
         finally:
             for each in fds:
                 os.close(each)
 
+    async def prepare(self, assignment: Assignment) -> None:
+        if self._runs:
+            return
+        self._runs += 1
+        self._prepared = asyncio.get_running_loop().create_future()
+        self._tell_runner(assignment, again=False, prepare=True)
+        waiting: list[asyncio.Future[Any]] = [self._prepared, self._exited]
+        done, _ = await asyncio.wait(waiting, timeout=_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if self._prepared not in done:
+            raise SandboxError(f"the sandbox cannot be prepared: {self.failure or 'it ended'}")
+
+    def start(self, assignment: Assignment) -> Program:
+        if self.ended:
+            raise SandboxError("the sandbox has ended")
+        message, _fds = self._template.message(self._parts, assignment, again=True)
+        number, program = next(self._numbers), CloneProgram()
+        try:
+            inside = [program.its_control.fileno(), program.its_output]
+            self._send(self._control, {"start": number}, inside)
+            program.begin(message)
+        except OSError as error:
+            program.drop()
+            raise SandboxError(f"the sandbox has ended: {error}") from error
+        self._programs[number] = program
+        return program
+
+    async def new_socket(self) -> socket.socket:
+        found: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        try:
+            self._send(self._control, {"socket": True})
+        except OSError as error:
+            raise SandboxError(f"the sandbox has ended: {error}") from error
+        self._sockets.append(found)
+        return await found
+
     async def restart(self) -> None:
         if self.ended:
             raise SandboxError("the sandbox has ended")
         self.thaw()
+        self._end_programs()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._runner.fileno())
         self._runner.close()
@@ -436,9 +482,13 @@ class CloneSandbox:
             if self._parts.group is None or not self._parts.group.thaw():
                 self._signal_inside(signal.SIGCONT)
 
-    def terminate(self) -> None:
+    def terminate(self, *, first: bool = False) -> None:
         self.thaw()
-        self._signal_inside(signal.SIGTERM)
+        self._signal_inside(signal.SIGTERM, first=first)
+
+    def kill_first(self) -> None:
+        self.thaw()
+        self._signal_inside(signal.SIGKILL, first=True)
 
     def kill(self) -> None:
         # A frozen process of a version 1 group does not even die.
@@ -496,9 +546,14 @@ class CloneSandbox:
         self._runner.setblocking(False)
         asyncio.get_running_loop().add_reader(self._runner.fileno(), self._hear_runner)
 
-    def _signal_inside(self, number: int) -> None:
+    def _signal_inside(self, number: int, *, first: bool = False) -> None:
         with contextlib.suppress(OSError):
-            self._send(self._control, {"signal": int(number)})
+            self._send(self._control, {"signal": int(number), "first": first})
+
+    def _end_programs(self) -> None:
+        for program in self._programs.values():
+            program.end()
+        self._programs.clear()
 
     @staticmethod
     def _send(sock: socket.socket, message: Message, fds: list[int] | None = None) -> None:
@@ -523,7 +578,13 @@ class CloneSandbox:
                     self._end()
                 return
             message, fds = received
-            if "exit" in message:
+            if "program" in message:
+                program = self._programs.pop(message["program"], None)
+                if program is not None:
+                    program.end(message["exit"])
+            elif "socket" in message:
+                self._hand_out(socket.socket(fileno=fds[0]))
+            elif "exit" in message:
                 if message["run"] != self._restarts:
                     # Of a run that was ended to begin the next one.
                     continue
@@ -538,9 +599,19 @@ class CloneSandbox:
                     self._ready.exception()
             elif "listening" in message:
                 sockets = [socket.socket(fileno=fd) for fd in fds]
-                self.listeners = dict(zip(self._template.spec.ports, sockets, strict=True))
+                asked = [*self._template.spec.ports, *self._template.spec.datagram_ports]
+                self.listeners = dict(zip(asked, sockets, strict=True))
                 self._parts.listeners = dict(self.listeners)
-                self.ports = dict(zip(self._template.spec.ports, message["listening"], strict=True))
+                self.ports = dict(zip(asked, message["listening"], strict=True))
+
+    def _hand_out(self, made: socket.socket) -> None:
+        made.setblocking(False)
+        while self._sockets:
+            waiting = self._sockets.popleft()
+            if not waiting.done():
+                waiting.set_result(made)
+                return
+        made.close()
 
     def _set_exit(self, found: Exit) -> None:
         if not self._exited.done():
@@ -563,7 +634,9 @@ class CloneSandbox:
                 asyncio.get_running_loop().remove_reader(self._runner.fileno())
                 return
             message, _fds = received
-            if "ready" in message and not self._ready.done():
+            if "prepared" in message and not self._prepared.done():
+                self._prepared.set_result(None)
+            elif "ready" in message and not self._ready.done():
                 self._ready.set_result(None)
             elif "failed" in message:
                 self.failure = message["failed"].strip()
@@ -584,6 +657,10 @@ class CloneSandbox:
             if fd >= 0:
                 loop.remove_reader(fd)
         self._set_exit(Exit(signal=signal.SIGKILL))
+        self._end_programs()
+        for waiting in self._sockets:
+            if not waiting.done():
+                waiting.set_exception(SandboxError("the sandbox has ended"))
         if not self._ready.done():
             self._ready.set_exception(SandboxError(f"the sandbox did not start: {self.failure or 'it ended'}"))
             self._ready.exception()

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+# What `lo` is called inside beside 127.0.0.1, where the sandbox has a network of its own: as in AWS's environments.
+OWN_ADDRESS = "169.254.100.1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -59,8 +62,10 @@ class TemplateSpec:
     ahead_environment: Mapping[str, str] = field(default_factory=dict)
     # What is bound for the template alone: taken away before anything of a stranger runs.
     dropped: Sequence[str] = ()
-    # TCP ports on 127.0.0.1 inside, on which the server listens.
+    # TCP and UDP ports inside, on which the server listens: on 127.0.0.1 and, where the network is the sandbox's own,
+    # on `OWN_ADDRESS`.
     ports: Sequence[int] = ()
+    datagram_ports: Sequence[int] = ()
     # Who the processes are, as they see it themselves.
     user_id: int = 993
     group_id: int = 990
@@ -97,6 +102,17 @@ class Exit:
     not_executed: int = 0
 
 
+class Program(Protocol):
+    """A further process of a sandbox, beside the first; what it starts ends with the sandbox at the latest."""
+
+    # Read end of a pipe: what it writes to standard output and error. Non-blocking; the caller closes it.
+    output: int
+
+    async def wait(self) -> Exit:
+        """Return when it has ended, by itself or with the sandbox's `restart` or end. Any number of callers."""
+        ...
+
+
 class SandboxError(Exception):
     """A sandbox could not be made or used; the message says why."""
 
@@ -122,6 +138,25 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def prepare(self, assignment: Assignment) -> None:
+        """Move what it mounts into place ahead of `assign` with the same assignment, so that programs find it there.
+
+        Raises `SandboxError`.
+        """
+        ...
+
+    def start(self, assignment: Assignment) -> Program:
+        """Run a further program (its `argv`), once the mounts are there; its `mounts` are not looked at.
+
+        While such programs run, what the first process started does not end with it, but with `restart` or `close`.
+        Raises `SandboxError`.
+        """
+        ...
+
+    async def new_socket(self) -> socket.socket:
+        """A TCP socket of the sandbox's network, not connected, non-blocking. Raises `SandboxError`."""
+        ...
+
     async def restart(self) -> None:
         """End every process and be a shell again, in the same world: what lies in /tmp stays. Raises `SandboxError`."""
         ...
@@ -136,8 +171,12 @@ class Sandbox(Protocol):
         """End every process, at once, frozen or not. `wait` returns soon after."""
         ...
 
-    def terminate(self) -> None:
-        """Send SIGTERM to every process."""
+    def terminate(self, *, first: bool = False) -> None:
+        """Send SIGTERM to every process, or to the first alone."""
+        ...
+
+    def kill_first(self) -> None:
+        """End the first process alone, at once."""
         ...
 
     async def wait(self) -> Exit:

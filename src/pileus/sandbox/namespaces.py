@@ -162,6 +162,7 @@ class Namespaces:
             "config": dict(spec.config),
             "clone_flags": _CLONE_FLAGS | (kernel.CLONE_NEWNET if self._unprivileged else 0),
             "listen": list(spec.ports) if self._unprivileged else [],
+            "listen_datagrams": list(spec.datagram_ports) if self._unprivileged else [],
             "unprivileged": self._unprivileged,
             "user_namespace": self._user_namespace,
             "user_id": spec.user_id,
@@ -181,8 +182,8 @@ class Namespaces:
             if groups is not None:
                 parts.group = groups.create(f"{spec.name}-{next(self._names)}")
             if not self._unprivileged:
-                parts.network, sockets = _network_namespace(list(spec.ports))
-                parts.listeners = dict(zip(spec.ports, sockets, strict=True))
+                parts.network, sockets = _network_namespace(list(spec.ports), list(spec.datagram_ports))
+                parts.listeners = dict(zip([*spec.ports, *spec.datagram_ports], sockets, strict=True))
         except OSError as error:
             parts.drop()
             for each in parts.listeners.values():
@@ -250,7 +251,7 @@ def _ahead(spec: TemplateSpec) -> Message:
     }
 
 
-def _network_namespace(ports: list[int]) -> tuple[int, list]:  # type: ignore[type-arg]
+def _network_namespace(ports: list[int], datagram_ports: list[int]) -> tuple[int, list]:  # type: ignore[type-arg]
     """A new network namespace with `lo` up: a descriptor of it, and sockets that listen in it. Enters and leaves it."""
     home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -259,7 +260,7 @@ def _network_namespace(ports: list[int]) -> tuple[int, list]:  # type: ignore[ty
             made = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 kernel.loopback_up()
-                return made, kernel.listen_inside(ports)
+                return made, kernel.listen_inside(ports, datagram_ports, own_network=True)
             except OSError:
                 os.close(made)
                 raise

@@ -122,6 +122,7 @@ class Processes:
             "clone_flags": 0,
             # The endpoint is reached where it is: of the ports only the first is this sandbox's own.
             "listen": list(spec.ports),
+            "listen_datagrams": list(spec.datagram_ports),
             "filter": program,
             "may_raise_limits": False,
             "ahead": None,

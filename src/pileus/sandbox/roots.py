@@ -51,7 +51,7 @@ def machine_root(user_id: int, group_id: int, user_name: str) -> Root:
     root.files = {
         "/etc/passwd": users.encode(),
         "/etc/group": f"root:x:0:\n{user_name}:x:{group_id}:\n".encode(),
-        "/etc/hosts": f"127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost\n".encode(),
+        "/etc/hosts": f"127.0.0.1\tlocalhost {HOST_NAME} {HOST_NAME}.localdomain\n::1\tlocalhost\n".encode(),
         "/etc/hostname": f"{HOST_NAME}\n".encode(),
         "/etc/resolv.conf": b"",
         "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 from typing import Any
 
 from pileus.services.lambda_.execution import InvokeResult
@@ -60,7 +61,7 @@ async def try_the_environment_variables(lab: Lab) -> None:
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
-        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+        "AWS_LAMBDA_RUNTIME_API": "169.254.100.1:9001",
         "AWS_REGION": REGION,
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_SESSION_TOKEN": "token",
@@ -69,7 +70,7 @@ async def try_the_environment_variables(lab: Lab) -> None:
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LAMBDA_TASK_ROOT": "/var/task",
         "LANG": "en_US.UTF-8",
-        "LC_CTYPE": "C.UTF-8",
+        **({"LC_CTYPE": "C.UTF-8"} if sys.version_info >= (3, 12) else {}),
         "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
         "MINE": "1",
         "PATH": "/mine",

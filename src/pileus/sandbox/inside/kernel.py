@@ -217,6 +217,10 @@ def install_filter(program: bytes) -> None:
     )
 
 
+# See `contract.OWN_ADDRESS`; this module is alone inside.
+OWN_ADDRESS = "169.254.100.1"
+
+
 def loopback_up() -> None:
     """Bring `lo` up in the network namespace of this thread."""
     import fcntl
@@ -224,18 +228,30 @@ def loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
         # struct ifreq: IFF_UP | IFF_RUNNING; SIOCSIFFLAGS
         fcntl.ioctl(control, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))
+        # Its further name, on an alias of the device: SIOCSIFADDR, SIOCSIFNETMASK.
+        for request, address in ((0x8916, OWN_ADDRESS), (0x891C, "255.255.255.255")):
+            packed = struct.pack("16sHH4s16x", b"lo:0", socket.AF_INET, 0, socket.inet_aton(address))
+            fcntl.ioctl(control, request, packed)
 
 
-def listen_inside(ports: list[int]) -> list[socket.socket]:
-    """Listening sockets on 127.0.0.1 in the network namespace of this thread."""
+def listen_inside(ports: list[int], datagram_ports: list[int], *, own_network: bool) -> list[socket.socket]:
+    """Sockets that listen in the network namespace of this thread, those for datagrams last.
+
+    In a network of its own they do so on every address of `lo`, and on no other device.
+    """
     sockets: list[socket.socket] = []
     try:
-        for port in ports:
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        kinds = [(socket.SOCK_STREAM, port) for port in ports] + [(socket.SOCK_DGRAM, port) for port in datagram_ports]
+        for kind, port in kinds:
+            listener = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC)
             sockets.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
-            listener.listen(256)
+            if own_network:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            if kind == socket.SOCK_STREAM:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("0.0.0.0" if own_network else "127.0.0.1", port))  # noqa: S104 -- of `lo` alone
+            if kind == socket.SOCK_STREAM:
+                listener.listen(256)
     except OSError:
         for each in sockets:
             each.close()

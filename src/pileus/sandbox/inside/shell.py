@@ -5,10 +5,14 @@ privileges up, reaps, passes signals on, takes everything down when the runner e
 The runner waits for the assignment, moves what it names into place, becomes the unprivileged user and runs it. It is
 forked with libc's own `fork`, so that threads, signals and process ids are to it what they are to any program.
 
-Supervisor's socket:  -> {"go": true, "user": n}, {"signal": n}, {"restart": number of the run} + runner's socket
-                      <- {"listening": ports} + sockets, {"exit": status or minus the signal, "run": number}
-Runner's socket:      -> the assignment + detached mounts
-                      <- {"ready": true}, {"failed": why}, {"not_executed": error number}
+Supervisor's socket:  -> {"go": true, "user": n}, {"signal": n, "first": alone?}, {"socket": true},
+                         {"restart": number of the run} + runner's socket, {"start": number} + its socket, output pipe
+                      <- {"listening": ports} + sockets, {"exit": status or minus the signal, "run": number},
+                         {"exit": ..., "program": number}, {"socket": true} + a TCP socket
+Runner's socket:      -> the assignment + detached mounts, with "prepare": only these
+                      <- {"ready": true}, {"prepared": true}, {"failed": why}, {"not_executed": error number}
+
+Further programs ({"start": number}) are run by runners of their own, and their sockets speak the same way.
 
 Where a program runs ahead of the assignment, the runner becomes that program at once, and a helper waits in its place:
 it moves things into place and hands the assignment on.
@@ -72,11 +76,13 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
     if len(fds) > 3:
         kernel.setns(fds[3], kernel.CLONE_NEWNET)
         os.close(fds[3])
-    if plan["listen"]:
-        if plan["clone_flags"]:
+    if plan["listen"] or plan["listen_datagrams"]:
+        own = bool(plan["clone_flags"])
+        if own:
             kernel.loopback_up()
         # Without a network namespace the ports are the host's: whichever are free.
-        listeners = kernel.listen_inside(plan["listen"] if plan["clone_flags"] else [0] * len(plan["listen"]))
+        listen, datagrams = ([port if own else 0 for port in plan[name]] for name in ("listen", "listen_datagrams"))
+        listeners = kernel.listen_inside(listen, datagrams, own_network=own)
         ports = [each.getsockname()[1] for each in listeners]
         send(control, {"listening": ports}, [each.fileno() for each in listeners])
         for each in listeners:
@@ -97,7 +103,7 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
-    def fork_runner(its_socket: socket.socket) -> int:
+    def fork_runner(its_socket: socket.socket, output: int, *, ahead: bool = True) -> int:
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -107,13 +113,14 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
             for fd in (wake_read, wake_write):
                 os.close(fd)
             control.close()
-            _Runner(plan, its_socket, output, entry, user).run()
+            _Runner(plan, its_socket, output, entry, user).run(ahead=ahead)
         its_socket.close()
         return pid
 
     if not plan["clone_flags"]:
         signal.signal(signal.SIGTERM, _stop)
-    run, runner = 0, fork_runner(runner_socket)
+    run, runner = 0, fork_runner(runner_socket, output)
+    programs: dict[int, int] = {}
     if plan["clone_flags"]:
         # To stop and end the others, and to make the next runner another user (mapping user 0 needs SETFCAP).
         kernel.set_capabilities(kernel.CAP_KILL, kernel.CAP_SETUID, kernel.CAP_SETGID, kernel.CAP_SETFCAP)
@@ -126,23 +133,38 @@ def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
             ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
             if wake_read in ready:
                 os.read(wake_read, 4096)
-                status = _reap(runner)
-                if status is not None:
-                    # What it has started ends with it.
-                    _kill_rest(plan)
-                    send(control, {"exit": status, "run": run})
-                    runner = -1
+                for pid, code in _reap().items():
+                    if pid == runner:
+                        if not programs:
+                            # What it has started ends with it.
+                            _kill_rest(plan)
+                        send(control, {"exit": code, "run": run})
+                        runner = -1
+                    elif pid in programs:
+                        send(control, {"exit": code, "program": programs.pop(pid)})
             if control.fileno() in ready or receiver.holds_more():
                 received = receiver.receive()
                 if received is None:
                     break
                 message, sockets = received
                 if "signal" in message:
-                    _signal_all(plan, message["signal"])
+                    if not message.get("first"):
+                        _signal_all(plan, message["signal"])
+                    elif runner > 0:
+                        os.kill(runner, message["signal"])
+                elif "socket" in message:
+                    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+                        send(control, {"socket": True}, [made.fileno()])
+                elif "start" in message:
+                    its_output = sockets[1]
+                    pid = fork_runner(socket.socket(fileno=sockets[0]), its_output, ahead=False)
+                    os.close(its_output)
+                    programs[pid] = message["start"]
                 elif "restart" in message:
                     _kill_rest(plan)
+                    programs.clear()
                     run = message["restart"]
-                    runner = fork_runner(socket.socket(fileno=sockets[0]))
+                    runner = fork_runner(socket.socket(fileno=sockets[0]), output)
     finally:
         if not plan["clone_flags"]:
             _kill_rest(plan)
@@ -178,9 +200,9 @@ def _kill_rest(plan: Message) -> None:
             return
 
 
-def _reap(runner: int) -> int | None:
-    """Collect what has ended; the runner's exit code (negative: its signal) if it is among them."""
-    found = None
+def _reap() -> dict[int, int]:
+    """Collect what has ended: exit codes (negative: signals) by process."""
+    found: dict[int, int] = {}
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -188,8 +210,7 @@ def _reap(runner: int) -> int | None:
             return found
         if pid == 0:
             return found
-        if pid == runner:
-            found = os.waitstatus_to_exitcode(status)
+        found[pid] = os.waitstatus_to_exitcode(status)
 
 
 def _signal_all(plan: Message, number: int) -> None:
@@ -230,7 +251,7 @@ def _kill_descendants() -> None:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
-            _reap(0)
+            _reap()
 
 
 def _is_stopped(pid: int, number: int) -> bool:
@@ -250,14 +271,13 @@ class _Runner:
         self._output = output
         self._entry = entry
 
-    def run(self) -> NoReturn:
+    def run(self, *, ahead: bool) -> NoReturn:
         """Wait for the assignment and run it; ends the process."""
         code = 70
         try:
-            if self._plan["ahead"]:
+            if ahead and self._plan["ahead"]:
                 self._run_ahead(self._plan["ahead"])
-            send(self._control, {"ready": True})
-            received = Receiver(self._control).receive()
+            received = self._receive()
             if received is not None:
                 code = self._run_assigned(*received)
         except SystemExit as stop:
@@ -322,8 +342,7 @@ class _Runner:
     def _hand_over(self, writing: int) -> None:
         """Wait for the assignment in the place of the program that runs ahead."""
         try:
-            send(self._control, {"ready": True})
-            received = Receiver(self._control).receive()
+            received = self._receive()
             if received is None:
                 return
             assignment, fds = received
@@ -337,6 +356,16 @@ class _Runner:
             return
         except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
             send(self._control, {"failed": traceback.format_exc()})
+
+    def _receive(self) -> tuple[Message, list[int]] | None:
+        """The assignment; what is to be prepared ahead of it is."""
+        send(self._control, {"ready": True})
+        receiver = Receiver(self._control)
+        while (received := receiver.receive()) is not None and received[0].get("prepare"):
+            if self._plan["clone_flags"]:
+                self._mount(*received)
+            send(self._control, {"prepared": True})
+        return received
 
     def _redirect(self, standard_input: int) -> None:
         os.dup2(standard_input, 0, inheritable=True)

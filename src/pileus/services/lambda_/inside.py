@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pileus.sandbox.contract import Assignment, Limits, Sandbox
+from pileus.sandbox.contract import OWN_ADDRESS, Assignment, Limits, Sandbox
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
 from pileus.services.lambda_.hosting import python
 
@@ -40,6 +40,9 @@ def _variables(
 ) -> dict[str, str]:
     """The defined runtime environment variables; the reserved ones win over the function's own."""
     ports = sandbox.ports
+    # Where there is no network of its own, the ports are this machine's.
+    address = OWN_ADDRESS if sandbox.private_root else "127.0.0.1"
+    daemon_port = ports.get(python.XRAY_DAEMON_PORT, python.XRAY_DAEMON_PORT)
     defaults = {
         "LANG": "en_US.UTF-8",
         "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
@@ -66,12 +69,12 @@ def _variables(
         "AWS_LAMBDA_INITIALIZATION_TYPE": spec.initialization_type,
         "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{ports[python.RUNTIME_API_PORT]}",
+        "AWS_LAMBDA_RUNTIME_API": f"{address}:{ports[python.RUNTIME_API_PORT]}",
         "LAMBDA_TASK_ROOT": task_root,
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
-        "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
-        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
-        "_AWS_XRAY_DAEMON_PORT": "2000",
+        "AWS_XRAY_DAEMON_ADDRESS": f"{address}:{daemon_port}",
+        "_AWS_XRAY_DAEMON_ADDRESS": address,
+        "_AWS_XRAY_DAEMON_PORT": str(daemon_port),
     }
     if spec.log_format == "JSON":
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pileus.sandbox import roots
-from pileus.sandbox.contract import TemplateSpec
+from pileus.sandbox.contract import OWN_ADDRESS, TemplateSpec
 from pileus.services.lambda_.execution import FunctionSpec
 
 # What AWS's /var/runtime holds.
@@ -29,6 +29,7 @@ _PACKAGES = (
 )
 _INSIDE = Path(__file__).parent / "python_inside.py"
 RUNTIME_API_PORT = 9001
+XRAY_DAEMON_PORT = 2000
 
 
 def version_of(runtime: str) -> tuple[int, int] | None:
@@ -60,6 +61,7 @@ def template_spec(runtime: str, *, endpoint_port: int, private_root: bool) -> Te
             config={"runtime_path": runtime_path, "sdk": True, "fixed_port": False},
             environment=_template_environment("0"),
             ports=(RUNTIME_API_PORT,),
+            datagram_ports=(XRAY_DAEMON_PORT,),
         )
     root = roots.machine_root(993, 990, "sbx_user1051")
     root.binds["/var/lang"] = Path(sys.base_prefix)
@@ -84,8 +86,9 @@ def template_spec(runtime: str, *, endpoint_port: int, private_root: bool) -> Te
         python_outside=python,
         entry=_INSIDE,
         config={"runtime_path": ["/var/runtime"], "sdk": True, "fixed_port": True},
-        environment=_template_environment(f"127.0.0.1:{RUNTIME_API_PORT}"),
+        environment=_template_environment(f"{OWN_ADDRESS}:{RUNTIME_API_PORT}"),
         ports=(RUNTIME_API_PORT, endpoint_port),
+        datagram_ports=(XRAY_DAEMON_PORT,),
     )
 
 
@@ -115,7 +118,10 @@ def _template_environment(runtime_api: str) -> dict[str, str]:
 
 def environment_variables(runtime: str) -> dict[str, str]:
     """What Python functions find in their environment beyond what every function does."""
-    return {"LC_CTYPE": "C.UTF-8", "PYTHONPATH": "/var/runtime"} if version_of(runtime) else {}
+    version = version_of(runtime)
+    if version is None:
+        return {}
+    return {"PYTHONPATH": "/var/runtime"} | ({"LC_CTYPE": "C.UTF-8"} if version >= (3, 12) else {})
 
 
 def payload(spec: FunctionSpec, *, task_root: str, layer_roots: list[str]) -> dict[str, Any]:
