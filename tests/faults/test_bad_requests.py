@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from pileus.kernel.errors import AWSError
-from pileus.wire import bodies, http
+from pileus.wire import bodies, connection
 from pileus.wire.http import HttpServer, bind
 from pileus.wire.message import HttpAnswer
 
@@ -197,7 +197,7 @@ def test_ten_thousand_idle_connections_disturb_nobody(pileus: Any, many_files: i
 
 
 async def test_who_never_finishes_the_headers_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "HEADERS_S", 0.05)
+    monkeypatch.setattr(connection, "HEADERS_S", 0.05)
 
     async def handle(scope: Any, receive: Any) -> HttpAnswer:
         return HttpAnswer(200, [], b"ok")

@@ -65,6 +65,8 @@ def encoded(text: str, *, safe: str) -> str:
 
 def double_encoded(path: str) -> str:
     """The path without dot segments and empty ones, encoded once more: the rule of every service but S3."""
+    if path == "/":
+        return path
     if "//" in path or "/." in path:
         path = _normalized(path)
     if path.isascii() and path.replace("/", "").replace("-", "").replace("_", "").isalnum():

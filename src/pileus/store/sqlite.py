@@ -165,7 +165,8 @@ class _Group:
 
     def __init__(self, changes_before: int) -> None:
         self.changes_before = changes_before
-        self.waiters: list[asyncio.Future[None]] = []
+        # Each with what its transaction came to, or what it raised.
+        self.waiters: list[tuple[asyncio.Future[Any], tuple[Any, BaseException | None]]] = []
         self.callbacks: list[Callable[[], None]] = []
         self.failure: StoreUnavailable | None = None
 
@@ -193,6 +194,10 @@ class SqliteStore:
         self._group: _Group | None = None
         self._busy = False
         self._turns: deque[asyncio.Future[None]] = deque()
+        # Whether the first of them wants the store for itself.
+        self._first = False
+        # Transactions that came while a commit was under way: they make up the next group.
+        self._waiting: deque[tuple[Callable[[Transaction], Awaitable[Any]], asyncio.Future[Any]]] = deque()
         self._snapshot = False
         # A transaction function is running.
         self._inside = False
@@ -219,24 +224,40 @@ class SqliteStore:
             return await self._at_other_loop(self.write(fn))
         if self._inside or self._closed:
             self._refuse()
-        while self._busy:
-            await self._turn()
-            if self._closed:
-                self._refuse()
         if not self._grouped:
+            while self._busy:
+                await self._turn()
+                if self._closed:
+                    self._refuse()
             return self._write_at_once(fn)
-        group = self._group or self._begin(loop)
-        result, failure = self._run(fn, group)
-        # Also a failure is told only after the commit: it may rest on what others of the group have written.
         waiter = loop.create_future()
-        group.waiters.append(waiter)
-        await waiter
+        if self._busy:
+            self._waiting.append((fn, waiter))
+        else:
+            self._join(fn, waiter, loop)
+        result, failure = await waiter
+        # It holds the failure, which holds this frame.
+        del waiter
         if failure is not None:
             try:
                 raise failure
             finally:
                 del failure
-        return result  # type: ignore[return-value]
+        return result  # type: ignore[no-any-return]
+
+    def _join(
+        self, fn: Callable[[Transaction], Awaitable[Any]], waiter: asyncio.Future[Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Run a caller's transaction in the group that is open, or open one."""
+        if waiter.done():
+            return  # the caller was cancelled while it waited for its turn
+        try:
+            group = self._group or self._begin(loop)
+        except StoreUnavailable as error:
+            waiter.set_exception(error)
+            return
+        # Also a failure is told only after the commit: it may rest on what others of the group have written.
+        group.waiters.append((waiter, self._run(fn, group)))
 
     async def close(self) -> None:
         """Wait for the commit that is under way; whoever comes later is refused."""
@@ -245,6 +266,10 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
+        for _, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(StoreUnavailable("the store is closed"))
+        self._waiting.clear()
         self._wake()
         self._end_snapshot()
         await asyncio.to_thread(self._close_files)
@@ -392,10 +417,12 @@ class SqliteStore:
             self._log.grown(self._log_too_long)
 
     def _tell(self, group: _Group) -> None:
-        for waiter in group.waiters:
+        # The committer's thread may keep the group: not what its callers were told.
+        waiters, group.waiters = group.waiters, []
+        for waiter, outcome in waiters:
             if not waiter.done():
                 if group.failure is None:
-                    waiter.set_result(None)
+                    waiter.set_result(outcome)
                 else:
                     waiter.set_exception(StoreUnavailable(*group.failure.args))
 
@@ -404,6 +431,7 @@ class SqliteStore:
     async def _turn(self, *, first: bool = False) -> None:
         turn = asyncio.get_running_loop().create_future()
         if first:
+            self._first = True
             self._turns.appendleft(turn)
         else:
             self._turns.append(turn)
@@ -411,7 +439,19 @@ class SqliteStore:
 
     def _release(self) -> None:
         self._busy = False
+        first, self._first = self._first, False
         self._wake()
+        if first and self._loop is not None:
+            # Who takes the store for itself goes before them, and lets them in when it is done.
+            self._loop.call_soon(self._admit)
+        else:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Let those run who waited for a commit to end."""
+        loop = self._loop
+        while self._waiting and not self._busy and not self._closed and loop is not None:
+            self._join(*self._waiting.popleft(), loop)
 
     def _wake(self) -> None:
         turns, self._turns = self._turns, deque()
@@ -468,6 +508,7 @@ class SqliteStore:
                 self._break(self._group, apsw.AbortError("its event loop stopped"))
             self._busy = False
             self._turns.clear()
+            self._waiting.clear()
             self._end_snapshot()
             self._loop = loop
             return True

@@ -22,6 +22,102 @@ _CHUNK_LINE_BYTES_MAX = 512
 _TRAILER_BYTES_MAX = 16 * 1024
 # Smaller pieces are hashed where they stand: a hop to another thread costs more.
 _HASH_INLINE_BYTES = 64 * 1024
+# The client waits while so much of a body is there that nobody has taken.
+_HELD_BYTES_MAX = 64 * 1024
+
+
+class Flow(Protocol):
+    """What a body needs of its connection's transport."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def is_closing(self) -> bool: ...
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Arriving:
+    """A request's body on its way in; awaiting a call of it gives the next piece, as ASGI's `receive` does.
+
+    After the last piece a call ends when the client has gone, or the answer has been given.
+    """
+
+    __slots__ = ("_changed", "_flow", "_held", "_interim", "_over", "_paused", "_size", "_told", "ended", "keep_alive")
+
+    def __init__(self, flow: Flow, interim: bytes = b"") -> None:
+        self._flow = flow
+        # Sent before anybody waits for what the client holds back until it sees it ("100 Continue").
+        self._interim = interim
+        self._held: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._over = False
+        self._told = False
+        self._changed: asyncio.Event | None = None
+        # Whether all of it has come.
+        self.ended = False
+        # Whether the client wants to use the connection again; known once all has come.
+        self.keep_alive = False
+
+    def feed(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > _HELD_BYTES_MAX and not self._paused:
+            self._paused = True
+            self._flow.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        self.ended = True
+        self._wake()
+
+    def lose(self) -> None:
+        """The client has gone."""
+        self._over = True
+        self._wake()
+
+    def answered(self) -> None:
+        """The answer has been given: what is left is not wanted."""
+        self._over = True
+        self._held.clear()
+        self._wake()
+
+    def resume(self) -> None:
+        if self._paused and not self._flow.is_closing():
+            self._flow.resume_reading()
+        self._paused = False
+
+    def take(self) -> bytes:
+        """What has come and was not taken yet."""
+        held = self._held
+        piece = held[0] if len(held) == 1 else b"".join(held)
+        held.clear()
+        self._size = 0
+        self._told = self.ended
+        if self._paused:
+            self.resume()
+        return piece
+
+    async def __call__(self) -> dict[str, Any]:
+        if self._interim and not self._held and not self.ended:
+            interim, self._interim = self._interim, b""
+            self._flow.write(interim)
+        while not (self._held or self._over or (self.ended and not self._told)):
+            if self._changed is None:
+                self._changed = asyncio.Event()
+            self._changed.clear()
+            await self._changed.wait()
+        if self._over and not self._held:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": self.take(), "more_body": not self.ended}
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
 
 
 class ChunkVerifier(Protocol):
@@ -102,6 +198,12 @@ async def read_whole(receive: Receive, headers: dict[str, str], limit: int) -> b
         raise too_large(limit)
     if announced == "0" or (announced is None and "transfer-encoding" not in headers):
         return b""
+    if type(receive) is Arriving and receive.ended:
+        # As nearly always: a small body comes with its head.
+        body = receive.take()
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
     parts: list[bytes] = []
     size = 0
     async for piece in _pieces(receive):

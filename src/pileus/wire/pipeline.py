@@ -34,6 +34,7 @@ from pileus.store.contract import Reader, StoreUnavailable
 from pileus.wire import constraints, hosted
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
 from pileus.wire.compression import gunzip
+from pileus.wire.connection import Incoming
 from pileus.wire.integrity import check_body
 from pileus.wire.internal import Internal, is_internal
 from pileus.wire.message import HttpAnswer, HttpRequest
@@ -82,18 +83,13 @@ class Pipeline:
 
     # ------------------------------------------------------------------------------------------------ from outside
 
-    async def handle(self, scope: Any, receive: Receive) -> HttpAnswer:
-        """Answer one HTTP request (`scope` and `receive` are ASGI's). Never raises."""
-        request = HttpRequest(
-            scope["method"],
-            scope["raw_path"].decode("latin-1"),
-            scope["query_string"].decode("latin-1"),
-            _headers(scope["headers"]),
-        )
-        call = _HttpCall(self, scope, receive, request)
+    async def handle(self, incoming: Incoming, receive: Receive) -> HttpAnswer:
+        """Answer one HTTP request. Never raises."""
+        request = HttpRequest(incoming.method, incoming.path, incoming.query, incoming.headers)
+        call = _HttpCall(self, incoming, receive, request)
         try:
             if is_internal(request.path):
-                return await self._internal.answer(request, receive, trusted=_is_trusted(scope, request.headers))
+                return await self._internal.answer(request, receive, trusted=_is_trusted(incoming))
             named = self.hosts.hosted(request.headers.get("host", ""), request.path)
             if named is not None:
                 return await call.answer_hosted(named)
@@ -218,9 +214,9 @@ def _built(service: Service | None, name: str, operation: str) -> Operation:
 class _HttpCall:
     """One HTTP request on its way; what is known of it so far decides how an error is told."""
 
-    def __init__(self, pipeline: Pipeline, scope: Any, receive: Receive, request: HttpRequest) -> None:
+    def __init__(self, pipeline: Pipeline, incoming: Incoming, receive: Receive, request: HttpRequest) -> None:
         self._pipeline = pipeline
-        self._scope = scope
+        self._incoming = incoming
         self._receive = receive
         self._request = request
         self._request_id = pipeline.cloud.ids.uuid()
@@ -331,7 +327,7 @@ class _HttpCall:
     async def _keyring(self, service: Service | None) -> Keyring:
         """Who counts on the way this request took."""
         pipeline, headers = self._pipeline, self._request.headers
-        if "environment" in self._scope["state"]:
+        if self._incoming.environment:
             return pipeline.strangers_keyring
         if pipeline.hosts.is_foreign(headers) and not await self._is_welcome(service):
             log.warning(
@@ -367,15 +363,15 @@ class _HttpCall:
             request.body = gunzip(request.body, limit)
 
     def _http_info(self) -> HttpInfo:
-        scope, headers = self._scope, self._request.headers
+        incoming, headers = self._incoming, self._request.headers
         return HttpInfo(
             method=self._request.method,
-            origin=f"{scope['scheme']}://{headers.get('host', '')}",
+            origin=f"{'https' if incoming.secure else 'http'}://{headers.get('host', '')}",
             path=self._request.path,
             headers=headers,
-            source_ip=scope["client"][0] if scope["client"] else "",
+            source_ip=incoming.client,
             user_agent=headers.get("user-agent", ""),
-            secure=scope["scheme"] == "https",
+            secure=incoming.secure,
             disconnected=self._disconnected,
         )
 
@@ -384,22 +380,11 @@ class _HttpCall:
             pass
 
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Names are lower-case already; several of one name are joined, as signatures and lists want them."""
-    headers: dict[str, str] = {}
-    for name_bytes, value_bytes in raw:
-        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
-
-
-def _is_trusted(scope: Any, headers: Mapping[str, str]) -> bool:
+def _is_trusted(incoming: Incoming) -> bool:
     """Whether a program of this machine asks, and neither code inside an environment nor a web page."""
-    client = scope["client"]
     return (
-        "environment" not in scope["state"]
-        and client is not None
-        and client[0] in ("127.0.0.1", "::1")
-        and "origin" not in headers
-        and "sec-fetch-site" not in headers
+        not incoming.environment
+        and incoming.client in ("127.0.0.1", "::1")
+        and "origin" not in incoming.headers
+        and "sec-fetch-site" not in incoming.headers
     )

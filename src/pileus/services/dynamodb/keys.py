@@ -21,6 +21,7 @@ and the fixed parts fit into the store's limit even where every byte is escaped.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import md5
 from uuid import UUID
 
@@ -34,6 +35,7 @@ Part = str | bytes
 Range = tuple[bytes, bytes]
 
 
+@lru_cache(maxsize=4096)
 def table(account: str, region: str, name: str) -> bytes:
     return pack(SERVICE, account, region, "table", name)
 

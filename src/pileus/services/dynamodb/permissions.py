@@ -66,6 +66,8 @@ def parts(ctx: Context, request: Request) -> Iterator[Part]:
 
 def items(ctx: Context, request: Request) -> Sequence[Permission]:
     """Of an operation on items: on each table or index that it names."""
+    if "TableName" in request and "IndexName" not in request:
+        return (Permission(f"dynamodb:{ctx.operation}", _table_arn(ctx, request["TableName"])),)
     named = dict.fromkeys((part.action, _arn(ctx, part)) for part in parts(ctx, request))
     return [Permission(action, arn) for action, arn in named]
 

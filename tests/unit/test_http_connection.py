@@ -1,0 +1,238 @@
+"""One connection: what is written when, what is read of a body when, and when it closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pileus.wire.bodies import Arriving, read_whole
+from pileus.wire.connection import WRITE_AT_ONCE_BYTES, Connection, Incoming
+from pileus.wire.http import HttpServer
+from pileus.wire.message import HttpAnswer
+
+GET = b"GET /path?a=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Wire:
+    """A transport that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.closed = False
+        self.reading = True
+
+    def get_extra_info(self, name: str) -> Any:
+        return ("127.0.0.1", 1234) if name == "peername" else None
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def connected(handle: Any) -> tuple[Connection, Wire]:
+    wire = Wire()
+    connection = Connection(HttpServer(handle))
+    connection.connection_made(wire)  # type: ignore[arg-type]  # as far as it is used
+    return connection, wire
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def echo(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+    body = await read_whole(receive, incoming.headers, 1 << 20)
+    return HttpAnswer(200, [("X-Path", incoming.path), ("X-Query", incoming.query)], body or b"empty")
+
+
+async def test_the_head_and_the_body_of_an_answer_leave_together() -> None:
+    connection, wire = connected(echo)
+    connection.data_received(GET)
+    await settle()
+    (answer,) = wire.sent
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\ndate: ")
+    assert b"\r\nx-path: /path\r\nx-query: a=1\r\ncontent-length: 5" in head
+    assert body == b"empty"
+    assert not wire.closed
+
+
+async def test_a_large_body_is_not_copied() -> None:
+    large = bytes(WRITE_AT_ONCE_BYTES)
+
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        return HttpAnswer(200, [], large)
+
+    connection, wire = connected(handle)
+    connection.data_received(GET)
+    await settle()
+    assert len(wire.sent) == 2
+    assert wire.sent[1] is large
+
+
+async def test_requests_of_one_connection_are_answered_one_after_the_other() -> None:
+    order: list[str] = []
+    gates = {"/a": asyncio.Event(), "/b": asyncio.Event()}
+
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        await gates[incoming.path].wait()
+        order.append(incoming.path)
+        return HttpAnswer(200, [], incoming.path.encode())
+
+    connection, wire = connected(handle)
+    connection.data_received(GET.replace(b"/path", b"/a") + GET.replace(b"/path", b"/b"))
+    gates["/b"].set()
+    await settle()
+    assert order == []
+    gates["/a"].set()
+    await settle()
+    assert order == ["/a", "/b"]
+    assert [answer[-2:] for answer in wire.sent] == [b"/a", b"/b"]
+
+
+async def test_a_client_waits_while_nobody_takes_its_body_and_is_told_to_go_on_when_somebody_does() -> None:
+    go, taken = asyncio.Event(), []
+
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        await go.wait()
+        while True:
+            message = await receive()
+            taken.append(len(message["body"]))
+            if not message["more_body"]:
+                return HttpAnswer(200, [], b"done")
+
+    connection, wire = connected(handle)
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\nExpect: 100-continue\r\n\r\n")
+    await settle()
+    assert wire.sent == []
+    go.set()
+    await settle()
+    assert wire.sent == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    connection.data_received(bytes(100_000))
+    assert not wire.reading
+    await settle()
+    assert wire.reading
+    connection.data_received(bytes(100_000))
+    await settle()
+    assert taken == [100_000, 100_000]
+    assert wire.sent[-1].endswith(b"done")
+    assert not wire.closed
+
+
+async def test_what_is_left_of_a_body_is_not_taken_for_a_request() -> None:
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        return HttpAnswer(403, [], b"no")
+
+    connection, wire = connected(handle)
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+    await settle()
+    assert b"connection: close" in wire.sent[0]
+    assert wire.closed
+
+
+async def test_a_stream_is_framed_unless_its_length_is_known_and_stops_where_the_client_has_gone() -> None:
+    left: list[str] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            yield b""
+            yield b"three"
+        finally:
+            left.append("closed")
+
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        headers = [("Content-Length", "8")] if incoming.path == "/known" else []
+        return HttpAnswer(200, headers, pieces())
+
+    connection, wire = connected(handle)
+    connection.data_received(GET)
+    await settle()
+    assert b"".join(wire.sent).endswith(b"transfer-encoding: chunked\r\n\r\n3\r\none\r\n5\r\nthree\r\n0\r\n\r\n")
+    wire.sent.clear()
+    connection.data_received(GET.replace(b"/path", b"/known"))
+    await settle()
+    assert b"".join(wire.sent).endswith(b"content-length: 8\r\n\r\nonethree")
+    wire.sent.clear()
+    connection.data_received(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await settle()
+    assert b"".join(wire.sent).endswith(b"\r\n\r\n")
+    connection.data_received(GET)
+    wire.closed = True
+    await settle()
+    assert left == ["closed"] * 4
+
+
+async def test_who_asks_for_an_older_protocol_or_the_end_gets_it() -> None:
+    for request, last in (
+        (b"GET / HTTP/1.0\r\n\r\n", True),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n", False),
+    ):
+        connection, wire = connected(echo)
+        connection.data_received(request)
+        await settle()
+        assert wire.sent[0].endswith(b"empty")
+        assert wire.closed is last
+        if not last:
+            connection.data_received(GET)
+            await settle()
+            assert len(wire.sent) == 2
+
+
+async def test_no_answer_brings_a_header_line_of_its_own() -> None:
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        return HttpAnswer(204, [("x-a", "b\r\nx-evil: c"), ("x-u", "\u00e9"), ("Content-Length", "0")], b"")
+
+    connection, wire = connected(handle)
+    connection.data_received(GET)
+    await settle()
+    lines = wire.sent[0].split(b"\r\n")
+    assert b"x-a: b  x-evil: c" in lines
+    assert b"x-u: \xc3\xa9" in lines
+    assert not any(line.startswith(b"content-length") for line in lines)
+
+
+async def test_a_fault_of_the_handler_is_an_answer_and_the_end() -> None:
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        raise RuntimeError("secret")
+
+    connection, wire = connected(handle)
+    connection.data_received(GET)
+    await settle()
+    assert wire.sent[0].startswith(b"HTTP/1.1 500 ")
+    assert b"secret" not in wire.sent[0]
+    assert wire.closed
+
+
+async def test_whoever_waits_for_the_client_to_go_hears_of_it() -> None:
+    heard: list[Any] = []
+
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        await read_whole(receive, incoming.headers, 100)
+        heard.append((await receive())["type"])
+        return HttpAnswer(200)
+
+    connection, wire = connected(handle)
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+    await settle()
+    assert heard == []
+    wire.closed = True
+    connection.connection_lost(None)
+    await settle()
+    assert heard == ["http.disconnect"]
