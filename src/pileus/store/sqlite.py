@@ -158,15 +158,26 @@ class _Transaction(_Reader):
             self._db.execute("RELEASE caller")
 
 
+class _Caller:
+    """One caller's transaction, and what it came to; the future only says when that is told."""
+
+    __slots__ = ("failure", "fn", "result", "told")
+
+    def __init__(self, fn: Callable[[Transaction], Awaitable[Any]], told: asyncio.Future[None]) -> None:
+        self.fn = fn
+        self.told = told
+        self.result: Any = None
+        self.failure: BaseException | None = None
+
+
 class _Group:
     """The transactions of one commit."""
 
-    __slots__ = ("callbacks", "changes_before", "failure", "waiters")
+    __slots__ = ("callbacks", "callers", "changes_before", "failure")
 
     def __init__(self, changes_before: int) -> None:
         self.changes_before = changes_before
-        # Each with what its transaction came to, or what it raised.
-        self.waiters: list[tuple[asyncio.Future[Any], tuple[Any, BaseException | None]]] = []
+        self.callers: list[_Caller] = []
         self.callbacks: list[Callable[[], None]] = []
         self.failure: StoreUnavailable | None = None
 
@@ -197,7 +208,7 @@ class SqliteStore:
         # Whether the first of them wants the store for itself.
         self._first = False
         # Transactions that came while a commit was under way: they make up the next group.
-        self._waiting: deque[tuple[Callable[[Transaction], Awaitable[Any]], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[_Caller] = deque()
         self._snapshot = False
         # A transaction function is running.
         self._inside = False
@@ -230,34 +241,34 @@ class SqliteStore:
                 if self._closed:
                     self._refuse()
             return self._write_at_once(fn)
-        waiter = loop.create_future()
+        caller = _Caller(fn, loop.create_future())
         if self._busy:
-            self._waiting.append((fn, waiter))
+            self._waiting.append(caller)
         else:
-            self._join(fn, waiter, loop)
-        result, failure = await waiter
-        # It holds the failure, which holds this frame.
-        del waiter
+            self._join(caller, loop)
+        await caller.told
+        result: T = caller.result
+        failure = caller.failure
+        del caller
         if failure is not None:
             try:
                 raise failure
             finally:
                 del failure
-        return result  # type: ignore[no-any-return]
+        return result
 
-    def _join(
-        self, fn: Callable[[Transaction], Awaitable[Any]], waiter: asyncio.Future[Any], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _join(self, caller: _Caller, loop: asyncio.AbstractEventLoop) -> None:
         """Run a caller's transaction in the group that is open, or open one."""
-        if waiter.done():
-            return  # the caller was cancelled while it waited for its turn
+        if caller.told.done():
+            return  # it was cancelled while it waited for its turn
         try:
             group = self._group or self._begin(loop)
         except StoreUnavailable as error:
-            waiter.set_exception(error)
+            caller.told.set_exception(error)
             return
         # Also a failure is told only after the commit: it may rest on what others of the group have written.
-        group.waiters.append((waiter, self._run(fn, group)))
+        caller.result, caller.failure = self._run(caller.fn, group)
+        group.callers.append(caller)
 
     async def close(self) -> None:
         """Wait for the commit that is under way; whoever comes later is refused."""
@@ -266,9 +277,9 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        for _, waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_exception(StoreUnavailable("the store is closed"))
+        for caller in self._waiting:
+            if not caller.told.done():
+                caller.told.set_exception(StoreUnavailable("the store is closed"))
         self._waiting.clear()
         self._wake()
         self._end_snapshot()
@@ -418,13 +429,13 @@ class SqliteStore:
 
     def _tell(self, group: _Group) -> None:
         # The committer's thread may keep the group: not what its callers were told.
-        waiters, group.waiters = group.waiters, []
-        for waiter, outcome in waiters:
-            if not waiter.done():
+        callers, group.callers = group.callers, []
+        for caller in callers:
+            if not caller.told.done():
                 if group.failure is None:
-                    waiter.set_result(outcome)
+                    caller.told.set_result(None)
                 else:
-                    waiter.set_exception(StoreUnavailable(*group.failure.args))
+                    caller.told.set_exception(StoreUnavailable(*group.failure.args))
 
     # Who may write now.
 
@@ -451,7 +462,7 @@ class SqliteStore:
         """Let those run who waited for a commit to end."""
         loop = self._loop
         while self._waiting and not self._busy and not self._closed and loop is not None:
-            self._join(*self._waiting.popleft(), loop)
+            self._join(self._waiting.popleft(), loop)
 
     def _wake(self) -> None:
         turns, self._turns = self._turns, deque()
