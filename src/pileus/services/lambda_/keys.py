@@ -8,6 +8,10 @@
     async-config  account, region, name, qualifier          AsyncConfig; the function's own under $LATEST
     url           account, region, name, qualifier          Url; the function's own under ""
     url-place     id                                        UrlPlace, for all accounts
+    esm           account, region, uuid                     EventSource
+    esm-pair      account, region, source, name, qualifier  the uuid of the mapping between the two
+    esm-place     account, region, uuid, shard              StreamPlace
+    esm-fed       account, region, uuid                     nothing: that there is one, for all accounts
     code-signing  account, region, id                       CodeSigning
     runtime-mgmt  account, region, name, qualifier          when its runtime is updated; under $LATEST the function's
     signed        account, region, name                     the ARN of its code signing configuration, where it has one
@@ -17,7 +21,7 @@
     code          sha256                                    Code, for all accounts
     secret        purpose                                   random bytes made at the first start
 
-Kept for what is to come: provisioned (name, qualifier), esm (uuid).
+Kept for what is to come: provisioned (name, qualifier).
 """
 
 from __future__ import annotations
@@ -107,6 +111,40 @@ def urls(at: Target) -> Range:
 
 def url_place(url_id: str) -> bytes:
     return pack("lambda", "", "", "url-place", url_id)
+
+
+def event_source(account: str, region: str, id: str) -> bytes:
+    return pack("lambda", account, region, "esm", id)
+
+
+def event_sources(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "esm")
+
+
+def event_source_pair(at: Target, source: str) -> bytes:
+    return pack("lambda", at.account, at.region, "esm-pair", source, at.name, at.qualifier)
+
+
+def stream_place(account: str, region: str, id: str, shard: str) -> bytes:
+    return pack("lambda", account, region, "esm-place", id, shard)
+
+
+def stream_places(account: str, region: str, id: str) -> Range:
+    return prefix_range("lambda", account, region, "esm-place", id)
+
+
+def fed(account: str, region: str, id: str) -> bytes:
+    return pack("lambda", "", "", "esm-fed", account, region, id)
+
+
+def all_fed() -> Range:
+    return prefix_range("lambda", "", "", "esm-fed")
+
+
+def fed_of(key: bytes) -> tuple[str, str, str]:
+    """Account, region and uuid in a key of `all_fed`."""
+    account, region, id = unpack(key)[4:]
+    return str(account), str(region), str(id)
 
 
 def code_signing(account: str, region: str, config_id: str) -> bytes:

@@ -119,6 +119,62 @@ class UrlPlace(msgspec.Struct, kw_only=True, omit_defaults=True):
     qualifier: str = ""
 
 
+class EventSource(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An event source mapping. Figures that AWS shows as -1 (no limit) are -1 here, too."""
+
+    id: str
+    # The function, with the qualifier that was given.
+    name: str
+    qualifier: str = ""
+    # The ARN of the queue or stream.
+    source: str
+    # "Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting".
+    state: str
+    # Whether it is to feed the function, whatever state it is in on the way there.
+    enabled: bool = True
+    # Another one with every change: who feeds looks whether it still goes by this.
+    revision: str
+    modified: float
+    # What became of the last batch: shown for streams.
+    result: str = "No records processed"
+    batch_size: int
+    window_s: int = 0
+    # Event patterns as they were given; a record passes that matches one.
+    filters: list[str] = []
+    kms_key: str = ""
+    report_items: bool = False
+    # None: none was ever given.
+    metrics: list[str] | None = None
+    log_level: str = ""
+    pollers: dict[str, Any] | None = None
+    tags: dict[str, str] = {}
+    # Queues: how many batches may be under way; 0: as many as the function's concurrency lets.
+    concurrency_max: int = 0
+    # Streams.
+    start: str = ""
+    start_at: float | None = None
+    retries: int = -1
+    age_max_s: int = -1
+    bisect: bool = False
+    lanes: int = 1
+    tumbling_s: int = 0
+    on_failure: str = ""
+
+
+class StreamPlace(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far an event source mapping has come in one shard."""
+
+    # The sequence number of the last record that is done with; "" where none is.
+    after: str = ""
+    # Where that is "" and reading began at the shard's end: when that was.
+    since: float | None = None
+    # Whether the shard has been read to its end.
+    ended: bool = False
+    # With tumbling windows: the one that is open, by its beginning, and the state that the function has built up.
+    window: float | None = None
+    state: dict[str, Any] = {}
+
+
 class CodeSigning(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A code signing configuration."""
 
@@ -169,6 +225,8 @@ _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
         AsyncConfig,
         Url,
         UrlPlace,
+        EventSource,
+        StreamPlace,
         CodeSigning,
         Code,
         LayerHead,

@@ -1,0 +1,1 @@
+"""Event source mappings: functions fed from queues and streams."""

@@ -1,0 +1,242 @@
+"""What an event source mapping may say, for each kind of source, and how AWS shows it.
+
+Sources: the API reference's page CreateEventSourceMapping; "Event source mappings" of the developer guide; recorded
+answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.arn import Arn, make_arn, parse_arn
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.services.lambda_ import errors
+from pileus.services.lambda_.feeding.filters import check_filters
+from pileus.services.lambda_.names import Target
+from pileus.services.lambda_.records import EventSource
+
+QUEUE_BATCH_DEFAULT = 10
+STREAM_BATCH_DEFAULT = 100
+# A batch of more messages is gathered over time.
+QUEUE_BATCH_AT_ONCE = 10
+DESTINATIONS = frozenset({"sqs", "sns", "s3"})
+
+_OF_STREAMS = (
+    "StartingPosition",
+    "StartingPositionTimestamp",
+    "ParallelizationFactor",
+    "BisectBatchOnFunctionError",
+    "MaximumRetryAttempts",
+    "MaximumRecordAgeInSeconds",
+    "TumblingWindowInSeconds",
+)
+# Sources that have members of their own, and are not read from yet.
+_OTHERS = {
+    "SelfManagedEventSource": "Self-managed Kafka",
+    "AmazonManagedKafkaEventSourceConfig": "Amazon MSK",
+    "SelfManagedKafkaEventSourceConfig": "Self-managed Kafka",
+    "DocumentDBEventSourceConfig": "Amazon DocumentDB",
+    "Queues": "Amazon MQ",
+    "Topics": "Kafka",
+    "SourceAccessConfigurations": "Amazon MQ and Kafka",
+}
+_SERVICES = {
+    "kinesis": "Amazon Kinesis",
+    "kafka": "Amazon MSK",
+    "mq": "Amazon MQ",
+    "rds": "Amazon DocumentDB",
+}
+
+
+def is_queue(source: str) -> bool:
+    return source.split(":", 3)[2] == "sqs"
+
+
+def is_fifo(source: str) -> bool:
+    return source.endswith(".fifo")
+
+
+def target_of(account: str, region: str, mapping: EventSource) -> Target:
+    """The function that it feeds."""
+    return Target(account, region, mapping.name, mapping.qualifier)
+
+
+def mapping_arn(account: str, region: str, id: str) -> str:
+    return make_arn("lambda", region, account, f"event-source-mapping:{id}")
+
+
+def source_of(request: Request) -> Arn:
+    """The source that a new mapping names; raises for what is none, or none that is built."""
+    text = request.get("EventSourceArn")
+    if not text:
+        for member, name in _OTHERS.items():
+            if request.get(member):
+                raise NotBuilt(f"{name} as an event source")
+        raise errors.invalid_parameter("Unrecognized event source.")
+    arn = parse_arn(text)
+    assert arn is not None, "the modelled pattern takes ARNs only"
+    if arn.service in _SERVICES:
+        raise NotBuilt(f"{_SERVICES[arn.service]} as an event source")
+    is_stream = arn.service == "dynamodb" and arn.resource.startswith("table/") and "/stream/" in arn.resource
+    if arn.service != "sqs" and not is_stream:
+        raise errors.invalid_parameter("Unrecognized event source.")
+    return arn
+
+
+def new_mapping(at: Target, source: Arn, request: Request, id: str, now: float) -> EventSource:
+    """The mapping that a request asks for; raises what AWS refuses of it."""
+    mapping = EventSource(
+        id=id,
+        name=at.name,
+        qualifier=at.qualifier,
+        source=str(source),
+        state="Creating",
+        enabled=request.get("Enabled") is not False,
+        revision=id,
+        modified=now,
+        batch_size=QUEUE_BATCH_DEFAULT if source.service == "sqs" else STREAM_BATCH_DEFAULT,
+        tags=request.get("Tags") or {},
+    )
+    if source.service != "sqs":
+        _set_start(mapping, request)
+    change_mapping(mapping, request)
+    return mapping
+
+
+def _set_start(mapping: EventSource, request: Request) -> None:
+    start = request.get("StartingPosition")
+    if start is None:
+        raise errors.invalid_parameter(
+            "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must "
+            "not be null."
+        )
+    if start == "AT_TIMESTAMP":
+        raise errors.invalid_parameter(f"Unsupported starting position for arn type: {mapping.source}")
+    mapping.start = start
+
+
+def change_mapping(mapping: EventSource, request: Request) -> None:
+    """Set what the request gives; raises what AWS refuses of it, or what is not built."""
+    for member, name in _OTHERS.items():
+        if request.get(member):
+            raise NotBuilt(f"{name} as an event source")
+    if is_queue(mapping.source):
+        _change_queue(mapping, request)
+    else:
+        _change_stream(mapping, request)
+    for member, field in (
+        ("BatchSize", "batch_size"),
+        ("MaximumBatchingWindowInSeconds", "window_s"),
+        ("KMSKeyArn", "kms_key"),
+    ):
+        if request.get(member) is not None:
+            setattr(mapping, field, request[member])
+    if request.get("FilterCriteria") is not None:
+        given = request["FilterCriteria"].get("Filters") or []
+        mapping.filters = check_filters([each.get("Pattern") for each in given])
+    if request.get("FunctionResponseTypes") is not None:
+        mapping.report_items = "ReportBatchItemFailures" in request["FunctionResponseTypes"]
+    if request.get("MetricsConfig") is not None:
+        mapping.metrics = request["MetricsConfig"].get("Metrics") or []
+    if request.get("LoggingConfig") is not None:
+        mapping.log_level = request["LoggingConfig"].get("SystemLogLevel") or ""
+    if request.get("ProvisionedPollerConfig") is not None:
+        mapping.pollers = request["ProvisionedPollerConfig"] or None
+    if is_queue(mapping.source):
+        _check_queue(mapping)
+
+
+def _change_queue(mapping: EventSource, request: Request) -> None:
+    for member in _OF_STREAMS:
+        if request.get(member) is not None:
+            raise errors.invalid_parameter(f"{member} is not valid for SQS event sources.")
+    if any((request.get("DestinationConfig") or {}).get(member) for member in ("OnSuccess", "OnFailure")):
+        raise errors.invalid_parameter("DestinationConfig is not valid for SQS event sources.")
+    if request.get("ScalingConfig") is not None:
+        mapping.concurrency_max = request["ScalingConfig"].get("MaximumConcurrency") or 0
+
+
+def _check_queue(mapping: EventSource) -> None:
+    if is_fifo(mapping.source) and mapping.window_s:
+        raise errors.invalid_parameter("Batching window is not supported for FIFO queues")
+    if mapping.batch_size > QUEUE_BATCH_AT_ONCE and not mapping.window_s:
+        raise errors.invalid_parameter(
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+        )
+
+
+def _change_stream(mapping: EventSource, request: Request) -> None:
+    if (request.get("ScalingConfig") or {}).get("MaximumConcurrency"):
+        raise errors.invalid_parameter("ScalingConfig is not valid for stream event sources.")
+    for member, field in (
+        ("ParallelizationFactor", "lanes"),
+        ("BisectBatchOnFunctionError", "bisect"),
+        ("MaximumRetryAttempts", "retries"),
+        ("MaximumRecordAgeInSeconds", "age_max_s"),
+        ("TumblingWindowInSeconds", "tumbling_s"),
+    ):
+        if request.get(member) is not None:
+            setattr(mapping, field, request[member])
+    if mapping.age_max_s != -1 and mapping.age_max_s < 60:
+        raise AWSError(
+            "ValidationException",
+            f"1 validation error detected: Value '{mapping.age_max_s}' at 'maximumRecordAgeInSeconds' failed to "
+            "satisfy constraint: Member must have value greater than or equal to 60",
+        )
+    if mapping.tumbling_s and mapping.lanes > 1:
+        raise errors.invalid_parameter("Tumbling window is not supported with ParallelizationFactor greater than 1.")
+    if request.get("DestinationConfig") is not None:
+        mapping.on_failure = _destination(request["DestinationConfig"])
+
+
+def _destination(given: dict[str, Any]) -> str:
+    destination: str = (given.get("OnFailure") or {}).get("Destination") or ""
+    arn = parse_arn(destination)
+    if destination and (arn is None or arn.service not in DESTINATIONS):
+        raise errors.invalid_parameter(
+            f"The provided destination config DestinationConfig(onSuccess=null, onFailure=OnFailure(destination="
+            f"{destination})) is invalid."
+        )
+    return destination
+
+
+def describe(account: str, region: str, mapping: EventSource) -> Answer:
+    """An EventSourceMappingConfiguration."""
+    answer: Answer = {
+        "UUID": mapping.id,
+        "EventSourceMappingArn": mapping_arn(account, region, mapping.id),
+        "EventSourceArn": mapping.source,
+        "FunctionArn": target_of(account, region, mapping).asked_arn,
+        "BatchSize": mapping.batch_size,
+        "MaximumBatchingWindowInSeconds": mapping.window_s,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"] if mapping.report_items else [],
+        "LastModified": mapping.modified,
+        "State": mapping.state,
+    }
+    if mapping.filters:
+        answer["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in mapping.filters]}
+    if mapping.kms_key:
+        answer["KMSKeyArn"] = mapping.kms_key
+    if mapping.metrics is not None:
+        answer["MetricsConfig"] = {"Metrics": mapping.metrics}
+    if mapping.log_level:
+        answer["LoggingConfig"] = {"SystemLogLevel": mapping.log_level}
+    if mapping.pollers:
+        answer["ProvisionedPollerConfig"] = mapping.pollers
+    if is_queue(mapping.source):
+        answer["StateTransitionReason"] = "USER_INITIATED"
+        if mapping.concurrency_max:
+            answer["ScalingConfig"] = {"MaximumConcurrency": mapping.concurrency_max}
+        return answer
+    return answer | {
+        "StateTransitionReason": "User action",
+        "StartingPosition": mapping.start,
+        "LastProcessingResult": mapping.result,
+        "ParallelizationFactor": mapping.lanes,
+        "BisectBatchOnFunctionError": mapping.bisect,
+        "MaximumRetryAttempts": mapping.retries,
+        "MaximumRecordAgeInSeconds": mapping.age_max_s,
+        "TumblingWindowInSeconds": mapping.tumbling_s,
+        "DestinationConfig": {"OnFailure": {"Destination": mapping.on_failure} if mapping.on_failure else {}},
+    }
