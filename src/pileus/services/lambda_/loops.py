@@ -6,6 +6,7 @@ import asyncio
 
 from pileus.cloud.context import Cloud
 from pileus.sandbox import cgroups
+from pileus.services.lambda_.feeding.feeds import Feeds
 from pileus.services.lambda_.node import node
 
 
@@ -17,3 +18,8 @@ async def sweep_code(cloud: Cloud) -> None:
 async def sweep_environments(cloud: Cloud) -> None:
     """End what a killed node has left of its environments: frozen processes outlive their parent."""
     await asyncio.to_thread(cgroups.sweep)
+
+
+async def look_at_feeds(cloud: Cloud) -> None:
+    """Read for every event source mapping that is enabled."""
+    await cloud.part(Feeds).apply_all()

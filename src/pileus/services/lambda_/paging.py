@@ -15,16 +15,22 @@ SCAN_LIMIT = 200
 
 
 async def page(
-    tx: Reader, request: Request, start: bytes, end: bytes, *, accept: Callable[[bytes], bool] | None = None
+    tx: Reader,
+    request: Request,
+    start: bytes,
+    end: bytes,
+    *,
+    accept: Callable[[bytes, bytes], bool] | None = None,
+    most: int = PAGE_DEFAULT,
 ) -> tuple[list[tuple[bytes, bytes]], str | None]:
-    """The pairs of one page whose key is accepted, and the marker of the next."""
-    limit = min(request.get("MaxItems") or PAGE_DEFAULT, PAGE_DEFAULT)
+    """The pairs of one page that are accepted, and the marker of the next."""
+    limit = min(request.get("MaxItems") or most, most)
     at = _read(request["Marker"], start, end) if request.get("Marker") else start
     out: list[tuple[bytes, bytes]] = []
     while True:
         found = await tx.scan(at, end, limit=SCAN_LIMIT)
         for key, data in found:
-            if accept is not None and not accept(key):
+            if accept is not None and not accept(key, data):
                 continue
             if len(out) == limit:
                 return out, page_token(key, start)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.lambda_ import asynchronous, deployments, locations, loops, start, urls
 from pileus.services.lambda_.concurrency import ACCOUNT_MAX
+from pileus.services.lambda_.feeding import failures
 from pileus.services.lambda_.operations import (
     aliases,
     async_configs,
     code_signing,
     concurrency,
+    event_sources,
     functions,
     invocations,
     layers,
@@ -117,6 +119,23 @@ SERVICE = Service(
         "DeleteFunctionCodeSigningConfig": writing(
             code_signing.delete_function_code_signing_config, on_function("DeleteFunctionCodeSigningConfig")
         ),
+        "CreateEventSourceMapping": free(event_sources.create_event_source_mapping, event_sources.creating),
+        "GetEventSourceMapping": reading(
+            event_sources.get_event_source_mapping,
+            event_sources.on_mapping("GetEventSourceMapping"),
+            refine=event_sources.with_function,
+        ),
+        "UpdateEventSourceMapping": writing(
+            event_sources.update_event_source_mapping,
+            event_sources.on_mapping("UpdateEventSourceMapping"),
+            refine=event_sources.with_function,
+        ),
+        "DeleteEventSourceMapping": writing(
+            event_sources.delete_event_source_mapping,
+            event_sources.on_mapping("DeleteEventSourceMapping"),
+            refine=event_sources.with_function,
+        ),
+        "ListEventSourceMappings": reading(event_sources.list_event_source_mappings, on_all("ListEventSourceMappings")),
         "PublishLayerVersion": free(layers.publish_layer_version, on_layer("PublishLayerVersion")),
         "GetLayerVersion": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
         "GetLayerVersionByArn": reading(layers.get_layer_version, on_layer("GetLayerVersion"), layer_policy),
@@ -138,6 +157,7 @@ SERVICE = Service(
     },
     loops=(
         Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
+        Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
         Loop("lambda.sweep-environments", loops.sweep_environments, period_s=3600),
     ),
     targets={
@@ -145,6 +165,7 @@ SERVICE = Service(
         asynchronous.TARGET: asynchronous.deliver,
         asynchronous.DEAD_TARGET: asynchronous.give_up,
         asynchronous.DESTINATION_TARGET: asynchronous.tell_destination,
+        failures.TARGET: failures.deliver,
     },
     # As many as an account may run at once.
     target_limits={asynchronous.TARGET: ACCOUNT_MAX},

@@ -10,6 +10,7 @@ from pileus.sandbox.choice import choose
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
+from pileus.services.lambda_.feeding.feeds import Feeds
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.node import Node, node
@@ -46,10 +47,12 @@ async def start(cloud: Cloud) -> None:
         resolver=Resolver(cloud, code=code, logs=logs, pool=pool),
         secret=await _secret(cloud),
     )
+    cloud.parts[Feeds] = Feeds(cloud)
 
 
 async def stop(cloud: Cloud) -> None:
-    """End every environment, then write the last of what they had to say."""
+    """Read from no source any more, end every environment, then write the last of what they had to say."""
+    await cloud.part(Feeds).close()
     mine = node(cloud)
     await mine.resolver.close()
     await mine.pool.close()

@@ -35,9 +35,8 @@ def failed_items(payload: bytes, known: Sequence[str]) -> list[str] | None:
         return None
     items = [each.get("itemIdentifier") if isinstance(each, dict) else None for each in reported]
     there = set(known)
-    if not all(isinstance(item, str) and item in there for item in items):
-        return None
-    return items
+    failed = [item for item in items if isinstance(item, str) and item in there]
+    return failed if len(failed) == len(items) else None
 
 
 def fits(size: int, more: int) -> bool:

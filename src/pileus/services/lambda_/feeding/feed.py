@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
@@ -17,8 +18,6 @@ from pileus.services.lambda_.invoking import run
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.records import EventSource, decode, encode
 from pileus.store.contract import Transaction
-
-T = TypeVar("T")
 
 # Before a source that cannot be read is looked at again: ever longer.
 FAILED_WAIT_S = 0.5
@@ -89,13 +88,24 @@ class Feed:
     async def _run(self) -> None:
         raise NotImplementedError
 
-    async def during(self, work: Awaitable[T]) -> T:
-        """Have `stop` wait for this work."""
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Have `stop` wait for what is done within; raises `Stopped` where it waits already."""
+        if self.stopping:
+            raise Stopped
         self._under_way += 1
         try:
-            return await work
+            yield
         finally:
             self._under_way -= 1
+            if self.stopping and not self._under_way:
+                self.cancel()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for the next try of something."""
+        if self.stopping:
+            raise Stopped
+        await self.cloud.clock.sleep(seconds)
 
     async def call(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """A call as the function's role."""
@@ -152,7 +162,7 @@ class Feed:
                 return
             except AWSError as error:
                 why: Exception = error
-            except Exception as error:  # noqa: BLE001 -- whatever is wrong with one mapping, it is tried again
+            except Exception as error:
                 log.warning("an event source mapping failed", exc_info=error, extra={"details": self._details()})
                 why = error
             log.debug("an event source is not read: %s", why, extra={"details": self._details()})

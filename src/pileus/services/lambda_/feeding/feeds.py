@@ -1,8 +1,8 @@
 """The node's feeds: which event source mappings there are, and that each of them that is enabled is read from.
 
-What a mapping should do is in the store; what it does is a `Feed` here. `apply` brings the second in line with the first
-and moves the state on: `Creating` to `Enabled`, `Disabling` to `Disabled`, `Deleting` to gone. It runs after each change
-on this node, and for all mappings once a minute, which is what is left of those that another node changed or a killed
+What a mapping should do is in the store; what it does is a `Feed` here. Applying brings the second in line with the
+first and moves the state on: `Creating` to `Enabled`, `Disabling` to `Disabled`, `Deleting` to gone. It happens after
+each change on this node, and for all mappings once a minute, which is for those that another node changed or a killed
 one left half done.
 """
 

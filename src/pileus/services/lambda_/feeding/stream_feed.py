@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import keys
+from pileus.kernel.raw import RawJson
+from pileus.services.lambda_ import keys, metrics
 from pileus.services.lambda_.feeding import batches, failures, windows
-from pileus.services.lambda_.feeding.feed import Feed, Outcome, Stopped, Throttled
+from pileus.services.lambda_.feeding.feed import Feed, Outcome, Throttled
 from pileus.services.lambda_.feeding.filters import Filter, compile_filter
 from pileus.services.lambda_.invoking import new_trace
+from pileus.services.lambda_.node import node
 from pileus.services.lambda_.records import StreamPlace, decode, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -32,6 +34,7 @@ PAGE_RECORDS = 1000
 # Before the next attempt: 0.5, 1, 2 ... seconds.
 RETRY_WAIT_S = 0.5
 RETRY_WAIT_MAX_S = 60.0
+FAILED = "PROBLEM: Function call failed"
 # Where the record behind an iterator is gone, or the iterator too old.
 _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
 
@@ -43,6 +46,12 @@ class Record(NamedTuple):
     # Records of one item stay in their order.
     lane: int
     json: bytes
+
+
+def _as_it_is(value: Any) -> orjson.Fragment:
+    """Items are in their wire form already."""
+    assert isinstance(value, RawJson)
+    return orjson.Fragment(value.json)
 
 
 class StreamFeed(Feed):
@@ -92,11 +101,9 @@ class _Shard:
                 signal.clear()
                 records, iterator = await self._gather(iterator, signal)
                 if records:
-                    await self._feed.during(self._take(records))
-                if self._feed.stopping:
-                    raise Stopped
+                    await self._take(records)
         if not self._place.ended:
-            await self._feed.during(self._end())
+            await self._end()
 
     async def _load(self, tx: Reader) -> StreamPlace:
         data = await tx.get(self._key)
@@ -143,15 +150,15 @@ class _Shard:
             if found and deadline is None:
                 deadline = now + self._mapping.window_s
             enough = len(found) >= self._mapping.batch_size or size >= batches.PAYLOAD_BYTES_MAX
-            if enough or (deadline is not None and now >= deadline) or self._feed.stopping:
+            if enough or (deadline is not None and now >= deadline):
                 break
             if records:
                 continue
             if after is not None:
-                until = min(now + IDLE_LOOK_S, deadline or now + IDLE_LOOK_S, self._window_end() or now + IDLE_LOOK_S)
-                await self._wait(signal, until)
-                if not found and self._window_end() is not None and self._cloud.clock.time() >= self._window_end():
-                    await self._feed.during(self._close_window())
+                closing = self._window_end()
+                await self._wait(signal, min(each for each in (now + IDLE_LOOK_S, deadline, closing) if each))
+                if not found and closing is not None and self._cloud.clock.time() >= closing:
+                    await self._close_window()
         return found, after
 
     async def _page(self, iterator: str) -> tuple[list[Record], str | None]:
@@ -171,7 +178,7 @@ class _Shard:
             change["SequenceNumber"],
             float(change["ApproximateCreationDateTime"]),
             lane,
-            orjson.dumps(shown, default=dict),
+            orjson.dumps(shown, default=_as_it_is),
         )
 
     async def _wait(self, signal: asyncio.Event, until: float) -> None:
@@ -189,8 +196,9 @@ class _Shard:
     async def _take(self, records: Sequence[Record]) -> None:
         """Bring records to the function, those of different lanes at the same time; returns when all are done with."""
         self._open.update(dict.fromkeys((record.number for record in records), False))
-        passing = [record for record in records if self._passes(orjson.loads(record.json))]
-        if len(passing) < len(records):
+        passing = list(records)
+        if self._mapping.filters:
+            passing = [record for record in records if self._passes(orjson.loads(record.json))]
             kept = {record.number for record in passing}
             await self._done([record for record in records if record.number not in kept])
         if self._mapping.tumbling_s:
@@ -222,72 +230,70 @@ class _Shard:
 
     async def _work(self, batch: list[Record], further: dict[str, Any]) -> dict[str, Any] | None:
         """Bring one batch to its end: run, tried again, split or given up. Returns what the function answered last."""
-        attempts = 0
-        while batch:
-            if old := self._expired(batch):
-                await self._give_up(old, "RecordAgeExceeded", attempts, None)
-                batch = batch[len(old) :]
-                continue
-            outcome = await self._invoke(batch, further)
-            attempts += 1
-            answer, failed = self._judge(outcome, batch, further)
-            if failed == 0:
-                batch, left = batch[:0], batch
-                await self._done(left)
-                await self._feed.tell("OK")
-                return answer
-            await self._feed.tell("PROBLEM: Function call failed")
-            if failed is not None:
-                # All before the first that failed are done with.
-                first = len(batch) - failed
-                if first:
-                    await self._done(batch[:first])
-                    batch = batch[first:]
-            if self._mapping.bisect and len(batch) > 1:
+        attempts = waited = 0
+        while True:
+            with self._feed.working():
+                if old := self._expired(batch):
+                    await self._give_up(old, "RecordAgeExceeded", attempts, None)
+                    batch = batch[len(old) :]
+                    if not batch:
+                        return None
+                self._tell_age(batch)
+                outcome = await self._attempt(batch, further)
+                if outcome is not None:
+                    attempts += 1
+                    answer, failed = self._judge(outcome, batch, further)
+                    # All before the first that failed are done with.
+                    await self._done(batch[: len(batch) - failed])
+                    await self._feed.tell("OK" if not failed else FAILED)
+                    if not failed:
+                        return answer
+                    batch = batch[len(batch) - failed :]
+                    splits = self._mapping.bisect and len(batch) > 1
+                    if not splits and 0 <= self._mapping.retries < attempts:
+                        await self._give_up(batch, "RetryAttemptsExhausted", attempts, outcome)
+                        return None
+            if outcome is None:
+                await self._feed.pause(min(0.1 * 2 ** min(waited, 10), 10.0))
+                waited += 1
+            elif splits:
                 middle = len(batch) // 2
                 await self._work(batch[:middle], further)
                 return await self._work(batch[middle:], further)
-            if 0 <= self._mapping.retries < attempts:
-                await self._give_up(batch, "RetryAttemptsExhausted", attempts, outcome)
-                return None
-            if self._feed.stopping:
-                raise Stopped
-            await self._cloud.clock.sleep(min(RETRY_WAIT_S * 2 ** min(attempts - 1, 10), RETRY_WAIT_MAX_S))
-        return None
+            else:
+                await self._feed.pause(min(RETRY_WAIT_S * 2 ** min(attempts - 1, 10), RETRY_WAIT_MAX_S))
 
     def _judge(
         self, outcome: Outcome, batch: Sequence[Record], further: dict[str, Any]
-    ) -> tuple[dict[str, Any] | None, int | None]:
-        """What the function answered, and how many records at the end of the batch are to be tried again (None: all,
-        for it failed as a whole)."""
+    ) -> tuple[dict[str, Any] | None, int]:
+        """What the function answered, and how many records at the end of the batch are to be tried again."""
         if outcome.result.function_error is not None:
-            return None, None
+            return None, len(batch)
         answer = None
         if further:
             answer = windows.answer_of(outcome.result.payload)
             if answer is None:
-                return None, None
+                return None, len(batch)
         if not self._mapping.report_items:
             return answer, 0
         numbers = [record.number for record in batch]
         reported = batches.failed_items(outcome.result.payload, numbers)
         if reported is None:
-            return None, None
+            return None, len(batch)
         return answer, len(batch) - min((numbers.index(number) for number in reported), default=len(batch))
 
-    async def _invoke(self, batch: Sequence[Record], further: dict[str, Any]) -> Outcome:
-        """One attempt that was made; those for which there was no room do not count."""
+    async def _attempt(self, batch: Sequence[Record], further: dict[str, Any]) -> Outcome | None:
+        """Run the function; None where there was no room for it, which does not count."""
         payload = batches.event([record.json for record in batch], **further)
-        waited = 0
-        while True:
-            try:
-                return await self._feed.invoke(payload, new_trace(self._cloud, self._cloud.clock.time()))
-            except Throttled:
-                await self._feed.tell("PROBLEM: Function call failed")
-                if self._feed.stopping:
-                    raise Stopped from None
-                await self._cloud.clock.sleep(min(0.1 * 2 ** min(waited, 10), 10.0))
-                waited += 1
+        try:
+            return await self._feed.invoke(payload, new_trace(self._cloud, self._cloud.clock.time()))
+        except Throttled:
+            await self._feed.tell(FAILED)
+            return None
+
+    def _tell_age(self, batch: Sequence[Record]) -> None:
+        age_s = max(0.0, self._cloud.clock.time() - batch[-1].arrived)
+        node(self._cloud).metrics.count(metrics.ITERATOR_AGE, self._feed.at, age_s * 1000)
 
     def _expired(self, batch: Sequence[Record]) -> list[Record]:
         """The records at the beginning that are older than the mapping lets them become."""
@@ -303,9 +309,7 @@ class _Shard:
 
     # ending
 
-    async def _give_up(
-        self, batch: Sequence[Record], condition: str, attempts: int, outcome: Outcome | None
-    ) -> None:
+    async def _give_up(self, batch: Sequence[Record], condition: str, attempts: int, outcome: Outcome | None) -> None:
         failure = None
         if self._mapping.on_failure:
             failure = failures.of_stream(
@@ -399,13 +403,13 @@ class _Shard:
         """A final invocation without records; until it succeeds nothing goes on, as at AWS."""
         attempts = 0
         while True:
-            outcome = await self._invoke([], further)
-            attempts += 1
-            if outcome.result.function_error is None or 0 <= self._mapping.retries < attempts:
-                return
-            if self._feed.stopping:
-                raise Stopped
-            await self._cloud.clock.sleep(min(RETRY_WAIT_S * 2 ** min(attempts - 1, 10), RETRY_WAIT_MAX_S))
+            with self._feed.working():
+                outcome = await self._attempt([], further)
+            if outcome is not None:
+                attempts += 1
+                if outcome.result.function_error is None or 0 <= self._mapping.retries < attempts:
+                    return
+            await self._feed.pause(min(RETRY_WAIT_S * 2 ** min(attempts, 10), RETRY_WAIT_MAX_S))
 
     async def _close_window(self) -> None:
         if self._place.window is None:

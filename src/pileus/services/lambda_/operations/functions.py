@@ -322,7 +322,7 @@ async def list_functions(ctx: Context, tx: Reader, request: Request) -> Answer:
     return answer
 
 
-def _is_latest(key: bytes) -> bool:
+def _is_latest(key: bytes, _: bytes) -> bool:
     return keys.number_of_version(key) == 0
 
 

@@ -1,15 +1,19 @@
-"""Tags of functions: TagResource, UntagResource, ListTags."""
+"""Tags of functions and event source mappings: TagResource, UntagResource, ListTags."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.kernel.arn import parse_arn
+from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import NotBuilt
 from pileus.services.lambda_ import errors, keys
+from pileus.services.lambda_.feeding.feeds import find_mapping
 from pileus.services.lambda_.lookup import get_function, get_latest
 from pileus.services.lambda_.names import LATEST, Target
-from pileus.services.lambda_.records import Function, encode
+from pileus.services.lambda_.records import encode
 from pileus.store.contract import Reader, Transaction
 
 TAGS_MAX = 50
@@ -20,16 +24,30 @@ def check_tags(tags: dict[str, str]) -> None:
         raise errors.invalid_parameter("Number of tags exceeds resource tag limit.")
 
 
-def _at(ctx: Context, request: Request) -> Target:
+class _Tagged(Protocol):
+    """A record with tags."""
+
+    tags: dict[str, str]
+
+
+# What is tagged, and how to keep it.
+_Found = tuple[_Tagged, Callable[[], Awaitable[None]]]
+
+
+async def _find(ctx: Context, tx: Reader, request: Request) -> _Found:
     arn = parse_arn(request["Resource"])
     assert arn is not None, "the modelled pattern takes ARNs only"
     kind, _, rest = arn.resource.partition(":")
+    if kind == "function":
+        return await _find_function(ctx, tx, arn, rest)
     if kind == "event-source-mapping":
-        raise errors.not_found(f"Event source mapping not found: {arn}")
+        return await _find_mapping(ctx, tx, arn, rest)
     if kind == "capacity-provider":
         raise errors.not_found(f"Capacity provider not found: {arn}")
-    if kind != "function":
-        raise NotBuilt(f"Tags of a Lambda {kind}")
+    raise NotBuilt(f"Tags of a Lambda {kind}")
+
+
+async def _find_function(ctx: Context, tx: Reader, arn: Arn, rest: str) -> _Found:
     name, _, qualifier = rest.partition(":")
     if qualifier:
         raise errors.invalid_parameter(
@@ -37,35 +55,49 @@ def _at(ctx: Context, request: Request) -> Target:
         )
     if arn.region != ctx.region:
         raise errors.not_found(f"Functions from '{arn.region}' are not reachable in this region ('{ctx.region}')")
-    return Target(arn.account, arn.region, name, "")
+    at = Target(arn.account, arn.region, name, "")
+    function = await get_function(tx, at)
+
+    async def save() -> None:
+        """Tags are part of what a revision id stands for."""
+        latest = await get_latest(tx, at)
+        latest.revision = ctx.cloud.ids.uuid()
+        writer = cast(Transaction, tx)
+        writer.put(keys.version(at, LATEST), encode(latest))
+        writer.put(keys.function(at), encode(function))
+
+    return function, save
 
 
-async def _save(ctx: Context, tx: Transaction, at: Target, function: Function) -> None:
-    """Tags are part of what a revision id stands for."""
-    latest = await get_latest(tx, at)
-    latest.revision = ctx.cloud.ids.uuid()
-    tx.put(keys.version(at, LATEST), encode(latest))
-    tx.put(keys.function(at), encode(function))
+async def _find_mapping(ctx: Context, tx: Reader, arn: Arn, rest: str) -> _Found:
+    place = (arn.account, arn.region, rest)
+    mapping = await find_mapping(tx, place) if (arn.account, arn.region) == (ctx.account, ctx.region) else None
+    if mapping is None:
+        raise errors.not_found(f"Event source mapping not found: {arn}")
+
+    async def save() -> None:
+        cast(Transaction, tx).put(keys.event_source(*place), encode(mapping))
+
+    return mapping, save
 
 
 async def tag_resource(ctx: Context, tx: Transaction, request: Request) -> None:
-    at = _at(ctx, request)
-    function = await get_function(tx, at)
+    found, save = await _find(ctx, tx, request)
     if not request["Tags"]:
         raise errors.invalid_parameter("An error occurred and the request cannot be processed.")
-    function.tags = {**function.tags, **request["Tags"]}
-    check_tags(function.tags)
-    await _save(ctx, tx, at, function)
+    found.tags = {**found.tags, **request["Tags"]}
+    check_tags(found.tags)
+    await save()
 
 
 async def untag_resource(ctx: Context, tx: Transaction, request: Request) -> None:
-    at = _at(ctx, request)
-    function = await get_function(tx, at)
-    left = {key: value for key, value in function.tags.items() if key not in request["TagKeys"]}
-    if left != function.tags:
-        function.tags = left
-        await _save(ctx, tx, at, function)
+    found, save = await _find(ctx, tx, request)
+    left = {key: value for key, value in found.tags.items() if key not in request["TagKeys"]}
+    if left != found.tags:
+        found.tags = left
+        await save()
 
 
 async def list_tags(ctx: Context, tx: Reader, request: Request) -> Answer:
-    return {"Tags": (await get_function(tx, _at(ctx, request))).tags}
+    found, _ = await _find(ctx, tx, request)
+    return {"Tags": found.tags}
