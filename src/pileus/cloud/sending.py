@@ -41,8 +41,8 @@ class Message:
 
     # The function's event, the message's body, the event's detail, the log event's text.
     body: bytes
-    # Message attributes of SQS and SNS, all of type String.
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    # Message attributes of SQS and SNS, of type String or Number.
+    attributes: Mapping[str, str | int] = field(default_factory=dict)
     subject: str = ""
     # For FIFO queues and topics.
     group: str = ""
@@ -163,7 +163,8 @@ def _sns(cloud: Cloud, arn: Arn, message: Message) -> tuple[str, dict[str, Any]]
 def _add_message_members(request: dict[str, Any], message: Message) -> None:
     if message.attributes:
         request["MessageAttributes"] = {
-            name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items()
+            name: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
+            for name, value in message.attributes.items()
         }
     if message.group:
         request["MessageGroupId"] = message.group

@@ -1,7 +1,8 @@
 """The asynchronous queue: events in the outbox, tried up to three times, and what becomes of them afterwards.
 
-Source: "Error handling for an asynchronous function" of the developer guide: two retries, after one and two minutes;
-events wait up to six hours while the function is throttled or the service fails.
+Sources: "Error handling for an asynchronous function" of the developer guide: two retries, after one and two minutes;
+events wait up to six hours while the function is throttled or the service fails; "Adding a dead-letter queue" and
+"Capturing records of Lambda asynchronous invocations"; recorded answers.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import msgspec
 import orjson
 
 from pileus.cloud.context import Cloud
+from pileus.cloud.metrics import Metric
 from pileus.cloud.sending import Message, send
 from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import keys, metrics
+from pileus.kernel.principal import Principal
+from pileus.services.lambda_ import errors, keys, metrics
 from pileus.services.lambda_.execution import Invocation, InvokeResult, NoCapacity
 from pileus.services.lambda_.invoking import run
+from pileus.services.lambda_.lookup import get_qualified
 from pileus.services.lambda_.names import Target
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.records import AsyncConfig, decode
@@ -28,11 +32,14 @@ from pileus.store.contract import Reader, Transaction
 TARGET = "lambda.async"
 DEAD_TARGET = "lambda.async-dead"
 DESTINATION_TARGET = "lambda.destination"
+DEAD_LETTER_TARGET = "lambda.dead-letter"
 RETRIES = 2
 AGE_MAX_S = 6 * 3600
 BACKOFF_S = (60.0, 120.0)
 # Throttled events are tried again after one second, then ever later, up to five minutes.
 THROTTLED_MAX_S = 300.0
+# "The first 1 KB of the error message."
+ERROR_BYTES_MAX = 1024
 
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -104,6 +111,9 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     except AWSError as error:
         if error.code in ("ResourceNotFoundException", "InvalidRuntimeException"):
             raise Undeliverable(error.message) from error
+        if error.code == "RecursiveInvocationException":
+            await _conclude(cloud, event, "RecursiveInvocation", attempts=delivery.attempts, refused=error)
+            return
         # Throttled, not ready, or a role that cannot be assumed just now: the age is the limit.
         age_s = cloud.clock.time() - delivery.created
         raise Retry(error.message, after_s=min(THROTTLED_MAX_S, max(1.0, age_s)), counted=False) from error
@@ -129,7 +139,7 @@ async def give_up(cloud: Cloud, delivery: Delivery) -> None:
         node(cloud).metrics.count(metrics.ASYNC_EVENTS_DROPPED, msgspec.convert(dead.delivery.payload, Event).at)
         return
     event = msgspec.convert(dead.delivery.payload, Event)
-    await _conclude(cloud, event, "EventAgeExceeded", attempts=dead.delivery.attempts)
+    await _conclude(cloud, event, "EventAgeExceeded", attempts=dead.delivery.attempts, refused=errors.throttled(""))
 
 
 async def _conclude(
@@ -140,10 +150,22 @@ async def _conclude(
     attempts: int,
     version: str = "",
     result: InvokeResult | None = None,
+    refused: AWSError | None = None,
 ) -> None:
-    """Tell the destination, if there is one, how the event ended."""
+    """Tell the destination, if there is one, how the event ended, and the dead-letter queue where it ended badly.
+
+    `refused`: why the function was not run the last time, where it was not.
+    """
 
     async def tell(tx: Transaction) -> None:
+        if condition != "Success" and (queue := await _dead_letter_queue(tx, event.at)):
+            cloud.outbox.put(
+                tx,
+                target=DEAD_LETTER_TARGET,
+                payload={"event": msgspec.to_builtins(event), "queue": queue, "attributes": attributes},
+                now=cloud.clock.time(),
+                age_max_s=float(AGE_MAX_S),
+            )
         config = await config_of(tx, event.at)
         destination = (config.on_success if condition == "Success" else config.on_failure) if config else ""
         if destination:
@@ -171,9 +193,32 @@ async def _conclude(
         if result.function_error:
             record["responseContext"]["functionError"] = result.function_error
         record["responsePayload"] = _json(result.payload)
+    attributes = {"RequestID": event.request_id, **_error_of(record, refused)}
     await cloud.store.write(tell)
     if condition != "Success":
         node(cloud).metrics.count(metrics.ASYNC_EVENTS_DROPPED, event.at)
+
+
+def _error_of(record: dict[str, Any], refused: AWSError | None) -> dict[str, Any]:
+    """What a dead-letter queue's message says of the last attempt."""
+    if "responseContext" in record:
+        payload = record["responsePayload"]
+        code, message = 200, payload.get("errorMessage") if isinstance(payload, dict) else None
+    elif refused is not None:
+        code, message = refused.status or 400, refused.message
+    else:
+        code, message = 429, "Rate Exceeded."
+    text = message if isinstance(message, str) and message else "Unknown error"
+    return {"ErrorCode": code, "ErrorMessage": text.encode()[:ERROR_BYTES_MAX].decode(errors="ignore")}
+
+
+async def _dead_letter_queue(tx: Reader, at: Target) -> str:
+    """The ARN in the function's `DeadLetterConfig`."""
+    try:
+        return (await get_qualified(tx, at)).configuration.dead_letter
+    except AWSError:
+        # It is gone, and with it whoever could send anything.
+        return ""
 
 
 def _json(payload: bytes) -> Any:
@@ -208,7 +253,24 @@ async def tell_destination(cloud: Cloud, delivery: Delivery) -> None:
         resources=(event.at.qualified_arn, str(arn)),
         trace=event.trace_header,
     )
-    await send(cloud, role, destination, message, region=event.region)
+    await _send(cloud, event, role, destination, message, metrics.DESTINATION_DELIVERY_FAILURES)
+
+
+async def tell_dead_letter_queue(cloud: Cloud, delivery: Delivery) -> None:
+    """The outbox's handler: hand an event that failed to its dead-letter queue or topic, as the function's role."""
+    event = msgspec.convert(delivery.payload["event"], Event)
+    mine = node(cloud)
+    role = await mine.resolver.caller(await mine.resolver.resolve(event.at))
+    message = Message(body=event.payload.encode(), attributes=delivery.payload["attributes"], trace=event.trace_header)
+    await _send(cloud, event, role, delivery.payload["queue"], message, metrics.DEAD_LETTER_ERRORS)
+
+
+async def _send(cloud: Cloud, event: Event, role: Principal, target: str, message: Message, failures: Metric) -> None:
+    try:
+        await send(cloud, role, target, message, region=event.region)
+    except Undeliverable:
+        node(cloud).metrics.count(failures, event.at)
+        raise
 
 
 def _outcome(record: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import NotBuilt
 from pileus.services.lambda_ import errors, runtimes
 from pileus.services.lambda_.names import LATEST, Target
@@ -72,12 +73,20 @@ def check_settings(request: Request) -> None:
         raise NotBuilt("PackageType Image of a Lambda function")
     if any((request.get("VpcConfig") or {}).get(member) for member in ("SubnetIds", "SecurityGroupIds")):
         raise NotBuilt("VpcConfig of a Lambda function")
-    if (request.get("DeadLetterConfig") or {}).get("TargetArn"):
-        raise NotBuilt("DeadLetterConfig of a Lambda function")
+    _check_dead_letter((request.get("DeadLetterConfig") or {}).get("TargetArn") or "")
     if (runtime := request.get("Runtime")) is not None:
         runtimes.check(runtime)
     if (environment := request.get("Environment")) is not None:
         _check_environment(environment.get("Variables") or {})
+
+
+def _check_dead_letter(target: str) -> None:
+    arn = parse_arn(target)
+    if target and (arn is None or arn.service not in ("sqs", "sns") or target.endswith(".fifo")):
+        raise errors.invalid_parameter(
+            f"The provided DLQ ARN {target} is invalid. It must be the ARN of a standard Amazon SQS queue or Amazon SNS "
+            "topic."
+        )
 
 
 def _check_environment(variables: dict[str, str]) -> None:
@@ -118,6 +127,8 @@ def settings(request: Request) -> dict[str, Any]:
         fields["architecture"] = request["Architectures"][0]
     if (request.get("TracingConfig") or {}).get("Mode"):
         fields["tracing"] = request["TracingConfig"]["Mode"]
+    if request.get("DeadLetterConfig") is not None:
+        fields["dead_letter"] = request["DeadLetterConfig"].get("TargetArn") or ""
     if (request.get("SnapStart") or {}).get("ApplyOn"):
         fields["snap_start"] = request["SnapStart"]["ApplyOn"]
     return fields
@@ -182,6 +193,8 @@ def describe(at: Target, version: Version, *, function_arn: str = "", listed: bo
         answer["Environment"] = {"Variables": config.environment}
     if config.kms_key:
         answer["KMSKeyArn"] = config.kms_key
+    if config.dead_letter:
+        answer["DeadLetterConfig"] = {"TargetArn": config.dead_letter}
     if config.layers:
         answer["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.size_bytes} for layer in config.layers]
     if listed:

@@ -93,6 +93,15 @@ def throttled(reason: str) -> AWSError:
     return AWSError("TooManyRequestsException", "Rate Exceeded.", status=429, Reason=reason, Type="User")
 
 
+def recursive() -> AWSError:
+    return AWSError(
+        "RecursiveInvocationException",
+        "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services resources "
+        "and stopped your function's invocation.",
+        Type="User",
+    )
+
+
 def runtime_not_here(runtime: str, reason: str) -> AWSError:
     """A function that AWS could run and this machine cannot."""
     return AWSError(

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
+from pileus.services.lambda_ import errors, lineage
 from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult
+from pileus.services.lambda_.metrics import RECURSIVE_INVOCATIONS_DROPPED
 from pileus.services.lambda_.node import Node
 from pileus.services.lambda_.resolver import Resolved
 
 
 async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
-    """Raises `TooManyRequestsException` past the limits; a function's own failure is in the result."""
+    """Raises `TooManyRequestsException` past the limits, `RecursiveInvocationException` where a chain of events has
+    come by too often; a function's own failure is in the result."""
+    if resolved.stops_loops and lineage.times(invocation.trace_header, resolved.at) >= lineage.TIMES_MAX:
+        mine.metrics.count(RECURSIVE_INVOCATIONS_DROPPED, resolved.at)
+        raise errors.recursive()
+    invocation = replace(invocation, trace_header=lineage.with_one_more(invocation.trace_header, resolved.at))
     try:
         place = mine.concurrency.enter(resolved.at, resolved.reserved, resolved.unreserved_max)
     except AWSError:

@@ -37,6 +37,8 @@ class Configuration(msgspec.Struct, kw_only=True, omit_defaults=True):
     environment: dict[str, str] | None = None
     layers: tuple[Layer, ...] = ()
     tracing: str = "PassThrough"
+    # Where asynchronous events that failed go: the ARN of a queue or topic.
+    dead_letter: str = ""
     kms_key: str = ""
     snap_start: str = "None"
     log_group: str = ""

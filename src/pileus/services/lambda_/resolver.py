@@ -15,7 +15,7 @@ from pileus.services.lambda_ import concurrency, configurations, errors, roles
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.execution import FunctionSpec, Pool, RoleCredentials
 from pileus.services.lambda_.logwriter import LogWriter
-from pileus.services.lambda_.lookup import find_alias, find_version, get_qualified
+from pileus.services.lambda_.lookup import find_alias, find_version, get_function, get_qualified
 from pileus.services.lambda_.names import LATEST, Target, is_version
 from pileus.services.lambda_.records import Version
 from pileus.store.contract import Reader
@@ -35,6 +35,8 @@ class Resolved:
     reserved: int | None
     # The limit of all functions of the account that have no reservation, together.
     unreserved_max: int
+    # Whether a recursive loop through it is stopped.
+    stops_loops: bool
     expires: float
 
     def choose(self, draw: Callable[[float, float], float]) -> FunctionSpec:
@@ -92,12 +94,14 @@ class Resolver:
         task.add_done_callback(self._retiring.discard)
 
     async def _load(self, at: Target) -> Resolved:
-        async def read(tx: Reader) -> tuple[list[tuple[Version, float]], int | None, int]:
+        async def read(tx: Reader) -> tuple[list[tuple[Version, float]], int | None, int, bool]:
             reserved = await concurrency.reservations(tx, at.account, at.region)
             unreserved_max = concurrency.ACCOUNT_MAX - sum(reserved.values())
-            return await _weighted(tx, at), reserved.get(at.name), unreserved_max
+            versions = await _weighted(tx, at)
+            stops_loops = (await get_function(tx, at)).recursive_loop != "Allow"
+            return versions, reserved.get(at.name), unreserved_max, stops_loops
 
-        versions, reserved, unreserved_max = await self._cloud.store.read(read)
+        versions, reserved, unreserved_max, stops_loops = await self._cloud.store.read(read)
         specs: list[tuple[FunctionSpec, float]] = []
         for version, share in versions:
             if version.state != "Active" and version.serving is None:
@@ -105,7 +109,7 @@ class Resolver:
             specs.append((await self._spec(at, version), share))
         expires = self._cloud.clock.monotonic() + ENTRY_AGE_MAX_S
         role = (versions[0][0].serving or versions[0][0].configuration).role
-        return Resolved(at, role, tuple(specs), reserved, unreserved_max, expires)
+        return Resolved(at, role, tuple(specs), reserved, unreserved_max, stops_loops, expires)
 
     async def _spec(self, at: Target, version: Version) -> FunctionSpec:
         function = at._replace(qualifier="")

@@ -165,6 +165,7 @@ SERVICE = Service(
         asynchronous.TARGET: asynchronous.deliver,
         asynchronous.DEAD_TARGET: asynchronous.give_up,
         asynchronous.DESTINATION_TARGET: asynchronous.tell_destination,
+        asynchronous.DEAD_LETTER_TARGET: asynchronous.tell_dead_letter_queue,
         failures.TARGET: failures.deliver,
     },
     # As many as an account may run at once.

@@ -114,7 +114,7 @@ class Feed:
         return await self.cloud.call(role, service, operation, request, region=self.region)
 
     async def invoke(self, payload: bytes, trace_header: str) -> Outcome:
-        """Run the function with one batch. Raises `Throttled`."""
+        """Run the function with one batch. Raises `Throttled`, and `RecursiveInvocationException`."""
         mine = node(self.cloud)
         request_id = self.cloud.ids.uuid()
         try:
@@ -132,6 +132,8 @@ class Feed:
                 ),
             )
         except AWSError as error:
+            if error.code == "RecursiveInvocationException":
+                raise
             raise Throttled(error.message) from error
         return Outcome(request_id, spec.version, result)
 

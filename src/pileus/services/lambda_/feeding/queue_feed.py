@@ -166,7 +166,10 @@ class QueueFeed(Feed):
     # working
 
     async def _work(self, records: Sequence[dict[str, Any]]) -> None:
-        """Run the function with a batch, and delete what it has done with."""
+        """Run the function with a batch, and delete what it has done with.
+
+        A message of a recursive loop is left to the queue, whose redrive policy moves it to its dead-letter queue.
+        """
         payload = batches.event([orjson.dumps(record) for record in records])
         began = self.cloud.clock.monotonic()
         now = self.cloud.clock.time()
@@ -177,6 +180,12 @@ class QueueFeed(Feed):
             try:
                 outcome = await self.invoke(payload, trace)
                 break
+            except AWSError:
+                if len(records) > 1:
+                    # The others are not to suffer for it.
+                    for record in records:
+                        await self._work([record])
+                return
             except Throttled:
                 wait_s = min(0.05 * 2 ** min(waited, 10), 5.0)
                 waited += 1

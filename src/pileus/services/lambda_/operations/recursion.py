@@ -7,6 +7,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.lookup import get_function
 from pileus.services.lambda_.names import Target, parse_own
+from pileus.services.lambda_.node import node
 from pileus.services.lambda_.records import encode
 from pileus.store.contract import Reader, Transaction
 
@@ -20,6 +21,7 @@ async def put_function_recursion_config(ctx: Context, tx: Transaction, request: 
     function = await get_function(tx, at)
     function.recursive_loop = request["RecursiveLoop"]
     tx.put(keys.function(at), encode(function))
+    tx.on_commit(lambda: node(ctx.cloud).resolver.forget(at))
     return {"RecursiveLoop": function.recursive_loop}
 
 
