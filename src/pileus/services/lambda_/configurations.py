@@ -84,8 +84,8 @@ def _check_dead_letter(target: str) -> None:
     arn = parse_arn(target)
     if target and (arn is None or arn.service not in ("sqs", "sns") or target.endswith(".fifo")):
         raise errors.invalid_parameter(
-            f"The provided DLQ ARN {target} is invalid. It must be the ARN of a standard Amazon SQS queue or Amazon SNS "
-            "topic."
+            f"The provided DLQ ARN {target} is invalid. It must be the ARN of a standard Amazon SQS queue or of an "
+            "Amazon SNS topic."
         )
 
 
