@@ -1,5 +1,8 @@
 """How many invocations run at once: the account's 1,000, of which functions may reserve their part.
 
+What is provisioned is taken out of the reservation of its function, or else out of what is left to all; its
+environments are counted by themselves.
+
 Source: "Configuring reserved concurrency for a function" of the developer guide. Counted on this node only.
 """
 
@@ -38,6 +41,15 @@ class Concurrency:
             raise errors.throttled(reason)
         self._running[place] += 1
         return place
+
+    def running(self, fingerprint: str) -> int:
+        """How many of the environments provisioned for it are busy."""
+        return self._running[(fingerprint,)]
+
+    def enter_provisioned(self, fingerprint: str) -> tuple[str, ...]:
+        """Count one more in a provisioned environment, which is there already."""
+        self._running[(fingerprint,)] += 1
+        return (fingerprint,)
 
     def leave(self, place: tuple[str, ...]) -> None:
         self._running[place] -= 1

@@ -9,7 +9,11 @@ from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import errors, lineage
 from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult
-from pileus.services.lambda_.metrics import RECURSIVE_INVOCATIONS_DROPPED
+from pileus.services.lambda_.metrics import (
+    PROVISIONED_CONCURRENCY_INVOCATIONS,
+    PROVISIONED_CONCURRENCY_SPILLOVER,
+    RECURSIVE_INVOCATIONS_DROPPED,
+)
 from pileus.services.lambda_.node import Node
 from pileus.services.lambda_.resolver import Resolved
 
@@ -21,8 +25,19 @@ async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: In
         mine.metrics.count(RECURSIVE_INVOCATIONS_DROPPED, resolved.at)
         raise errors.recursive()
     invocation = replace(invocation, trace_header=lineage.with_one_more(invocation.trace_header, resolved.at))
+    provisioned = resolved.provisioned.get(spec.version)
+    if provisioned is not None:
+        spare = mine.pool.ready(provisioned.fingerprint) > mine.concurrency.running(provisioned.fingerprint)
+        mine.metrics.count(
+            PROVISIONED_CONCURRENCY_INVOCATIONS if spare else PROVISIONED_CONCURRENCY_SPILLOVER, resolved.at
+        )
+        if not spare:
+            provisioned = None
     try:
-        place = mine.concurrency.enter(resolved.at, resolved.reserved, resolved.unreserved_max)
+        if provisioned is not None:
+            spec, place = provisioned, mine.concurrency.enter_provisioned(provisioned.fingerprint)
+        else:
+            place = mine.concurrency.enter(resolved.at, resolved.reserved_left, resolved.unreserved_max)
     except AWSError:
         mine.metrics.throttled(resolved.at)
         raise

@@ -1,27 +1,27 @@
 """The keys of everything Lambda stores.
 
-    function      account, region, name                     Function
-    version       account, region, name, number             Version; $LATEST is number 0
-    alias         account, region, name, alias              Alias
-    policy        account, region, name, qualifier          Policy; the function's own under ""
-    reserved      account, region, name                     its reserved concurrency, where it has one
-    async-config  account, region, name, qualifier          AsyncConfig; the function's own under $LATEST
-    url           account, region, name, qualifier          Url; the function's own under ""
-    url-place     id                                        UrlPlace, for all accounts
-    esm           account, region, uuid                     EventSource
-    esm-pair      account, region, source, name, qualifier  the uuid of the mapping between the two
-    esm-place     account, region, uuid, shard              StreamPlace
-    esm-fed       account, region, uuid                     nothing: that there is one, for all accounts
-    code-signing  account, region, id                       CodeSigning
-    runtime-mgmt  account, region, name, qualifier          when its runtime is updated; under $LATEST the function's
-    signed        account, region, name                     the ARN of its code signing configuration, where it has one
-    layer         account, region, name                     LayerHead
-    layer-version account, region, name, number             LayerVersion
-    layer-policy  account, region, name, number             Policy
-    code          sha256                                    Code, for all accounts
-    secret        purpose                                   random bytes made at the first start
-
-Kept for what is to come: provisioned (name, qualifier).
+function      account, region, name                     Function
+version       account, region, name, number             Version; $LATEST is number 0
+alias         account, region, name, alias              Alias
+policy        account, region, name, qualifier          Policy; the function's own under ""
+reserved      account, region, name                     its reserved concurrency, where it has one
+provisioned   account, region, name, qualifier          Provisioned
+provided      account, region, name                     nothing: that it has some, for all accounts
+async-config  account, region, name, qualifier          AsyncConfig; the function's own under $LATEST
+url           account, region, name, qualifier          Url; the function's own under ""
+url-place     id                                        UrlPlace, for all accounts
+esm           account, region, uuid                     EventSource
+esm-pair      account, region, source, name, qualifier  the uuid of the mapping between the two
+esm-place     account, region, uuid, shard              StreamPlace
+esm-fed       account, region, uuid                     nothing: that there is one, for all accounts
+code-signing  account, region, id                       CodeSigning
+runtime-mgmt  account, region, name, qualifier          when its runtime is updated; under $LATEST the function's
+signed        account, region, name                     the ARN of its code signing configuration, where it has one
+layer         account, region, name                     LayerHead
+layer-version account, region, name, number             LayerVersion
+layer-policy  account, region, name, number             Policy
+code          sha256                                    Code, for all accounts
+secret        purpose                                   random bytes made at the first start
 """
 
 from __future__ import annotations
@@ -91,6 +91,33 @@ def reserved(at: Target) -> bytes:
 
 def all_reserved(account: str, region: str) -> Range:
     return prefix_range("lambda", account, region, "reserved")
+
+
+def provisioned(at: Target) -> bytes:
+    return pack("lambda", at.account, at.region, "provisioned", at.name, at.qualifier)
+
+
+def all_provisioned(account: str, region: str) -> Range:
+    return prefix_range("lambda", account, region, "provisioned")
+
+
+def provisioned_of(at: Target) -> Range:
+    return prefix_range("lambda", at.account, at.region, "provisioned", at.name)
+
+
+def provided(account: str, region: str, name: str) -> bytes:
+    """That the function has provisioned concurrency, for the nodes, which provide it."""
+    return pack("lambda", "", "", "provided", account, region, name)
+
+
+def all_provided() -> Range:
+    return prefix_range("lambda", "", "", "provided")
+
+
+def provided_of(key: bytes) -> Target:
+    """The function in a key of `all_provided`."""
+    account, region, name = unpack(key)[4:]
+    return Target(str(account), str(region), str(name), "")
 
 
 def async_config(at: Target) -> bytes:

@@ -8,6 +8,7 @@ from pileus.cloud.context import Cloud
 from pileus.sandbox import cgroups
 from pileus.services.lambda_.feeding.feeds import Feeds
 from pileus.services.lambda_.node import node
+from pileus.services.lambda_.provisioning import Provisioner
 
 
 async def sweep_code(cloud: Cloud) -> None:
@@ -23,3 +24,8 @@ async def sweep_environments(cloud: Cloud) -> None:
 async def look_at_feeds(cloud: Cloud) -> None:
     """Read for every event source mapping that is enabled."""
     await cloud.part(Feeds).apply_all()
+
+
+async def provision(cloud: Cloud) -> None:
+    """Keep as many environments ready as are provisioned."""
+    await cloud.part(Provisioner).apply_all()

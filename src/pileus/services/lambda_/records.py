@@ -81,6 +81,20 @@ class Alias(msgspec.Struct, kw_only=True, omit_defaults=True):
     weights: dict[str, float] = {}
 
 
+class Provisioned(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Provisioned concurrency of a version or alias."""
+
+    wanted: int
+    modified: float
+    # Another one with every change: who provides looks whether it still goes by this.
+    revision: str
+    # "IN_PROGRESS", "READY" or "FAILED".
+    status: str = "IN_PROGRESS"
+    reason: str = ""
+    # How many there were when it became what it is.
+    allocated: int = 0
+
+
 class Policy(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A resource policy: the statements as AWS shows them."""
 
@@ -227,6 +241,7 @@ _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
         AsyncConfig,
         Url,
         UrlPlace,
+        Provisioned,
         EventSource,
         StreamPlace,
         CodeSigning,

@@ -6,12 +6,13 @@ An entry lives for a second (other nodes change functions, too) and is dropped a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.principal import Principal
-from pileus.services.lambda_ import concurrency, configurations, errors, roles
+from pileus.services.lambda_ import concurrency, configurations, errors, provisioned, roles
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.execution import FunctionSpec, Pool, RoleCredentials
 from pileus.services.lambda_.logwriter import LogWriter
@@ -21,6 +22,8 @@ from pileus.services.lambda_.records import Version
 from pileus.store.contract import Reader
 
 ENTRY_AGE_MAX_S = 1.0
+# Behind the version whose provisioned environments are meant.
+_PROVISIONED = "+provisioned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class Resolved:
     reserved: int | None
     # The limit of all functions of the account that have no reservation, together.
     unreserved_max: int
+    # By version: the same with an environment that is provisioned, where the version has any.
+    provisioned: Mapping[str, FunctionSpec]
+    # Of the reservation, what is not provisioned.
+    reserved_left: int | None
     # Whether a recursive loop through it is stopped.
     stops_loops: bool
     expires: float
@@ -48,6 +55,17 @@ class Resolved:
             if left < 0:
                 return spec
         return self.specs[0][0]
+
+
+class _Stored(NamedTuple):
+    """What the store says of a name."""
+
+    versions: list[tuple[Version, float]]
+    reserved: int | None
+    provisioned: int
+    provisioned_versions: dict[str, int]
+    unreserved_max: int
+    stops_loops: bool
 
 
 class Resolver:
@@ -81,7 +99,9 @@ class Resolver:
         """The function, or that version of it, is gone: so go its environments."""
         self.forget(at)
         function = at._replace(qualifier="")
-        for key in [key for key in self._running if key[0] == function and version in (None, key[1])]:
+        for key in [
+            key for key in self._running if key[0] == function and version in (None, key[1].removesuffix(_PROVISIONED))
+        ]:
             self._retire(self._running.pop(key))
 
     async def close(self) -> None:
@@ -94,22 +114,55 @@ class Resolver:
         task.add_done_callback(self._retiring.discard)
 
     async def _load(self, at: Target) -> Resolved:
-        async def read(tx: Reader) -> tuple[list[tuple[Version, float]], int | None, int, bool]:
+        async def read(tx: Reader) -> _Stored:
             reserved = await concurrency.reservations(tx, at.account, at.region)
-            unreserved_max = concurrency.ACCOUNT_MAX - sum(reserved.values())
-            versions = await _weighted(tx, at)
-            stops_loops = (await get_function(tx, at)).recursive_loop != "Allow"
-            return versions, reserved.get(at.name), unreserved_max, stops_loops
+            ahead = await provisioned.by_function(tx, at.account, at.region)
+            taken = sum(reserved.values()) + sum(n for name, n in ahead.items() if name not in reserved)
+            return _Stored(
+                versions=await _weighted(tx, at),
+                reserved=reserved.get(at.name),
+                provisioned=ahead.get(at.name, 0),
+                provisioned_versions=await provisioned.by_version(tx, at) if at.name in ahead else {},
+                unreserved_max=max(0, concurrency.ACCOUNT_MAX - taken),
+                stops_loops=(await get_function(tx, at)).recursive_loop != "Allow",
+            )
 
-        versions, reserved, unreserved_max, stops_loops = await self._cloud.store.read(read)
+        stored = await self._cloud.store.read(read)
         specs: list[tuple[FunctionSpec, float]] = []
-        for version, share in versions:
+        ready: dict[str, FunctionSpec] = {}
+        for version, share in stored.versions:
             if version.state != "Active" and version.serving is None:
                 raise errors.in_state(version.state)
-            specs.append((await self._spec(at, version), share))
-        expires = self._cloud.clock.monotonic() + ENTRY_AGE_MAX_S
-        role = (versions[0][0].serving or versions[0][0].configuration).role
-        return Resolved(at, role, tuple(specs), reserved, unreserved_max, stops_loops, expires)
+            spec = await self._spec(at, version)
+            specs.append((spec, share))
+            if stored.provisioned_versions.get(version.version):
+                ready[version.version] = self._provisioned(at, spec)
+        first = stored.versions[0][0]
+        return Resolved(
+            at=at,
+            role=(first.serving or first.configuration).role,
+            specs=tuple(specs),
+            reserved=stored.reserved,
+            unreserved_max=stored.unreserved_max,
+            provisioned=ready,
+            reserved_left=None if stored.reserved is None else max(0, stored.reserved - stored.provisioned),
+            stops_loops=stored.stops_loops,
+            expires=self._cloud.clock.monotonic() + ENTRY_AGE_MAX_S,
+        )
+
+    def _provisioned(self, at: Target, spec: FunctionSpec) -> FunctionSpec:
+        """The same for environments that are provisioned, which never run what comes to the others."""
+        fingerprint = f"{spec.fingerprint}-provisioned"
+        self._goes_by(at._replace(qualifier=""), f"{spec.version}{_PROVISIONED}", fingerprint)
+        return replace(spec, fingerprint=fingerprint, initialization_type="provisioned-concurrency")
+
+    def _goes_by(self, function: Target, version: str, fingerprint: str) -> None:
+        """From now on the version runs under this fingerprint: what was before it is retired."""
+        former = self._running.get((function, version))
+        if former != fingerprint:
+            self._running[function, version] = fingerprint
+            if former is not None:
+                self._retire(former)
 
     async def _spec(self, at: Target, version: Version) -> FunctionSpec:
         function = at._replace(qualifier="")
@@ -121,12 +174,7 @@ class Resolver:
         plain = configurations.replaced(config, description="")
         fingerprint = configurations.digest(plain, at.arn, version.version, session.access_key_id)
         self._logs.writes_as(function, config.role, config.log_group)
-        former = self._running.get((function, version.version))
-        if former != fingerprint:
-            self._running[function, version.version] = fingerprint
-            if former is not None:
-                self._retire(former)
-
+        self._goes_by(function, version.version, fingerprint)
         return FunctionSpec(
             fingerprint=fingerprint,
             arn=at.arn,

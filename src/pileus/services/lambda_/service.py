@@ -16,6 +16,7 @@ from pileus.services.lambda_.operations import (
     invocations,
     layers,
     permissions,
+    provisioned,
     recursion,
     runtime_management,
     tags,
@@ -62,6 +63,18 @@ SERVICE = Service(
         "GetFunctionConcurrency": reading(concurrency.get_function_concurrency, on_function("GetFunctionConcurrency")),
         "DeleteFunctionConcurrency": writing(
             concurrency.delete_function_concurrency, on_function("DeleteFunctionConcurrency")
+        ),
+        "PutProvisionedConcurrencyConfig": writing(
+            provisioned.put_provisioned_concurrency_config, on_function("PutProvisionedConcurrencyConfig")
+        ),
+        "GetProvisionedConcurrencyConfig": reading(
+            provisioned.get_provisioned_concurrency_config, on_function("GetProvisionedConcurrencyConfig")
+        ),
+        "DeleteProvisionedConcurrencyConfig": writing(
+            provisioned.delete_provisioned_concurrency_config, on_function("DeleteProvisionedConcurrencyConfig")
+        ),
+        "ListProvisionedConcurrencyConfigs": reading(
+            provisioned.list_provisioned_concurrency_configs, on_function("ListProvisionedConcurrencyConfigs")
         ),
         "AddPermission": writing(permissions.add_permission, on_function("AddPermission")),
         "GetPolicy": reading(permissions.get_policy, on_function("GetPolicy")),
@@ -158,6 +171,7 @@ SERVICE = Service(
     loops=(
         Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
         Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
+        Loop("lambda.provision", loops.provision, period_s=60),
         Loop("lambda.sweep-environments", loops.sweep_environments, period_s=3600),
     ),
     targets={

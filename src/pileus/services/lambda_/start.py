@@ -15,6 +15,7 @@ from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.node import Node, node
 from pileus.services.lambda_.pool import EnvironmentPool
+from pileus.services.lambda_.provisioning import Provisioner
 from pileus.services.lambda_.resolver import Resolver
 from pileus.store.contract import Transaction
 
@@ -48,11 +49,13 @@ async def start(cloud: Cloud) -> None:
         secret=await _secret(cloud),
     )
     cloud.parts[Feeds] = Feeds(cloud)
+    cloud.parts[Provisioner] = Provisioner(cloud, pool)
 
 
 async def stop(cloud: Cloud) -> None:
     """Read from no source any more, end every environment, then write the last of what they had to say."""
     await cloud.part(Feeds).close()
+    await cloud.part(Provisioner).close()
     mine = node(cloud)
     await mine.resolver.close()
     await mine.pool.close()

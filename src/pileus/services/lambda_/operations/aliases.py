@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.services.lambda_ import errors, keys
+from pileus.services.lambda_ import errors, keys, provisioning
 from pileus.services.lambda_.lookup import find_alias, find_version, get_function
 from pileus.services.lambda_.lookup import get_alias as load_alias
 from pileus.services.lambda_.names import LATEST, Target, parse_own
@@ -106,6 +106,8 @@ async def update_alias(ctx: Context, tx: Transaction, request: Request) -> Answe
         alias.description = request["Description"]
     alias.revision = ctx.cloud.ids.uuid()
     _put(ctx, tx, at, alias)
+    if await tx.get(keys.provisioned(at._replace(qualifier=alias.name))) is not None:
+        provisioning.change(ctx.cloud, tx, at)
     return _describe(at, alias)
 
 
@@ -114,6 +116,8 @@ async def delete_alias(ctx: Context, tx: Transaction, request: Request) -> None:
     tx.delete(keys.alias(at, request["Name"]))
     tx.delete(keys.policy(at))
     tx.delete(keys.async_config(at))
+    if await tx.get(keys.provisioned(at)) is not None:
+        provisioning.drop(ctx.cloud, tx, at)
     tx.on_commit(lambda: node(ctx.cloud).resolver.forget(at))
 
 

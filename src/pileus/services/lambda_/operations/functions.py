@@ -12,7 +12,17 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.roles import RoleSessions
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.lambda_ import concurrency, configurations, deployments, errors, keys, locations, packages, roles
+from pileus.services.lambda_ import (
+    concurrency,
+    configurations,
+    deployments,
+    errors,
+    keys,
+    locations,
+    packages,
+    provisioning,
+    roles,
+)
 from pileus.services.lambda_.archive import UNPACKED_BYTES_MAX
 from pileus.services.lambda_.lookup import (
     all_aliases,
@@ -32,6 +42,7 @@ from pileus.services.lambda_.operations.urls import drop_urls
 from pileus.services.lambda_.operations.versions import publish
 from pileus.services.lambda_.packages import Package
 from pileus.services.lambda_.paging import page
+from pileus.services.lambda_.provisioned import configs
 from pileus.services.lambda_.records import Configuration, Function, LayerVersion, Version, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -261,6 +272,9 @@ async def delete_function(ctx: Context, tx: Transaction, request: Request) -> An
         keys.runtime_managements(at),
     ):
         tx.delete_range(*span)
+    if await configs(tx, at):
+        tx.delete_range(*keys.provisioned_of(at))
+        provisioning.change(ctx.cloud, tx, at)
     await drop_urls(tx, at)
     tx.delete(keys.signed(at))
     tx.delete(keys.reserved(at))
@@ -287,6 +301,8 @@ async def _delete_version(ctx: Context, tx: Transaction, at: Target) -> None:
     tx.delete(keys.policy(at))
     tx.delete(keys.async_config(at))
     tx.delete(keys.runtime_management(at))
+    if await tx.get(keys.provisioned(at)) is not None:
+        provisioning.drop(ctx.cloud, tx, at)
     tx.on_commit(lambda: _gone(ctx, at, version.version))
 
 
