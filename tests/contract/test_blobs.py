@@ -11,8 +11,8 @@ import pytest
 from pileus.kernel.clock import VirtualClock
 from pileus.kernel.ids import Ids
 from pileus.store import blobs_local
-from pileus.store.blobs import ORPHAN_AGE_S
-from pileus.store.blobs_local import CHUNK_BYTES, RELEASED_AGE_S, LocalBlobs
+from pileus.store.blobs import CHUNK_BYTES, ORPHAN_AGE_S
+from pileus.store.blobs_local import RELEASED_AGE_S, LocalBlobs
 from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
 

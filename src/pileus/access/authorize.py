@@ -73,7 +73,7 @@ async def authorize(
             documents = [found] if isinstance(found, dict) else found
             resources = [compile_policy(document) for document in documents]
     for one in needed:
-        owner = owners.get(one.resource.partition("/")[0]) or _owner(one.resource, account)
+        owner = owners.get(one.resource) or owners.get(one.resource.partition("/")[0]) or _owner(one.resource, account)
         call = Call(principal, one.action, one.resource, one.conditions, circumstances)
         same_account = principal.account == owner
         if same_account and resource_policies is None and session is None and principal.kind != "root":

@@ -61,5 +61,5 @@ class Guard(NamedTuple):
     """The policies of resources whose ARNs do not name their account (S3's), and whose these are."""
 
     documents: Sequence[dict[str, Any]] = ()
-    # Account by ARN, as far as the first slash of it: "arn:aws:s3:::bucket".
+    # Account by ARN, whole or as far as the first slash of it: "arn:aws:s3:::bucket".
     owners: Mapping[str, str] = {}

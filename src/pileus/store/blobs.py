@@ -12,6 +12,8 @@ from typing import Protocol
 
 from pileus.store.contract import Transaction
 
+CHUNK_BYTES = 1 << 20
+
 # A blob is adopted within one call; no upload of one part takes longer than this.
 ORPHAN_AGE_S = 24 * 3600.0
 
@@ -36,8 +38,10 @@ class BlobWriter(Protocol):
 class Blobs(Protocol):
     def create(self) -> BlobWriter: ...
 
-    def stream(self, blob_id: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start`, in chunks of at most 1 MiB; a slow reader holds no more than one of them."""
+    def stream(
+        self, blob_id: str, start: int = 0, length: int | None = None, *, chunk_bytes: int = CHUNK_BYTES
+    ) -> AsyncIterator[bytes]:
+        """The bytes from `start`, in chunks of `chunk_bytes` but for the last; a slow reader holds one of them."""
         ...
 
     async def read(self, blob_id: str) -> bytes: ...

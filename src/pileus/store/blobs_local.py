@@ -23,12 +23,10 @@ from typing import TypeVar
 from pileus.kernel.clock import Clock
 from pileus.kernel.ids import Ids
 from pileus.store import keys
-from pileus.store.blobs import ORPHAN_AGE_S
+from pileus.store.blobs import CHUNK_BYTES, ORPHAN_AGE_S
 from pileus.store.contract import Reader, Store, StoreUnavailable, Transaction
 
 T = TypeVar("T")
-
-CHUNK_BYTES = 1 << 20
 
 # How long the file of a released blob stays for those who are still about to open it.
 RELEASED_AGE_S = 60.0
@@ -79,7 +77,9 @@ class LocalBlobs:
         path = self.path(blob_id)
         return await self._in_thread(blob_id, path.read_bytes)
 
-    async def stream(self, blob_id: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, blob_id: str, start: int = 0, length: int | None = None, *, chunk_bytes: int = CHUNK_BYTES
+    ) -> AsyncIterator[bytes]:
         path = self.path(blob_id)
         position = start
         end = None if length is None else start + length
@@ -89,7 +89,11 @@ class LocalBlobs:
             nonlocal file
             if file < 0:
                 file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(file, CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - position), position)
+            wanted = chunk_bytes if end is None else min(chunk_bytes, end - position)
+            chunk = os.pread(file, wanted, position)
+            while 0 < len(chunk) < wanted and (more := os.pread(file, wanted - len(chunk), position + len(chunk))):
+                chunk += more
+            return chunk
 
         try:
             while (end is None or position < end) and (chunk := await self._in_thread(blob_id, next_chunk)):

@@ -242,7 +242,7 @@ def test_storage_classes(s3, bucket, fails):
 def test_what_is_not_built_says_so(s3, bucket, fails):
     for asked in (
         {"ServerSideEncryption": "aws:kms"},
-        {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32},
+        {"ServerSideEncryption": "aws:kms:dsse"},
     ):
         error = fails(s3.put_object, Bucket=bucket, Key="key", Body=b"x", **asked)
         assert (error["status"], error["Code"]) == (501, "NotImplemented"), asked

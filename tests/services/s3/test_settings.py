@@ -54,8 +54,9 @@ def test_lists_elsewhere(s3, open_bucket, fails):
         call(**at, ACL="private")
         call(**at, AccessControlPolicy=acl)
         for more in ({"ACL": "public-read"}, {"GrantRead": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'}):
+            # New buckets block public lists.
             error = fails(call, **at, **more)
-            assert (error["status"], error["Code"]) == (501, "NotImplemented")
+            assert (error["status"], error["Code"]) == (403, "AccessDenied")
         assert fails(call, **at) == {
             "status": 400,
             "Code": "MissingSecurityHeader",
@@ -118,26 +119,43 @@ def test_what_a_bucket_does_not_have(s3, bucket, fails):
     s3.delete_bucket_replication(Bucket=bucket)
     error = fails(s3.get_bucket_replication, Bucket=bucket)
     assert (error["status"], error["Code"]) == (404, "ReplicationConfigurationNotFoundError")
-    for call, more in (
-        (s3.put_bucket_request_payment, {"RequestPaymentConfiguration": {"Payer": "Requester"}}),
-        (s3.put_bucket_accelerate_configuration, {"AccelerateConfiguration": {"Status": "Enabled"}}),
-        (
-            s3.put_bucket_logging,
-            {"BucketLoggingStatus": {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": ""}}},
-        ),
-        (s3.put_bucket_website, {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}}}),
-        (
-            s3.put_bucket_replication,
-            {
-                "ReplicationConfiguration": {
-                    "Role": "r",
-                    "Rules": [{"Status": "Enabled", "Destination": {"Bucket": "b"}}],
-                }
-            },
-        ),
-    ):
-        error = fails(call, Bucket=bucket, **more)
-        assert (error["status"], error["Code"]) == (501, "NotImplemented"), error
-        assert fails(call, Bucket=bucket + "-not", **more)["status"] in (404, 501)
     for call in (s3.get_bucket_logging, s3.get_bucket_website, s3.get_bucket_replication, s3.delete_bucket_website):
         assert fails(call, Bucket=bucket + "-not")["Code"] == "NoSuchBucket"
+
+
+def test_acceleration(s3, bucket, fails):
+    for status in ("Enabled", "Suspended"):
+        s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": status})
+        assert s3.get_bucket_accelerate_configuration(Bucket=bucket)["Status"] == status
+    name = new_name() + ".dot"
+    s3.create_bucket(Bucket=name)
+    error = fails(s3.put_bucket_accelerate_configuration, Bucket=name, AccelerateConfiguration={"Status": "Enabled"})
+    assert error["Message"] == "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names"
+
+
+def test_where_logs_may_go(s3, bucket, aws, pileus, fails):
+    from tests.conftest import Account
+
+    logging = {"TargetBucket": bucket, "TargetPrefix": "log/"}
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": logging})
+    assert s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"] == logging
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
+
+    missing, far, others = new_name(), new_name(), new_name()
+    west = aws.client("s3", region="eu-west-1")
+    west.create_bucket(Bucket=far, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    Account(pileus.endpoint).client("s3").create_bucket(Bucket=others)
+    for name, status, code, message in (
+        (missing, 400, "InvalidTargetBucketForLogging", "The target bucket for logging does not exist"),
+        (
+            others,
+            400,
+            "InvalidTargetBucketForLogging",
+            "The owner for the bucket to be logged and the target bucket must be the same.",
+        ),
+        (far, 403, "CrossLocationLoggingProhibitted", "Cross S3 location logging not allowed. "),
+    ):
+        logging = {"TargetBucket": name, "TargetPrefix": ""}
+        error = fails(s3.put_bucket_logging, Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": logging})
+        assert (error["status"], error["Code"], error["Message"]) == (status, code, message)

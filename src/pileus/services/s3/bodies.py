@@ -1,7 +1,7 @@
 """Objects' bytes on their way in and out.
 
 Small bodies stand in the store, where one commit serves many callers; larger ones go to blobs as they arrive: while a
-chunk is hashed and written in other threads the next one is read, so that an upload holds two chunks and no more.
+chunk is hashed, encrypted and written in other threads the next one is read, so that an upload holds few chunks.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pileus.cloud.context import Cloud
 from pileus.kernel import digests
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import ByteStream
-from pileus.services.s3 import errors, keys
+from pileus.services.s3 import errors, keys, sealing
 from pileus.services.s3.records import Body, decode_pieces
-from pileus.store.contract import Reader, Transaction
+from pileus.services.s3.sealing import Vault
+from pileus.store.contract import Reader, StoreUnavailable, Transaction
 
 INLINE_BYTES_MAX = 64 * 1024
 # One PutObject, UploadPart or CopyObject.
@@ -39,6 +40,12 @@ class Received(msgspec.Struct):
     checksums: dict[str, str] = {}
     data: bytes = b""
     blob_id: str = ""
+    # What it is encrypted under, where not under the node's key.
+    customer_key: bytes | None = None
+
+    @property
+    def sealed(self) -> sealing.Seal:
+        return "node" if self.customer_key is None else "customer"
 
 
 # Raises AWSError where a body is not what was announced.
@@ -46,7 +53,12 @@ Check = Callable[[Received], None]
 
 
 async def receive(
-    cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], check: Check = lambda received: None
+    cloud: Cloud,
+    stream: ByteStream,
+    algorithms: Sequence[str],
+    check: Check = lambda received: None,
+    *,
+    customer_key: bytes | None = None,
 ) -> Received:
     """Read `stream` to its end; `check` may refuse what has come. An exception leaves nothing behind."""
     if stream.length is not None:
@@ -54,9 +66,10 @@ async def receive(
             raise errors.entity_too_large(stream.length, UPLOAD_BYTES_MAX)
         if stream.length <= INLINE_BYTES_MAX:
             received = _small(await stream.read(), algorithms)
+            received.customer_key = customer_key
             check(received)
             return received
-    return await _large(cloud, stream, algorithms, check)
+    return await _large(cloud, stream, algorithms, check, customer_key)
 
 
 def _small(data: bytes, algorithms: Sequence[str]) -> Received:
@@ -68,17 +81,24 @@ def _small(data: bytes, algorithms: Sequence[str]) -> Received:
     return Received(len(data), hashlib.md5(data, usedforsecurity=False).digest(), values, data)
 
 
-async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], check: Check) -> Received:
+async def _large(
+    cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], check: Check, customer_key: bytes | None
+) -> Received:
     loop = asyncio.get_running_loop()
     md5 = hashlib.md5(usedforsecurity=False)
     others = {algorithm: digests.new(algorithm) for algorithm in algorithms}
     writer = cloud.blobs.create()
-    working: asyncio.Future[list[None]] | None = None
+    sealer = sealing.Sealer(cloud.part(Vault).cipher(writer.id, customer_key))
+    working: asyncio.Future[tuple[None, None]] | None = None
     size = 0
 
-    def update_others(chunk: bytes) -> None:
+    def digest_and_seal(chunk: bytes) -> bytes:
         for digest in others.values():
             digest.update(chunk)
+        return sealer.update(chunk)
+
+    async def keep(chunk: bytes) -> None:
+        await writer.write(await loop.run_in_executor(None, digest_and_seal, chunk))
 
     try:
         async for chunk in stream:
@@ -87,16 +107,15 @@ async def _large(cloud: Cloud, stream: ByteStream, algorithms: Sequence[str], ch
                 raise errors.entity_too_large(size, UPLOAD_BYTES_MAX)
             if working is not None:
                 await working
-            tasks = [loop.run_in_executor(None, md5.update, chunk), asyncio.ensure_future(writer.write(chunk))]
-            if others:
-                tasks.append(loop.run_in_executor(None, update_others, chunk))
-            working = asyncio.gather(*tasks)
+            working = asyncio.gather(loop.run_in_executor(None, md5.update, chunk), keep(chunk))
         if working is not None:
             await working
             working = None
         values = {algorithm: digests.text(digest.digest()) for algorithm, digest in others.items()}
-        received = Received(size, md5.digest(), values, b"", writer.id)
+        received = Received(size, md5.digest(), values, b"", writer.id, customer_key)
         check(received)
+        if last := sealer.finish():
+            await writer.write(last)
         await writer.finish()
         return received
     except BaseException:
@@ -130,11 +149,11 @@ def keep(cloud: Cloud, tx: Transaction, received: Received, token: str) -> Body:
     """Record the bytes in `tx`, under `token` where they are small."""
     if received.blob_id:
         cloud.blobs.adopt(tx, received.blob_id)
-        return Body("blob", received.blob_id, received.size)
+        return Body("blob", received.blob_id, received.size, received.sealed)
     if not received.size:
         return Body()
-    tx.put(keys.body(token), received.data)
-    return Body("inline", token, received.size)
+    tx.put(keys.body(token), cloud.part(Vault).cipher(token, received.customer_key).seal(received.data))
+    return Body("inline", token, received.size, received.sealed)
 
 
 async def release(cloud: Cloud, tx: Transaction, body: Body) -> None:
@@ -152,12 +171,13 @@ async def release(cloud: Cloud, tx: Transaction, body: Body) -> None:
 
 
 class Segment(NamedTuple):
-    """Some of a body's bytes: in memory, or `length` from `start` of a blob."""
+    """`length` of a body's bytes from `start`: of one whose stored bytes are in memory, or of a blob."""
 
-    data: bytes
-    blob_id: str
+    body: Body
     start: int
     length: int
+    # All that is stored of it, where it stands in the store.
+    stored: bytes = b""
 
 
 async def locate(tx: Reader, body: Body, first: int, last: int) -> list[Segment]:
@@ -165,12 +185,12 @@ async def locate(tx: Reader, body: Body, first: int, last: int) -> list[Segment]
     if last < first:
         return []
     if body.kind == "blob":
-        return [Segment(b"", body.at, first, last - first + 1)]
+        return [Segment(body, first, last - first + 1)]
     if body.kind == "inline":
         data = await tx.get(keys.body(body.at))
         if data is None:
             raise AWSError("InternalError", "The object's bytes are gone.", status=500, fault="server")
-        return [Segment(data[first : last + 1], "", 0, last - first + 1)]
+        return [Segment(body, first, last - first + 1, data)]
     found: list[Segment] = []
     at = 0
     for piece in decode_pieces(await tx.get(keys.pieces(body.at)) or b"\x90"):
@@ -181,33 +201,78 @@ async def locate(tx: Reader, body: Body, first: int, last: int) -> list[Segment]
     return found
 
 
-def content(cloud: Cloud, segments: Sequence[Segment]) -> bytes | AsyncIterator[bytes]:
-    """What an answer streams."""
-    if all(not segment.blob_id for segment in segments):
-        return b"".join(segment.data for segment in segments)
-    return _chunks(cloud, segments)
+def content(
+    cloud: Cloud, segments: Sequence[Segment], customer_key: bytes | None = None
+) -> bytes | AsyncIterator[bytes]:
+    """What an answer streams. `customer_key`: what those are encrypted under that are under a customer's key."""
+    if all(segment.body.kind == "inline" for segment in segments):
+        return b"".join([_inline(cloud, segment, customer_key) for segment in segments])
+    return _chunks(cloud, segments, customer_key)
 
 
-async def _chunks(cloud: Cloud, segments: Sequence[Segment]) -> AsyncIterator[bytes]:
+def _cipher(cloud: Cloud, body: Body, customer_key: bytes | None) -> sealing.Cipher:
+    return cloud.part(Vault).cipher(body.at, customer_key if body.sealed == "customer" else None)
+
+
+def _inline(cloud: Cloud, segment: Segment, customer_key: bytes | None) -> bytes:
+    data = segment.stored
+    if segment.body.sealed:
+        try:
+            data = _cipher(cloud, segment.body, customer_key).open(data)
+        except sealing.Damaged as error:
+            raise StoreUnavailable(f"the body {segment.body.at} is damaged") from error
+    return data if segment.length == len(data) else data[segment.start : segment.start + segment.length]
+
+
+async def _chunks(cloud: Cloud, segments: Sequence[Segment], customer_key: bytes | None) -> AsyncIterator[bytes]:
     for segment in segments:
-        if not segment.blob_id:
-            yield segment.data
-            continue
-        async for chunk in cloud.blobs.stream(segment.blob_id, segment.start, segment.length):
-            yield chunk
+        if segment.body.kind == "inline":
+            yield _inline(cloud, segment, customer_key)
+        elif not segment.body.sealed:
+            async for chunk in cloud.blobs.stream(segment.body.at, segment.start, segment.length):
+                yield chunk
+        else:
+            async for chunk in _opened(cloud, segment, customer_key):
+                yield chunk
+
+
+# What is read of a blob at once: whole segments, about a mebibyte.
+_OPENED_BYTES = 16 * sealing.STORED_BYTES
+
+
+async def _opened(cloud: Cloud, segment: Segment, customer_key: bytes | None) -> AsyncIterator[bytes]:
+    """The bytes of an encrypted blob's range."""
+    cipher = _cipher(cloud, segment.body, customer_key)
+    number, start, length = sealing.stored_range(segment.start, segment.length)
+    skip = segment.start - number * sealing.SEGMENT_BYTES
+    left = segment.length
+    try:
+        async for stored in cloud.blobs.stream(segment.body.at, start, length, chunk_bytes=_OPENED_BYTES):
+            data = cipher.open(stored, number)
+            number += -(-len(stored) // sealing.STORED_BYTES)
+            if skip or len(data) - skip > left:
+                data = data[skip : skip + left]
+                skip = 0
+            left -= len(data)
+            yield data
+    except sealing.Damaged as error:
+        raise StoreUnavailable(f"the blob {segment.body.at} is damaged") from error
+    if left:
+        raise StoreUnavailable(f"the blob {segment.body.at} is cut off")
 
 
 class SegmentStream:
     """A `ByteStream` over stored bytes: what copies read."""
 
-    def __init__(self, cloud: Cloud, segments: Sequence[Segment]) -> None:
+    def __init__(self, cloud: Cloud, segments: Sequence[Segment], customer_key: bytes | None = None) -> None:
         self._cloud = cloud
         self._segments = segments
+        self._customer_key = customer_key
         self.length: int | None = sum(segment.length for segment in segments)
         self.trailers: dict[str, str] = {}
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _chunks(self._cloud, self._segments)
+        return _chunks(self._cloud, self._segments, self._customer_key)
 
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self])

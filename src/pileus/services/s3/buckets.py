@@ -15,7 +15,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.services.s3 import cors, errors, keys
-from pileus.services.s3.records import Bucket, decode_bucket
+from pileus.services.s3.records import PUBLIC_ACCESS, Bucket, decode_bucket, decode_public_access
 from pileus.store.contract import Reader
 
 DEFAULT_REGION = "us-east-1"
@@ -139,6 +139,14 @@ async def find(ctx: Context, tx: Reader, request: Mapping[str, Any]) -> Bucket:
     return bucket
 
 
+async def public_access(tx: Reader, bucket: Bucket) -> dict[str, bool]:
+    """The public access block that counts: of the bucket and of its account, whichever is stricter."""
+    own = bucket.public_access_block or {}
+    data = await tx.get(keys.public_access(bucket.account))
+    account = decode_public_access(data) if data is not None else {}
+    return {name: bool(own.get(name) or account.get(name)) for name in PUBLIC_ACCESS}
+
+
 async def find_source(tx: Reader, name: str, expected_owner: str | None) -> Bucket:
     """The bucket that a copy reads from; any region."""
     bucket = await load(tx, name)
@@ -152,6 +160,15 @@ def check_region(ctx: Context, bucket: Bucket) -> None:
     """A signed request must be made in the bucket's own region."""
     if ctx.region != bucket.region and ctx.principal.kind not in ("anonymous", "service"):
         raise errors.permanent_redirect(bucket.name, bucket.region)
+
+
+def check_payer(ctx: Context, bucket: Bucket, request: Mapping[str, Any]) -> None:
+    """Where requesters pay, strangers must say that they will, and nobody comes unnamed."""
+    if bucket.payer != "Requester" or ctx.principal.account == bucket.account or ctx.principal.kind == "service":
+        return
+    if ctx.principal.kind == "anonymous" or request.get("RequestPayer") != "requester":
+        raise errors.access_denied()
+    ctx.response_headers["x-amz-request-charged"] = "requester"
 
 
 def check_owner(expected: str | None, bucket: Bucket) -> None:

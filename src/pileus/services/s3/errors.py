@@ -307,3 +307,7 @@ def invalid_tag(message: str, key: str = "") -> AWSError:
 def not_found(code: str, message: str, bucket: str) -> AWSError:
     """A part of a bucket's configuration that is not there."""
     return AWSError(code, message, status=404, BucketName=bucket)
+
+
+def no_such_website(bucket: str) -> AWSError:
+    return not_found("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration", bucket)

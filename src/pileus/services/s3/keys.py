@@ -4,6 +4,8 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
 
     bucket    (s3, "", "", "bucket", name)                             the bucket and its configuration
     owned     (s3, account, "", "owned", name)                         which buckets an account has; no value
+    public    (s3, account, "", "public")                              the account's own public access block
+    sealing   (s3, "", "", "sealing")                                  by what the node's root key is known again
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
@@ -49,6 +51,14 @@ def owned_range(account: str) -> tuple[bytes, bytes]:
 
 def owned_name(key: bytes) -> str:
     return str(unpack(key)[4])
+
+
+def sealing() -> bytes:
+    return pack("s3", "", "", "sealing")
+
+
+def public_access(account: str) -> bytes:
+    return pack("s3", account, "", "public")
 
 
 def objects(bucket: str) -> bytes:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.errors import AWSError
 from pileus.services.s3 import errors
+from pileus.services.s3.records import Object
 
 METADATA_BYTES_MAX = 2048
 KEY_BYTES_MAX = 1024
@@ -37,18 +38,6 @@ STORAGE_CLASSES = frozenset(
 )
 ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 
-CANNED_ACLS = frozenset(
-    (
-        "private",
-        "public-read",
-        "public-read-write",
-        "authenticated-read",
-        "aws-exec-read",
-        "bucket-owner-read",
-        "bucket-owner-full-control",
-    )
-)
-
 
 def check_key(key: str) -> None:
     try:
@@ -59,39 +48,12 @@ def check_key(key: str) -> None:
         raise errors.key_too_long(size)
 
 
-def refuse_unbuilt(request: Mapping[str, Any], what: str) -> None:
-    """Name the features that a write asks for and that are not there yet, rather than ignore them."""
-    encryption = request.get("ServerSideEncryption")
-    if encryption is not None and encryption != "AES256":
-        if encryption not in ("aws:kms", "aws:kms:dsse", "aws:fsx"):
-            raise errors.invalid_argument(
-                "The encryption method specified is not supported", "x-amz-server-side-encryption", encryption
-            )
-        raise NotBuilt(f"{what} with server-side encryption {encryption}")
-    for member, feature in (
-        ("SSECustomerAlgorithm", "server-side encryption with customer keys"),
-        ("CopySourceSSECustomerAlgorithm", "server-side encryption with customer keys"),
-        ("GrantFullControl", "access control lists"),
-        ("GrantRead", "access control lists"),
-        ("GrantReadACP", "access control lists"),
-        ("GrantWriteACP", "access control lists"),
-    ):
-        if request.get(member) is not None:
-            raise NotBuilt(f"{what} with {feature}")
-
-
-def check_acl(request: Mapping[str, Any], ownership: str, what: str) -> None:
-    """A canned ACL of an object: with the bucket owner enforced only one that changes nothing."""
-    acl = request.get("ACL")
-    if acl is None:
-        return
-    if acl not in CANNED_ACLS:
-        raise errors.invalid_argument(None, "x-amz-acl", acl)
-    if acl in ("private", "bucket-owner-full-control"):
-        return
-    if ownership == "BucketOwnerEnforced":
-        raise AWSError("AccessControlListNotSupported", "The bucket does not allow ACLs", status=400)
-    raise NotBuilt(f"{what} with access control lists")
+def check_readable(version: Object, now: float) -> None:
+    """An archived object is read where it was restored, and as long as that lasts."""
+    if version.storage_class in ARCHIVED:
+        restored = version.restoration
+        if restored is None or not restored.ready <= now < restored.expires:
+            raise errors.invalid_object_state(version.storage_class)
 
 
 def storage_class(request: Mapping[str, Any]) -> str:

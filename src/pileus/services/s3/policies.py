@@ -1,4 +1,5 @@
-"""Bucket policies: what may be put, whether one is public, and handing it to the evaluation.
+"""Bucket policies: what may be put, whether one is public, and handing it, with the access control lists, to the
+evaluation.
 
 Sources: "Bucket policies for Amazon S3", "Blocking public access to your Amazon S3 storage" in the Amazon S3 User
 Guide.
@@ -14,11 +15,12 @@ import orjson
 
 from pileus.access.contract import Guard
 from pileus.cloud.context import Context
+from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.services.s3 import errors
-from pileus.services.s3.buckets import check_region, load
+from pileus.services.s3 import acls, errors, versions
+from pileus.services.s3.buckets import canonical_id, check_payer, check_region, load, public_access
 from pileus.services.s3.copysource import parse_copy_source
-from pileus.services.s3.records import Bucket
+from pileus.services.s3.records import Bucket, Object
 from pileus.store.contract import Reader
 
 POLICY_BYTES_MAX = 20 * 1024
@@ -143,43 +145,120 @@ def _parsed(text: str) -> tuple[dict[str, Any], bool]:
     return document, is_public(document)
 
 
-def _effective(bucket: Bucket, principal: Principal) -> dict[str, Any] | None:
+# What an object's owner decides, not the bucket's: the policy of a bucket gives nothing away of the objects in it that
+# belong to other accounts.
+_OF_OBJECT_OWNER = (
+    "GetObject",
+    "HeadObject",
+    "GetObjectAcl",
+    "PutObjectAcl",
+    "GetObjectAttributes",
+    "GetObjectTorrent",
+)
+
+
+async def _document(tx: Reader, bucket: Bucket, principal: Principal) -> dict[str, Any] | None:
     """The bucket's policy as far as it counts for this caller: `RestrictPublicBuckets` shuts strangers out."""
     if not bucket.policy:
         return None
     document, public = _parsed(bucket.policy)
-    restricted = (bucket.public_access_block or {}).get("RestrictPublicBuckets", False)
-    if public and restricted and principal.kind != "service" and principal.account != bucket.account:
-        return None
+    if public and principal.kind != "service" and principal.account != bucket.account:
+        restricted = (await public_access(tx, bucket))["RestrictPublicBuckets"]
+        return None if restricted else document
     return document
 
 
-def _guard(*buckets: Bucket | None, principal: Principal) -> Guard:
-    """The policies of these buckets, and whose they are. Each policy names resources of its own bucket only."""
-    found = [bucket for bucket in buckets if bucket is not None]
-    documents = [document for bucket in found if (document := _effective(bucket, principal)) is not None]
-    return Guard(documents, {bucket.arn: bucket.account for bucket in found})
+async def _guard(
+    ctx: Context, tx: Reader, bucket: Bucket, key: str | None, version_id: str | None, *, of_object: bool
+) -> Guard:
+    """The policies that guard one bucket, or an object in it, and whose they are.
+
+    A policy names resources of its own bucket only. `of_object`: the call is about an object's own matters.
+    """
+    principal = ctx.principal
+    document = await _document(tx, bucket, principal)
+    documents = [document] if document is not None else []
+    owners = {bucket.arn: bucket.account}
+    if bucket.ownership == acls.ENFORCED:
+        return Guard(documents, owners)
+    ignore_public = (await public_access(tx, bucket))["IgnorePublicAcls"]
+    owner = canonical_id(bucket.account)
+    listed = acls.statements(
+        acls.effective(bucket.acl, owner),
+        principal,
+        bucket.arn,
+        of_object=False,
+        ignore_public=ignore_public,
+        writing=ctx.operation in ("PutObject", "CreateMultipartUpload", "CopyObject"),
+    )
+    if of_object and key is not None:
+        version = await _version(tx, bucket, key, version_id)
+        if version is not None:
+            arn = f"{bucket.arn}/{key}"
+            if version.owner:
+                owners[arn] = version.owner
+                documents = [_without_grants(one) for one in documents]
+            grants = acls.effective(version.acl, acls.owner_id(bucket, version))
+            # In an ARN of a policy these are wildcards; in a key they are themselves.
+            shown = arn.replace("*", "?").replace("$", "?")
+            listed += acls.statements(grants, principal, shown, of_object=True, ignore_public=ignore_public)
+    if listed:
+        documents.append({"Version": "2012-10-17", "Statement": listed})
+    return Guard(documents, owners)
+
+
+async def _version(tx: Reader, bucket: Bucket, key: str, version_id: str | None) -> Object | None:
+    try:
+        return await versions.wanted(tx, bucket, key, version_id)
+    except AWSError:
+        # What is wrong with the version id is the operation's to say.
+        return None
+
+
+def _without_grants(document: dict[str, Any]) -> dict[str, Any]:
+    denials = [one for one in _listed(document["Statement"]) if one["Effect"] == "Deny"]
+    return {**document, "Statement": denials}
 
 
 async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     """What guards a call. What is wrong with the bucket itself is said before anything is denied."""
     bucket = await load(tx, request["Bucket"])
-    if bucket is not None:
-        check_region(ctx, bucket)
-    elif ctx.principal.kind == "anonymous":
-        raise errors.no_such_bucket(request["Bucket"])
-    return _guard(bucket, principal=ctx.principal)
+    if bucket is None:
+        if ctx.principal.kind == "anonymous":
+            raise errors.no_such_bucket(request["Bucket"])
+        return Guard()
+    check_region(ctx, bucket)
+    check_payer(ctx, bucket, request)
+    return await _guard(
+        ctx,
+        tx,
+        bucket,
+        request.get("Key"),
+        request.get("VersionId"),
+        of_object=ctx.operation in _OF_OBJECT_OWNER,
+    )
 
 
 async def of_bucket_anywhere(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     """The same for a call that any region answers."""
-    return _guard(await load(tx, request["Bucket"]), principal=ctx.principal)
+    bucket = await load(tx, request["Bucket"])
+    return Guard() if bucket is None else await _guard(ctx, tx, bucket, None, None, of_object=False)
 
 
 async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     """The same for a call that reads from one bucket and writes to another."""
+    documents: list[dict[str, Any]] = []
+    owners: dict[str, str] = {}
     target = await load(tx, request["Bucket"])
     if target is not None:
         check_region(ctx, target)
-    source = parse_copy_source(request["CopySource"]).bucket
-    return _guard(target, None if source == request["Bucket"] else await load(tx, source), principal=ctx.principal)
+        found = await _guard(ctx, tx, target, None, None, of_object=False)
+        documents += found.documents
+        owners |= found.owners
+    source = parse_copy_source(request["CopySource"])
+    bucket = target if source.bucket == request["Bucket"] else await load(tx, source.bucket)
+    if bucket is not None and (bucket is not target or bucket.ownership != acls.ENFORCED):
+        found = await _guard(ctx, tx, bucket, source.key, source.version_id, of_object=True)
+        documents += found.documents
+        owners |= found.owners
+    return Guard(documents, owners)

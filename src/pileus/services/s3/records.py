@@ -14,6 +14,16 @@ PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "Re
 Versioning = Literal["", "Enabled", "Suspended"]
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """One entry of an access control list."""
+
+    # "CanonicalUser" or "Group".
+    type: str
+    # A canonical user id, or a group's URI.
+    grantee: str
+    permission: str
+
+
 class Bucket(msgspec.Struct, kw_only=True, tag=1):
     """A bucket with its configuration; members in the names of the API's shapes."""
 
@@ -42,6 +52,20 @@ class Bucket(msgspec.Struct, kw_only=True, tag=1):
     object_lock: bool = False
     # DefaultRetention; {}: none.
     lock_default: dict[str, Any] = {}
+    # () is the default: the owner has full control.
+    acl: tuple[Grant, ...] = ()
+    # "": never set.
+    accelerate: str = ""
+    payer: str = "BucketOwner"
+    # LoggingEnabled; {}: none.
+    logging: dict[str, Any] = {}
+    # WebsiteConfiguration; {}: none.
+    website: dict[str, Any] = {}
+    # ReplicationConfiguration; {}: none.
+    replication: dict[str, Any] = {}
+    # By kind ("inventory", "analytics", "metrics", "tiering") and id.
+    configurations: dict[str, dict[str, dict[str, Any]]] = {}
+    abac: str = ""
 
     @property
     def arn(self) -> str:
@@ -54,7 +78,10 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
     kind: Literal["", "inline", "blob", "pieces"] = ""
     # The token of the store's key, or the blob's id.
     at: str = ""
+    # Of what was put, not of what is stored.
     size: int = 0
+    # What it is encrypted under (see sealing.py): "" nothing, "node", or "customer" (a key that the requests bring).
+    sealed: Literal["", "node", "customer"] = ""
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -82,6 +109,24 @@ class Lock(msgspec.Struct, frozen=True, array_like=True):
     legal_hold: str = ""
 
 
+class CustomerKey(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of a key that a customer brings: enough to know it again, not enough to read anything."""
+
+    # Base64, as the answers show it.
+    md5: str
+    salt: bytes
+    # HMAC-SHA256 of the key under the salt.
+    proof: bytes
+
+
+class Restoration(msgspec.Struct, frozen=True, array_like=True):
+    """A copy of an archived object that can be read, from one time until another (seconds since the epoch)."""
+
+    ready: float
+    expires: float
+    tier: str = "Standard"
+
+
 class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     """One version of an object."""
 
@@ -106,6 +151,14 @@ class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     # Of the multipart upload that made it: completing that again is answered as the first time.
     upload_id: str = ""
     lock: Lock | None = None
+    # The account that owns it; "": the bucket's.
+    owner: str = ""
+    # () is the default: the owner has full control.
+    acl: tuple[Grant, ...] = ()
+    customer_key: CustomerKey | None = None
+    restoration: Restoration | None = None
+    # "": no rule is about it; PENDING, COMPLETED, FAILED; REPLICA for what replication has put.
+    replication: str = ""
 
     @property
     def size(self) -> int:
@@ -129,6 +182,9 @@ class Upload(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     initiator_name: str = ""
     # The members of the request that ask for object lock.
     lock: dict[str, Any] = {}
+    owner: str = ""
+    acl: tuple[Grant, ...] = ()
+    customer_key: CustomerKey | None = None
 
 
 class Part(msgspec.Struct, kw_only=True, array_like=True, tag=1):
@@ -144,6 +200,7 @@ _object_decoder = msgspec.msgpack.Decoder(Object)
 _upload_decoder = msgspec.msgpack.Decoder(Upload)
 _part_decoder = msgspec.msgpack.Decoder(Part)
 _pieces_decoder = msgspec.msgpack.Decoder(list[Piece])
+_public_access_decoder = msgspec.msgpack.Decoder(dict[str, bool])
 _bucket_decoder = msgspec.msgpack.Decoder(Bucket)
 
 encode = _encoder.encode
@@ -151,6 +208,7 @@ decode_object = _object_decoder.decode
 decode_upload = _upload_decoder.decode
 decode_part = _part_decoder.decode
 decode_pieces = _pieces_decoder.decode
+decode_public_access = _public_access_decoder.decode
 
 
 @lru_cache(maxsize=256)

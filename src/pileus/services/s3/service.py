@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.s3 import loops, policies, targets
+from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writing
+from pileus.services.s3 import configurations, loops, policies, sealing, targets
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
 from pileus.services.s3.operations import (
@@ -21,12 +21,23 @@ from pileus.services.s3.operations import (
     tagging,
     uploads,
 )
-from pileus.services.s3.operations import (
-    reading as reads,
-)
+from pileus.services.s3.operations import configurations as of_id
+from pileus.services.s3.operations import reading as reads
 from pileus.services.s3.preflight import preflight
 
 _guard = policies.of_bucket
+
+
+def _configurations(name: str, permission: str, kind: configurations.Kind) -> dict[str, Operation]:
+    """The four operations on configurations of one kind."""
+    reads, writes = needs.bucket(f"Get{permission}"), needs.bucket(f"Put{permission}")
+    return {
+        f"Put{name}": writing(of_id.put(kind), writes, _guard),
+        f"Get{name}": reading(of_id.get(kind), reads, _guard),
+        f"Delete{name}": writing(of_id.delete(kind), writes, _guard),
+        f"List{name}s": reading(of_id.list_(kind), reads, _guard),
+    }
+
 
 SERVICE = Service(
     name="s3",
@@ -120,12 +131,22 @@ SERVICE = Service(
         "GetBucketLogging": reading(settings.get_bucket_logging, needs.bucket("GetBucketLogging"), _guard),
         "PutBucketLogging": writing(settings.put_bucket_logging, needs.bucket("PutBucketLogging"), _guard),
         "GetBucketWebsite": reading(settings.get_bucket_website, needs.bucket("GetBucketWebsite"), _guard),
-        "DeleteBucketWebsite": writing(settings.nothing_to_delete, needs.bucket("DeleteBucketWebsite"), _guard),
+        "PutBucketWebsite": writing(settings.put_bucket_website, needs.bucket("PutBucketWebsite"), _guard),
+        "DeleteBucketWebsite": writing(settings.delete_bucket_website, needs.bucket("DeleteBucketWebsite"), _guard),
         "GetBucketReplication": reading(
             settings.get_bucket_replication, needs.bucket("GetReplicationConfiguration"), _guard
         ),
+        "PutBucketReplication": writing(
+            settings.put_bucket_replication, needs.bucket("PutReplicationConfiguration"), _guard
+        ),
         "DeleteBucketReplication": writing(
-            settings.nothing_to_delete, needs.bucket("PutReplicationConfiguration"), _guard
+            settings.delete_bucket_replication, needs.bucket("PutReplicationConfiguration"), _guard
+        ),
+        **_configurations("BucketInventoryConfiguration", "InventoryConfiguration", configurations.INVENTORY),
+        **_configurations("BucketAnalyticsConfiguration", "AnalyticsConfiguration", configurations.ANALYTICS),
+        **_configurations("BucketMetricsConfiguration", "MetricsConfiguration", configurations.METRICS),
+        **_configurations(
+            "BucketIntelligentTieringConfiguration", "IntelligentTieringConfiguration", configurations.TIERING
         ),
         "GetBucketLifecycleConfiguration": reading(
             lifecycle.get_bucket_lifecycle_configuration, needs.bucket("GetLifecycleConfiguration"), _guard
@@ -161,5 +182,6 @@ SERVICE = Service(
     },
     loops=(Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),),
     preflight=preflight,
+    start=sealing.start,
     targets={events.TARGET: targets.deliver},
 )

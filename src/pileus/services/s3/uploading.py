@@ -11,8 +11,8 @@ import msgspec
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream, ByteStream
-from pileus.services.s3 import bodies, checksums, errors, keys
-from pileus.services.s3.records import decode_part
+from pileus.services.s3 import bodies, checksums, errors, keys, sealing
+from pileus.services.s3.records import CustomerKey, decode_part
 from pileus.store.contract import Transaction
 from pileus.store.keys import after
 
@@ -63,7 +63,13 @@ def body_of(request: dict[str, Any]) -> ByteStream:
 
 
 async def receive(
-    ctx: Context, stream: ByteStream, expected: Announced, algorithms: Sequence[str], *, md5_in_hex: bool
+    ctx: Context,
+    stream: ByteStream,
+    expected: Announced,
+    algorithms: Sequence[str],
+    *,
+    md5_in_hex: bool,
+    customer_key: bytes | None = None,
 ) -> bodies.Received:
     """Read the body, computing `algorithms` beside the announced one; BadDigest where it is not what was announced.
 
@@ -78,7 +84,16 @@ async def receive(
         if expected.algorithm and _value(stream, expected) != received.checksums[expected.algorithm]:
             raise errors.bad_checksum(expected.algorithm)
 
-    return await bodies.receive(ctx.cloud, stream, tuple(wanted), check)
+    return await bodies.receive(ctx.cloud, stream, tuple(wanted), check, customer_key=customer_key)
+
+
+def etag(ctx: Context, received: bodies.Received) -> str:
+    """The MD5 of what has come; under a customer's key anything that is none, as the MD5 would tell of the bytes."""
+    return received.md5.hex() if received.customer_key is None else ctx.cloud.ids.hex(32)
+
+
+def remembered(ctx: Context, key: bytes | None) -> CustomerKey | None:
+    return None if key is None else sealing.remembered(key, ctx.cloud.ids)
 
 
 def _value(stream: ByteStream, expected: Announced) -> str:

@@ -6,14 +6,12 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import buckets, errors, keys, listing, uploading
+from pileus.services.s3 import acls, buckets, errors, keys, listing, uploading
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
 from pileus.services.s3.records import Bucket, decode_bucket, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto
 
-OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
-ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
 _LIST_MAX = 10_000
 _BATCH = 1000
 
@@ -25,6 +23,17 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
     location = configuration.get("LocationConstraint")
     region = buckets.choose_region(ctx.region, location)
     ownership = _ownership(request)
+    me = buckets.canonical_id(ctx.account)
+    grants = acls.of_headers(request, acls.BUCKET_CANNED, owner=me, bucket_owner=me) or ()
+    if grants and ownership == acls.ENFORCED:
+        raise acls.invalid_with_enforced()
+    if acls.is_public(grants):
+        # New buckets block public access.
+        raise AWSError(
+            "InvalidBucketAclWithBlockPublicAccessError",
+            "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
+            status=400,
+        )
     if configuration.get("Bucket") or configuration.get("Location") or request.get("BucketNamespace"):
         raise NotBuilt("CreateBucket of directory buckets and namespaces")
     tags = tag_set(configuration.get("Tags") or (), BUCKET_TAGS_MAX, "Bucket")
@@ -39,6 +48,7 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
             location=location or "",
             tags=tags,
             ownership=ownership,
+            acl=acls.kept(grants, me),
             # Locks are those of versions.
             versioning="Enabled" if request.get("ObjectLockEnabledForBucket") else "",
             object_lock=bool(request.get("ObjectLockEnabledForBucket")),
@@ -56,22 +66,9 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
 
 def _ownership(request: dict[str, Any]) -> str:
     given = request.get("ObjectOwnership")
-    if given is not None and given not in OWNERSHIPS:
+    if given is not None and given not in acls.OWNERSHIPS:
         raise errors.invalid_argument(f"Invalid x-amz-object-ownership header: {given}", "x-amz-object-ownership")
-    ownership = given or OWNERSHIPS[0]
-    acl = request.get("ACL")
-    if acl is not None and acl not in ACLS:
-        raise errors.invalid_argument(None, "x-amz-acl", acl)
-    granted = any(member.startswith("Grant") for member in request)
-    if granted or acl not in (None, "private"):
-        if ownership == OWNERSHIPS[0]:
-            raise AWSError(
-                "InvalidBucketAclWithObjectOwnership",
-                "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
-                status=400,
-            )
-        raise NotBuilt("CreateBucket with access control lists")
-    return ownership
+    return given or acls.ENFORCED
 
 
 async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:

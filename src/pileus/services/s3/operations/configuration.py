@@ -8,9 +8,8 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import buckets, cors, errors, keys, policies
+from pileus.services.s3 import acls, buckets, cors, errors, keys, policies
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, body_tags, shown_tags
-from pileus.services.s3.operations.buckets import OWNERSHIPS
 from pileus.services.s3.records import PUBLIC_ACCESS, Bucket, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -86,7 +85,7 @@ async def put_bucket_policy(ctx: Context, tx: Transaction, request: dict[str, An
     bucket = await buckets.find(ctx, tx, request)
     text = request.get("Policy") or ""
     document = policies.check(text, bucket.name)
-    if (bucket.public_access_block or {}).get("BlockPublicPolicy") and policies.is_public(document):
+    if policies.is_public(document) and (await buckets.public_access(tx, bucket))["BlockPublicPolicy"]:
         raise errors.access_denied(
             f"User: {ctx.principal.arn} is not authorized to perform: s3:PutBucketPolicy on resource: "
             f'"{bucket.arn}" because public policies are prevented by the BlockPublicPolicy setting in S3 Block '
@@ -151,8 +150,10 @@ async def get_bucket_ownership_controls(ctx: Context, tx: Reader, request: dict[
 async def put_bucket_ownership_controls(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
     bucket = await buckets.find(ctx, tx, request)
     rules: list[dict[str, Any]] = (request.get("OwnershipControls") or {}).get("Rules") or []
-    if len(rules) != 1 or rules[0].get("ObjectOwnership") not in OWNERSHIPS:
+    if len(rules) != 1 or rules[0].get("ObjectOwnership") not in acls.OWNERSHIPS:
         raise errors.malformed_xml()
+    if rules[0]["ObjectOwnership"] == acls.ENFORCED and bucket.acl:
+        raise acls.invalid_with_enforced()
     save(tx, bucket, ownership=rules[0]["ObjectOwnership"])
 
 
@@ -173,9 +174,12 @@ async def put_bucket_encryption(ctx: Context, tx: Transaction, request: dict[str
     rules: list[dict[str, Any]] = (request.get("ServerSideEncryptionConfiguration") or {}).get("Rules") or []
     if len(rules) != 1:
         raise errors.malformed_xml()
+    blocked = rules[0].get("BlockedEncryptionTypes")
     default = rules[0].get("ApplyServerSideEncryptionByDefault")
     if default is None:
-        raise errors.malformed_xml()
+        if blocked is None:
+            raise errors.malformed_xml()
+        default = {"SSEAlgorithm": "AES256"}
     algorithm = default.get("SSEAlgorithm")
     if algorithm not in ("AES256", "aws:kms", "aws:kms:dsse"):
         raise errors.malformed_xml()
@@ -188,6 +192,8 @@ async def put_bucket_encryption(ctx: Context, tx: Transaction, request: dict[str
         "ApplyServerSideEncryptionByDefault": dict(default),
         "BucketKeyEnabled": bool(rules[0].get("BucketKeyEnabled")),
     }
+    if blocked is not None:
+        kept["BlockedEncryptionTypes"] = blocked
     save(tx, bucket, encryption=[kept])
 
 

@@ -13,15 +13,17 @@ from pileus.services.s3 import (
     buckets,
     checksums,
     conditions,
+    encryption,
     errors,
     lifecycle,
     locks,
     metadata,
     notifications,
+    uploading,
     versions,
 )
 from pileus.services.s3.copysource import CopySource, parse_copy_source
-from pileus.services.s3.operations.objects import ENCRYPTION, check_defaults
+from pileus.services.s3.operations.objects import new_acl
 from pileus.services.s3.operations.reading import missing
 from pileus.services.s3.records import Bucket, Checksum, Object
 from pileus.store.contract import Reader, Transaction
@@ -37,7 +39,9 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     key = request["Key"]
     metadata.check_key(key)
     conditions.check_write_form(request)
-    metadata.refuse_unbuilt(request, "CopyObject")
+    encryption.check_method(request, "CopyObject")
+    customer_key = encryption.customer_key(request)
+    source_key = encryption.customer_key(request, encryption.SOURCE, reading=True)
     for directive in ("metadata", "tagging"):
         given = request.get(f"{directive.capitalize()}Directive")
         if given not in (None, "COPY", "REPLACE"):
@@ -49,8 +53,10 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     plan = await _plan(ctx, request)
     old_version = plan.version
     algorithm = algorithm or (old_version.checksum.algorithm if old_version.checksum else checksums.DEFAULT_ALGORITHM)
-    received = await bodies.receive(ctx.cloud, bodies.SegmentStream(ctx.cloud, plan.segments), (algorithm,))
+    stream = bodies.SegmentStream(ctx.cloud, plan.segments, source_key)
+    received = await bodies.receive(ctx.cloud, stream, (algorithm,), customer_key=customer_key)
     checksum = Checksum(algorithm, received.checksums[algorithm])
+    etag, remembered = uploading.etag(ctx, received), uploading.remembered(ctx, customer_key)
     headers, user_metadata = _metadata(request, old_version)
     tags = metadata.header_tags(request) if request.get("TaggingDirective") == "REPLACE" else old_version.tags
     token = bodies.new_token(ctx.cloud)
@@ -58,9 +64,13 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
 
     async def change(tx: Transaction) -> tuple[Bucket, Object]:
         bucket, old = await _target(ctx, tx, request)
+        owner, acl = await new_acl(ctx, tx, bucket, request)
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
-            etag=received.md5.hex(),
+            etag=etag,
+            owner=owner,
+            acl=acl,
+            customer_key=remembered,
             modified=now,
             sequence=versions.next_sequence(now, old),
             headers=headers,
@@ -81,7 +91,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
             "LastModified": float(int(new.modified)),
             **checksums.members(checksum),
         },
-        "ServerSideEncryption": ENCRYPTION,
+        **encryption.shown(new.customer_key),
         **({"CopySourceVersionId": old_version.version_id} if old_version.version_id else {}),
         **versions.shown_id(bucket, new),
         **lifecycle.expiration_header(bucket, key, new),
@@ -126,8 +136,8 @@ async def find_source(
             "The source of a copy request may not specifically refer to a delete marker by version id."
         )
     if version is not None and not version.delete_marker:
-        if version.storage_class in metadata.ARCHIVED:
-            raise errors.invalid_object_state(version.storage_class)
+        metadata.check_readable(version, ctx.now)
+        encryption.check_key(version.customer_key, encryption.customer_key(request, encryption.SOURCE, reading=True))
         conditions.check_copy_source(request, version, ctx.now)
     return bucket, version
 
@@ -139,6 +149,8 @@ def _changes(request: dict[str, Any], bucket: Bucket, version: Object) -> bool:
         or request.get("StorageClass") is not None
         or request.get("WebsiteRedirectLocation") is not None
         or request.get("ServerSideEncryption") is not None
+        or request.get("SSECustomerAlgorithm") is not None
+        or version.customer_key is not None
         or request.get("ChecksumAlgorithm") is not None
         or bool(bucket.encryption)
         or version.storage_class != "STANDARD"
@@ -157,7 +169,8 @@ def _metadata(request: dict[str, Any], source: Object) -> tuple[dict[str, str], 
 
 async def _target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
     bucket = await buckets.find(ctx, tx, request)
-    check_defaults(bucket, request, ctx.operation)
+    encryption.check_bucket(bucket, request, ctx.operation)
+    await new_acl(ctx, tx, bucket, request)
     locks.of_request(bucket, request, ctx.now)
     old = await versions.latest(tx, bucket, request["Key"])
     conditions.check_write(request, versions.visible(old), request["Key"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import buckets, errors, keys, versions
+from pileus.services.s3 import acls, buckets, errors, keys, versions
 from pileus.services.s3.listing import (
     Page,
     check_encoding,
@@ -69,7 +69,6 @@ async def _page(tx: Reader, bucket: Bucket, request: dict[str, Any], marker: byt
 
 def _shown(bucket: Bucket, request: dict[str, Any], page: Page, *, with_owner: bool) -> dict[str, Any]:
     encoding = request.get("EncodingType")
-    owner = {"Owner": buckets.owner(bucket)} if with_owner else {}
     answer: dict[str, Any] = {
         "Name": bucket.name,
         "Prefix": shown(request.get("Prefix") or "", encoding),
@@ -80,10 +79,13 @@ def _shown(bucket: Bucket, request: dict[str, Any], page: Page, *, with_owner: b
         answer["Delimiter"] = shown(request["Delimiter"], encoding)
     if encoding:
         answer["EncodingType"] = encoding
-    contents = [
-        {"Key": shown(key.decode(), encoding), **_described(decode_object(value)), **owner}
-        for key, _, value in page.entries
-    ]
+    contents = []
+    for key, _, value in page.entries:
+        version = decode_object(value)
+        entry = {"Key": shown(key.decode(), encoding), **_described(version)}
+        if with_owner:
+            entry["Owner"] = {"ID": acls.owner_id(bucket, version)}
+        contents.append(entry)
     if contents:
         answer["Contents"] = contents
     return answer | _prefixes(page.prefixes, encoding)
@@ -144,7 +146,7 @@ async def list_object_versions(ctx: Context, tx: Reader, request: dict[str, Any]
             "Key": shown(key.decode(), encoding),
             "VersionId": version.version_id or versions.NULL_VERSION,
             "IsLatest": is_latest,
-            "Owner": buckets.owner(bucket),
+            "Owner": {"ID": acls.owner_id(bucket, version)},
         }
         if version.delete_marker:
             found.setdefault("DeleteMarkers", []).append({**entry, "LastModified": float(int(version.modified))})

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.errors import AWSError
 from pileus.services.s3 import (
+    acls,
     bodies,
     buckets,
     checksums,
     conditions,
     deleting,
+    encryption,
     errors,
     lifecycle,
     locks,
@@ -21,11 +23,10 @@ from pileus.services.s3 import (
     uploading,
     versions,
 )
-from pileus.services.s3.records import Bucket, Checksum, Object
+from pileus.services.s3.records import Bucket, Checksum, Grant, Object
 from pileus.store.contract import Reader, Transaction
 
 DELETE_MAX = 1000
-ENCRYPTION = "AES256"
 
 
 async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
@@ -34,12 +35,14 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     conditions.check_write_form(request)
     if request.get("WriteOffsetBytes") is not None:
         raise errors.header_not_implemented("x-amz-write-offset-bytes")
-    metadata.refuse_unbuilt(request, "PutObject")
+    encryption.check_method(request, "PutObject")
+    customer_key = encryption.customer_key(request)
     kept: dict[str, Any] = {
         "headers": metadata.content_headers(request),
         "metadata": metadata.user_metadata(request),
         "tags": metadata.header_tags(request),
         "storage_class": metadata.storage_class(request),
+        "customer_key": uploading.remembered(ctx, customer_key),
     }
     expected = uploading.announced(ctx, request)
     stream = uploading.body_of(request)
@@ -47,16 +50,20 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         # Before much is sent, not after it.
         await ctx.cloud.store.read(lambda tx: _check_target(ctx, tx, request))
     algorithm = expected.algorithm or checksums.DEFAULT_ALGORITHM
-    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=True)
+    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=True, customer_key=customer_key)
     checksum = Checksum(algorithm, received.checksums[algorithm])
+    etag = uploading.etag(ctx, received)
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
 
     async def change(tx: Transaction) -> tuple[Bucket, Object]:
         bucket, old = await _check_target(ctx, tx, request)
+        owner, acl = await new_acl(ctx, tx, bucket, request)
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
-            etag=received.md5.hex(),
+            etag=etag,
+            owner=owner,
+            acl=acl,
             modified=now,
             sequence=versions.next_sequence(now, old),
             checksum=checksum,
@@ -71,7 +78,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     return {
         "ETag": f'"{new.etag}"',
         **checksums.members(checksum),
-        "ServerSideEncryption": ENCRYPTION,
+        **encryption.shown(new.customer_key),
         **versions.written_id(new),
         **lifecycle.expiration_header(bucket, key, new),
     }
@@ -80,20 +87,20 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
 async def _check_target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
     """The bucket that takes a write, and the newest version of the key so far."""
     bucket = await buckets.find(ctx, tx, request)
-    check_defaults(bucket, request, ctx.operation)
+    encryption.check_bucket(bucket, request, ctx.operation)
+    await new_acl(ctx, tx, bucket, request)
     locks.of_request(bucket, request, ctx.now)
     old = await versions.latest(tx, bucket, request["Key"])
     conditions.check_write(request, versions.visible(old), request["Key"])
     return bucket, old
 
 
-def check_defaults(bucket: Bucket, request: dict[str, Any], what: str) -> None:
-    """What the bucket's settings say about a write."""
-    metadata.check_acl(request, bucket.ownership, what)
-    if bucket.encryption and request.get("ServerSideEncryption") is None:
-        algorithm = bucket.encryption[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
-        if algorithm != ENCRYPTION:
-            raise NotBuilt(f"{what} into a bucket with default encryption {algorithm}")
+async def new_acl(ctx: Context, tx: Reader, bucket: Bucket, request: dict[str, Any]) -> tuple[str, tuple[Grant, ...]]:
+    """(owner, access control list) of the object that a request writes. Refuses what the bucket does not take."""
+    if bucket.ownership == acls.ENFORCED and not acls.asks(request):
+        return "", ()
+    block_public = acls.asks(request) and (await buckets.public_access(tx, bucket))["BlockPublicAcls"]
+    return acls.of_new_object(bucket, request, ctx.principal, block_public=block_public)
 
 
 async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:

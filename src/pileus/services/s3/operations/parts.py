@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import bodies, buckets, checksums, errors, keys, ranges, uploading
+from pileus.services.s3 import bodies, buckets, checksums, encryption, errors, keys, ranges, uploading
 from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.operations.copies import find_source
-from pileus.services.s3.operations.objects import ENCRYPTION
 from pileus.services.s3.operations.reading import missing
 from pileus.services.s3.operations.uploads import PARTS_MAX, find_upload
 from pileus.services.s3.records import Bucket, Object, Part, Upload, decode_part, encode
@@ -19,16 +18,18 @@ async def upload_part(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     _check_number(request)
     expected = uploading.announced(ctx, request)
     stream = uploading.body_of(request)
+    customer_key = encryption.customer_key(request)
     upload = await ctx.cloud.store.read(lambda tx: _find(ctx, tx, request))
+    encryption.check_part_key(upload.customer_key, customer_key)
     if upload.checksum_algorithm and expected.algorithm not in (None, upload.checksum_algorithm):
         raise errors.invalid_request(
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
             f"actual checksum Type: {str(expected.algorithm).lower()}"
         )
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
-    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=False)
+    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=False, customer_key=customer_key)
     part = await _keep(ctx, request, received, algorithm)
-    answer = {"ETag": f'"{part.etag}"', "ServerSideEncryption": ENCRYPTION}
+    answer = {"ETag": f'"{part.etag}"', **encryption.shown(upload.customer_key)}
     shown = expected.algorithm or upload.checksum_algorithm
     if shown:
         answer[checksums.member(shown)] = received.checksums[shown]
@@ -38,6 +39,8 @@ async def upload_part(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
 async def upload_part_copy(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     _check_number(request)
     source = parse_copy_source(request["CopySource"])
+    customer_key = encryption.customer_key(request)
+    source_key = encryption.customer_key(request, encryption.SOURCE, reading=True)
 
     async def look(tx: Reader) -> tuple[Bucket, Object | None, list[bodies.Segment], Upload]:
         upload = await _find(ctx, tx, request)
@@ -52,13 +55,15 @@ async def upload_part_copy(ctx: Context, request: dict[str, Any]) -> dict[str, A
     bucket, version, segments, upload = await ctx.cloud.store.read(look)
     if version is None or version.delete_marker:
         raise await missing(ctx, bucket, {"Key": source.key}, version)
+    encryption.check_part_key(upload.customer_key, customer_key)
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
-    received = await bodies.receive(ctx.cloud, bodies.SegmentStream(ctx.cloud, segments), (algorithm,))
+    stream = bodies.SegmentStream(ctx.cloud, segments, source_key)
+    received = await bodies.receive(ctx.cloud, stream, (algorithm,), customer_key=customer_key)
     part = await _keep(ctx, request, received, algorithm)
     result: dict[str, Any] = {"ETag": f'"{part.etag}"', "LastModified": float(int(part.modified))}
     if upload.checksum_algorithm:
         result[checksums.member(algorithm)] = part.checksum
-    answer: dict[str, Any] = {"CopyPartResult": result, "ServerSideEncryption": ENCRYPTION}
+    answer: dict[str, Any] = {"CopyPartResult": result, **encryption.shown(upload.customer_key)}
     if version.version_id:
         answer["CopySourceVersionId"] = version.version_id
     return answer
@@ -80,6 +85,7 @@ async def _keep(ctx: Context, request: dict[str, Any], received: bodies.Received
     """Record the part in place of an earlier one of its number, as long as the upload is still there."""
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
+    etag = uploading.etag(ctx, received)
 
     async def change(tx: Transaction) -> Part:
         await _find(ctx, tx, request)
@@ -88,7 +94,7 @@ async def _keep(ctx: Context, request: dict[str, Any], received: bodies.Received
             await bodies.release(ctx.cloud, tx, decode_part(old).body)
         part = Part(
             body=bodies.keep(ctx.cloud, tx, received, token),
-            etag=received.md5.hex(),
+            etag=etag,
             modified=now,
             checksum=received.checksums[algorithm],
         )

@@ -14,6 +14,7 @@ from pileus.services.s3 import (
     buckets,
     checksums,
     conditions,
+    encryption,
     errors,
     keys,
     lifecycle,
@@ -22,7 +23,6 @@ from pileus.services.s3 import (
     ranges,
     versions,
 )
-from pileus.services.s3.operations.objects import ENCRYPTION
 from pileus.services.s3.records import Bucket, Checksum, Object, Piece, decode_pieces
 from pileus.store.contract import Reader
 
@@ -51,7 +51,7 @@ class _Found(msgspec.Struct):
 async def get_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     found = await ctx.cloud.store.read(lambda tx: _find(ctx, tx, request, with_body=True))
     answer = await _finish(ctx, found, request)
-    answer["Body"] = bodies.content(ctx.cloud, found.segments)
+    answer["Body"] = bodies.content(ctx.cloud, found.segments, encryption.customer_key(request, reading=True))
     return answer
 
 
@@ -63,13 +63,15 @@ async def head_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
 async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body: bool) -> _Found:
     metadata.check_key(request["Key"])
     _check_overrides(ctx, request)
+    customer_key = encryption.customer_key(request, reading=True)
     bucket = await buckets.find(ctx, tx, request)
     version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
     found = _Found(bucket, version)
     if version is None or version.delete_marker:
         return found
-    if with_body and version.storage_class in metadata.ARCHIVED:
-        raise errors.invalid_object_state(version.storage_class)
+    encryption.check_key(version.customer_key, customer_key)
+    if with_body:
+        metadata.check_readable(version, ctx.now)
     conditions.check_read(request, version, ctx.now)
     first, last = 0, version.size - 1
     checksum = version.checksum
@@ -170,7 +172,7 @@ def _described(version: Object) -> dict[str, Any]:
         "AcceptRanges": "bytes",
         "LastModified": float(int(version.modified)),
         "ETag": f'"{version.etag}"',
-        "ServerSideEncryption": ENCRYPTION,
+        **encryption.shown(version.customer_key),
         "Metadata": metadata.shown_metadata(version.metadata),
         **version.headers,
     }
@@ -187,6 +189,7 @@ async def get_object_attributes(ctx: Context, request: dict[str, Any]) -> dict[s
     if not names or any(name not in _ATTRIBUTES for name in names):
         raise errors.invalid_argument("Invalid attribute name specified.", "x-amz-object-attributes")
     metadata.check_key(request["Key"])
+    customer_key = encryption.customer_key(request, reading=True)
 
     async def look(tx: Reader) -> tuple[Bucket, Object | None, list[Piece]]:
         bucket = await buckets.find(ctx, tx, request)
@@ -196,6 +199,7 @@ async def get_object_attributes(ctx: Context, request: dict[str, Any]) -> dict[s
     bucket, version, pieces = await ctx.cloud.store.read(look)
     if version is None or version.delete_marker:
         raise await missing(ctx, bucket, request, version)
+    encryption.check_key(version.customer_key, customer_key)
     answer: dict[str, Any] = {"LastModified": float(int(version.modified)), **versions.shown_id(bucket, version)}
     if "ETag" in names:
         answer["ETag"] = version.etag

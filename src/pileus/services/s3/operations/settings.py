@@ -1,37 +1,37 @@
-"""Settings of which a bucket has the one that is always there: what else could be set is refused by name.
-
-Deployment tools read all of them to learn a bucket's state, and put back what they have read.
-"""
+"""A bucket's lesser settings: who pays, acceleration, access logs, websites, replication rules."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.kernel.errors import NotBuilt
-from pileus.services.s3 import buckets, errors
+from pileus.kernel.errors import AWSError
+from pileus.services.s3 import acls, buckets, errors, replication, websites
+from pileus.services.s3.operations.configuration import save
+from pileus.services.s3.records import Bucket
 from pileus.store.contract import Reader, Transaction
 
 
 async def get_bucket_request_payment(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
-    await buckets.find(ctx, tx, request)
-    return {"Payer": "BucketOwner"}
+    bucket = await buckets.find(ctx, tx, request)
+    return {"Payer": bucket.payer}
 
 
 async def put_bucket_request_payment(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
-    await buckets.find(ctx, tx, request)
+    bucket = await buckets.find(ctx, tx, request)
     payer = (request.get("RequestPaymentConfiguration") or {}).get("Payer")
     if payer not in ("BucketOwner", "Requester"):
         raise errors.malformed_xml()
-    if payer == "Requester":
-        raise NotBuilt("PutBucketRequestPayment with requesters who pay")
+    save(tx, bucket, payer=payer)
 
 
-async def get_bucket_accelerate_configuration(ctx: Context, tx: Reader, request: dict[str, Any]) -> None:
-    await buckets.find(ctx, tx, request)
+async def get_bucket_accelerate_configuration(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    bucket = await buckets.find(ctx, tx, request)
+    return {"Status": bucket.accelerate} if bucket.accelerate else {}
 
 
 async def put_bucket_accelerate_configuration(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    """Nothing is faster for it here; what was set is told."""
     bucket = await buckets.find(ctx, tx, request)
     if "." in bucket.name:
         raise errors.invalid_request(
@@ -40,33 +40,92 @@ async def put_bucket_accelerate_configuration(ctx: Context, tx: Transaction, req
     status = (request.get("AccelerateConfiguration") or {}).get("Status")
     if status not in ("Enabled", "Suspended"):
         raise errors.malformed_xml()
-    raise NotBuilt("PutBucketAccelerateConfiguration")
+    save(tx, bucket, accelerate=status)
 
 
-async def get_bucket_logging(ctx: Context, tx: Reader, request: dict[str, Any]) -> None:
-    await buckets.find(ctx, tx, request)
+async def get_bucket_logging(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    bucket = await buckets.find(ctx, tx, request)
+    return {"LoggingEnabled": bucket.logging} if bucket.logging else {}
 
 
 async def put_bucket_logging(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
-    await buckets.find(ctx, tx, request)
-    if (request.get("BucketLoggingStatus") or {}).get("LoggingEnabled") is not None:
-        raise NotBuilt("PutBucketLogging")
+    bucket = await buckets.find(ctx, tx, request)
+    logging = (request.get("BucketLoggingStatus") or {}).get("LoggingEnabled") or {}
+    if logging:
+        await _check_log_target(tx, bucket, logging)
+    save(tx, bucket, logging=logging)
+
+
+async def _check_log_target(tx: Reader, bucket: Bucket, logging: dict[str, Any]) -> None:
+    name = logging["TargetBucket"]
+    target = await buckets.load(tx, name)
+
+    def invalid(message: str) -> AWSError:
+        return AWSError("InvalidTargetBucketForLogging", message, status=400, TargetBucket=name)
+
+    if target is None:
+        raise invalid("The target bucket for logging does not exist")
+    if target.account != bucket.account:
+        raise invalid("The owner for the bucket to be logged and the target bucket must be the same.")
+    if target.region != bucket.region:
+        raise AWSError(
+            "CrossLocationLoggingProhibitted",
+            "Cross S3 location logging not allowed. ",
+            status=403,
+            SourceBucketLocation=bucket.region,
+            TargetBucketLocation=target.region,
+        )
+    if logging.get("TargetGrants") and target.ownership == acls.ENFORCED:
+        raise errors.invalid_argument(
+            "You can't specify TargetGrants, because the target bucket has the bucket owner enforced setting."
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------- websites
 
 
 async def get_bucket_website(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
-    raise errors.not_found(
-        "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration", bucket.name
-    )
+    if not bucket.website:
+        raise errors.no_such_website(bucket.name)
+    return bucket.website
+
+
+async def put_bucket_website(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    bucket = await buckets.find(ctx, tx, request)
+    save(tx, bucket, website=websites.check(request["WebsiteConfiguration"]))
+
+
+async def delete_bucket_website(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    save(tx, await buckets.find(ctx, tx, request), website={})
+
+
+# -------------------------------------------------------------------------------------------------------- replication
 
 
 async def get_bucket_replication(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
-    raise errors.not_found(
-        "ReplicationConfigurationNotFoundError", "The replication configuration was not found", bucket.name
-    )
+    if not bucket.replication:
+        raise errors.not_found(
+            "ReplicationConfigurationNotFoundError", "The replication configuration was not found", bucket.name
+        )
+    return {"ReplicationConfiguration": bucket.replication}
 
 
-async def nothing_to_delete(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
-    """Deleting a setting that is not there."""
-    await buckets.find(ctx, tx, request)
+async def put_bucket_replication(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    bucket = await buckets.find(ctx, tx, request)
+    kept = replication.check(request["ReplicationConfiguration"], ctx.cloud.ids)
+    if bucket.versioning != "Enabled":
+        raise errors.invalid_request("Versioning must be 'Enabled' on the bucket to apply a replication configuration")
+    for rule in kept["Rules"]:
+        name = replication.destination_name(rule)
+        target = await buckets.load(tx, name)
+        if target is None or target.versioning != "Enabled":
+            raise errors.invalid_request("Destination bucket must have versioning enabled.")
+        if name == bucket.name:
+            raise errors.invalid_request("Destination bucket cannot be the same as the source bucket.")
+    save(tx, bucket, replication=kept)
+
+
+async def delete_bucket_replication(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    save(tx, await buckets.find(ctx, tx, request), replication={})

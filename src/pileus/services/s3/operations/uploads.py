@@ -17,6 +17,7 @@ from pileus.services.s3 import (
     buckets,
     checksums,
     conditions,
+    encryption,
     errors,
     keys,
     lifecycle,
@@ -27,7 +28,7 @@ from pileus.services.s3 import (
     uploading,
     versions,
 )
-from pileus.services.s3.operations.objects import ENCRYPTION, check_defaults
+from pileus.services.s3.operations.objects import new_acl
 from pileus.services.s3.records import (
     Body,
     Bucket,
@@ -51,10 +52,12 @@ _TYPES = ("COMPOSITE", "FULL_OBJECT")
 async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     key = request["Key"]
     metadata.check_key(key)
-    metadata.refuse_unbuilt(request, "CreateMultipartUpload")
+    encryption.check_method(request, "CreateMultipartUpload")
+    customer_key = encryption.customer_key(request)
     algorithm, type_ = _checksum_mode(request)
     bucket = await buckets.find(ctx, tx, request)
-    check_defaults(bucket, request, "CreateMultipartUpload")
+    encryption.check_bucket(bucket, request, "CreateMultipartUpload")
+    owner, acl = await new_acl(ctx, tx, bucket, request)
     locks.of_request(bucket, request, ctx.now)
     old = versions.visible(await versions.latest(tx, bucket, key))
     principal = ctx.principal
@@ -71,11 +74,14 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
         initiator_id=buckets.canonical_id(principal.account or bucket.account) if root else principal.arn,
         initiator_name="" if root else principal.name,
         lock={name: value for name, value in request.items() if name.startswith("ObjectLock")},
+        owner=owner,
+        acl=acl,
+        customer_key=uploading.remembered(ctx, customer_key),
     )
     # Begins with the time: uploads of one key are listed in the order in which they began.
     upload_id = f"{int(ctx.now * 1e6):016x}{ctx.cloud.ids.hex(48)}"
     tx.put(keys.upload(bucket.name, key, upload_id), encode(upload))
-    answer = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, "ServerSideEncryption": ENCRYPTION}
+    answer = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, **encryption.shown(upload.customer_key)}
     if algorithm:
         answer |= {"ChecksumAlgorithm": algorithm, "ChecksumType": type_}
     return answer | _abortion(bucket, key, upload)
@@ -178,6 +184,9 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
         parts=len(chosen),
         upload_id=upload_id,
         lock=locks.of_request(bucket, upload.lock, upload.initiated if upload.lock else ctx.now),
+        owner=upload.owner,
+        acl=upload.acl,
+        customer_key=upload.customer_key,
     )
     used = {number for number, _ in chosen}
     for number, part in parts.items():
@@ -198,7 +207,8 @@ def _completed(ctx: Context, bucket: Bucket, key: str, new: Object) -> dict[str,
         "Key": key,
         "ETag": f'"{new.etag}"',
         **checksums.members(new.checksum),
-        "ServerSideEncryption": ENCRYPTION,
+        # Of customers' keys this answer alone says nothing.
+        **({} if new.customer_key else encryption.shown(None)),
         **versions.written_id(new),
         **lifecycle.expiration_header(bucket, key, new),
     }
@@ -252,7 +262,10 @@ def _choose(
     return chosen
 
 
-def _whole_checksum(request: dict[str, Any], upload: Upload, chosen: list[tuple[int, Part]]) -> Checksum:
+def _whole_checksum(request: dict[str, Any], upload: Upload, chosen: list[tuple[int, Part]]) -> Checksum | None:
+    if upload.customer_key is not None and not upload.checksum_algorithm:
+        # Under a customer's key S3 makes none of its own.
+        return None
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     if upload.checksum_type == "COMPOSITE":
         checksum = Checksum(
