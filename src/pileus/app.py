@@ -47,6 +47,7 @@ log = logging.getLogger("pileus")
 SERVICES = {
     "dynamodb": "pileus.services.dynamodb.service:SERVICE",
     "dynamodbstreams": "pileus.services.dynamodb.service:STREAMS",
+    "events": "pileus.services.events.service:SERVICE",
     "iam": "pileus.services.iam.service:SERVICE",
     "lambda": "pileus.services.lambda_.service:SERVICE",
     "logs": "pileus.services.logs.service:SERVICE",

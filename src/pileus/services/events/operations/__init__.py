@@ -1,0 +1,1 @@
+"""The operations of EventBridge, a module per noun."""

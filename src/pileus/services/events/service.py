@@ -1,0 +1,81 @@
+"""Amazon EventBridge's manifest."""
+
+from __future__ import annotations
+
+from pileus.cloud.context import Cloud
+from pileus.cloud.manifest import Loop, Service, reading, writing
+from pileus.services.events import delivering, loops, replaying, routing, timers
+from pileus.services.events.book import Books
+from pileus.services.events.operations import archives, buses, events, replays, rules, tags, targets
+from pileus.services.events.permissions import (
+    on_all,
+    on_bus,
+    on_named,
+    on_resource,
+    on_rule,
+    on_rules,
+    policies_of_entries,
+    policy_of_bus,
+    put_events,
+)
+
+_on_bus = policy_of_bus("Name")
+_on_rule = policy_of_bus("EventBusName")
+
+
+async def start(cloud: Cloud) -> None:
+    cloud.parts[Books] = Books()
+
+
+SERVICE = Service(
+    name="events",
+    operations={
+        "PutEvents": writing(events.put_events, put_events, policies_of_entries),
+        "TestEventPattern": reading(events.test_event_pattern, on_all("TestEventPattern")),
+        "CreateEventBus": writing(buses.create_event_bus, on_bus("CreateEventBus")),
+        "UpdateEventBus": writing(buses.update_event_bus, on_bus("UpdateEventBus")),
+        "DeleteEventBus": writing(buses.delete_event_bus, on_bus("DeleteEventBus")),
+        "DescribeEventBus": writing(buses.describe_event_bus, on_bus("DescribeEventBus"), _on_bus),
+        "ListEventBuses": writing(buses.list_event_buses, on_all("ListEventBuses")),
+        "PutPermission": writing(buses.put_permission, on_bus("PutPermission", "EventBusName")),
+        "RemovePermission": writing(buses.remove_permission, on_bus("RemovePermission", "EventBusName")),
+        "PutRule": writing(rules.put_rule, on_rule("PutRule"), _on_rule),
+        "DescribeRule": reading(rules.describe_rule, on_rule("DescribeRule"), _on_rule),
+        "ListRules": reading(rules.list_rules, on_rules("ListRules"), _on_rule),
+        "ListRuleNamesByTarget": reading(rules.list_rule_names_by_target, on_rules("ListRuleNamesByTarget"), _on_rule),
+        "EnableRule": writing(rules.enable_rule, on_rule("EnableRule"), _on_rule),
+        "DisableRule": writing(rules.disable_rule, on_rule("DisableRule"), _on_rule),
+        "DeleteRule": writing(rules.delete_rule, on_rule("DeleteRule"), _on_rule),
+        "PutTargets": writing(targets.put_targets, on_rule("PutTargets", "Rule"), _on_rule),
+        "RemoveTargets": writing(targets.remove_targets, on_rule("RemoveTargets", "Rule"), _on_rule),
+        "ListTargetsByRule": reading(targets.list_targets_by_rule, on_rule("ListTargetsByRule", "Rule"), _on_rule),
+        "TagResource": writing(tags.tag_resource, on_resource("TagResource")),
+        "UntagResource": writing(tags.untag_resource, on_resource("UntagResource")),
+        "ListTagsForResource": reading(tags.list_tags_for_resource, on_resource("ListTagsForResource")),
+        "CreateArchive": writing(archives.create_archive, on_named("CreateArchive", "archive", "ArchiveName")),
+        "UpdateArchive": writing(archives.update_archive, on_named("UpdateArchive", "archive", "ArchiveName")),
+        "DeleteArchive": writing(archives.delete_archive, on_named("DeleteArchive", "archive", "ArchiveName")),
+        "DescribeArchive": reading(archives.describe_archive, on_named("DescribeArchive", "archive", "ArchiveName")),
+        "ListArchives": reading(archives.list_archives, on_all("ListArchives")),
+        "StartReplay": writing(replays.start_replay, on_named("StartReplay", "replay", "ReplayName")),
+        "CancelReplay": writing(replays.cancel_replay, on_named("CancelReplay", "replay", "ReplayName")),
+        "DescribeReplay": reading(replays.describe_replay, on_named("DescribeReplay", "replay", "ReplayName")),
+        "ListReplays": reading(replays.list_replays, on_all("ListReplays")),
+    },
+    loops=(
+        Loop("events.sweep", loops.sweep, period_s=3600),
+        Loop("events.retention", loops.retain, period_s=3600),
+    ),
+    targets={
+        **{
+            routing.target_name(kind): delivering.deliver
+            for kind in routing.KINDS
+            if kind not in ("bus", "api-destination")
+        },
+        routing.target_name("bus"): delivering.deliver_to_bus,
+        routing.DEAD_TARGET: delivering.bury,
+        timers.TARGET: timers.ring,
+        replaying.TARGET: replaying.step,
+    },
+    start=start,
+)
