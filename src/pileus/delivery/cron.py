@@ -2,11 +2,11 @@
 
     minutes hours day-of-month month day-of-week year
 
-Source: "Setting a schedule pattern for scheduled rules (legacy) in Amazon EventBridge" and "Schedule types in EventBridge
-Scheduler" of the user guides: `, - * /` everywhere, `?` in one of the two day fields (and only one), `L` and `W` in
-day-of-month, `L` and `#` in day-of-week; SUN is 1. A cron expression is of wall clocks: where clocks are set forward, a
-time that is left out does not happen; where they are set back, what happens every hour or more often happens in both
-hours, and what has a fixed hour happens once.
+Source: "Setting a schedule pattern for scheduled rules (legacy) in Amazon EventBridge" and "Schedule types in
+EventBridge Scheduler" of the user guides: `, - * /` everywhere, `?` in one of the day fields (and only one), `L` and
+`W` in day-of-month, `L` and `#` in day-of-week; SUN is 1. A cron expression is of wall clocks: where clocks are set
+forward, a time that is left out does not happen; where they are set back, what happens in every hour happens in both,
+and what has fixed hours happens once.
 """
 
 from __future__ import annotations

@@ -83,9 +83,7 @@ def _check_input(target: Mapping[str, Any]) -> None:
     if transformer is None:
         return
     paths = transformer.get("InputPathsMap") or {}
-    for name, path in paths.items():
-        if name.startswith("aws.") or name.startswith("AWS."):
-            raise errors.invalid(f"InputPathsMap for target {target['Id']} contains reserved key {name}.")
+    for path in paths.values():
         if not _is_path(path):
             raise errors.invalid(f"Invalid InputPathsMap value for target {target['Id']}: {path}")
     for name in inputs.placeholders(transformer["InputTemplate"]):

@@ -3,6 +3,7 @@
     group     account, region, name                     Group
     stream    account, region, group's id, name         Stream
     chunk     stream's id, first timestamp, sequence    events of one PutLogEvents call: `chunks.encode`
+    policy    account, region, name                     ResourcePolicy
     garbage   stream's id                               a deleted stream whose chunks are still to go
 
 Chunks hang on the stream's id, so that a stream deleted and made again never sees its former events, and deleting one
@@ -64,3 +65,11 @@ def garbage(stream_id: str) -> bytes:
 
 def garbages() -> Range:
     return range_onto(pack("logs", "", "", "garbage"))
+
+
+def resource_policy(account: str, region: str, name: str) -> bytes:
+    return pack("logs", account, region, "policy", name)
+
+
+def resource_policies(account: str, region: str) -> Range:
+    return prefix_range("logs", account, region, "policy")

@@ -35,9 +35,15 @@ class Stream(msgspec.Struct, kw_only=True, omit_defaults=True):
     size_bytes: int = 0
 
 
+class ResourcePolicy(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    document: str
+    updated_ms: int
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Group, Stream)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Group, Stream, ResourcePolicy)
 }
 
 

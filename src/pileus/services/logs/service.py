@@ -5,7 +5,7 @@ from __future__ import annotations
 from pileus.cloud.manifest import Loop, Service, reading, writing
 from pileus.services.logs import loops
 from pileus.services.logs.lookup import on_group, on_resource, on_stream
-from pileus.services.logs.operations import events, groups, streams, tags
+from pileus.services.logs.operations import events, groups, policies, streams, tags
 
 SERVICE = Service(
     name="logs",
@@ -27,12 +27,15 @@ SERVICE = Service(
         "TagLogGroup": writing(tags.tag_log_group, on_group("TagLogGroup")),
         "UntagLogGroup": writing(tags.untag_log_group, on_group("UntagLogGroup")),
         "ListTagsLogGroup": reading(tags.list_tags_log_group, on_group("ListTagsLogGroup")),
-        "CreateLogStream": writing(streams.create_log_stream, on_stream("CreateLogStream")),
+        "CreateLogStream": writing(streams.create_log_stream, on_stream("CreateLogStream"), policies.account_policies),
         "DescribeLogStreams": reading(streams.describe_log_streams, on_group("DescribeLogStreams")),
         "DeleteLogStream": writing(streams.delete_log_stream, on_stream("DeleteLogStream")),
-        "PutLogEvents": writing(events.put_log_events, on_stream("PutLogEvents")),
+        "PutLogEvents": writing(events.put_log_events, on_stream("PutLogEvents"), policies.account_policies),
         "GetLogEvents": reading(events.get_log_events, on_stream("GetLogEvents")),
         "FilterLogEvents": reading(events.filter_log_events, on_group("FilterLogEvents")),
+        "PutResourcePolicy": writing(policies.put_resource_policy),
+        "DeleteResourcePolicy": writing(policies.delete_resource_policy),
+        "DescribeResourcePolicies": reading(policies.describe_resource_policies),
     },
     loops=(
         Loop("logs.sweep", loops.sweep, period_s=600),
