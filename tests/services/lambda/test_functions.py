@@ -395,9 +395,7 @@ def test_reserved_concurrency_and_the_account(aws: Any, lambda_: Any, make: Call
     assert lambda_.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 1000
 
 
-@pytest.mark.parametrize(
-    "request_", [{"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, {"PackageType": "Image"}]
-)
+@pytest.mark.parametrize("request_", [{"PublishTo": "LATEST_PUBLISHED", "Publish": True}, {"PackageType": "Image"}])
 def test_what_is_not_built_says_so(lambda_: Any, role: str, request_: dict[str, Any]) -> None:
     request = {"FunctionName": "f", "Runtime": "python3.12", "Handler": "i.h", "Role": role}
     request["Code"] = {"ZipFile": package({"i.py": ""})}

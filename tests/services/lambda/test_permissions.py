@@ -185,3 +185,36 @@ def test_creating_a_function_needs_leave_to_pass_the_role(aws: Any, role: str) -
     )
     assert error[:2] == ("AccessDeniedException", 403)
     assert f"is not authorized to perform: iam:PassRole on resource: {role}" in error[2]
+
+
+def test_a_whole_policy_is_put_read_and_taken_back(aws: Any, lambda_: Any, make: Callable[..., dict[str, Any]]) -> None:
+    arn = make()["FunctionArn"]
+    lambda_.add_permission(FunctionName="f", StatementId="s", Action="lambda:InvokeFunction", Principal="*")
+    missing = {"ResourceArn": arn + "x"}
+    document = {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"AWS": "123456789012"},
+            "Action": "lambda:InvokeFunction",
+            "Resource": arn,
+        },
+    }
+    put = lambda_.put_resource_policy(ResourceArn=arn, Policy=json.dumps(document))
+    assert json.loads(put["Policy"])["Statement"] == [document["Statement"]]
+    got = lambda_.get_resource_policy(ResourceArn=arn)
+    assert (got["Policy"], got["RevisionId"]) == (put["Policy"], put["RevisionId"])
+    assert lambda_.get_policy(FunctionName="f")["Policy"] == put["Policy"]
+    other = aws.client("lambda", credentials={"AccessKeyId": "123456789012", "SecretAccessKey": "test"})
+    assert other.invoke(FunctionName=arn)["StatusCode"] == 200
+    assert caught(lambda_.put_resource_policy, ResourceArn=arn, Policy="{}")[0] == "InvalidParameterValueException"
+    stale = "0" * 8 + "-0000-0000-0000-" + "0" * 12
+    changed = caught(lambda_.delete_resource_policy, ResourceArn=arn, RevisionId=stale)
+    assert changed[:2] == ("PreconditionFailedException", 412)
+    assert caught(lambda_.put_resource_policy, Policy=json.dumps(document), **missing)[:2] == (
+        "ResourceNotFoundException",
+        404,
+    )
+    assert lambda_.delete_resource_policy(ResourceArn=arn)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert caught(lambda_.get_resource_policy, ResourceArn=arn)[:2] == ("ResourceNotFoundException", 404)
+    assert caught(other.invoke, FunctionName=arn)[0] == "AccessDeniedException"

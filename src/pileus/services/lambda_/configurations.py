@@ -15,7 +15,7 @@ from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import NotBuilt
 from pileus.services.lambda_ import errors, runtimes
 from pileus.services.lambda_.names import LATEST, Target
-from pileus.services.lambda_.records import Configuration, Version
+from pileus.services.lambda_.records import Configuration, Version, Vpc
 
 ENVIRONMENT_BYTES_MAX = 4096
 # "Defined runtime environment variables" of the developer guide: those that cannot be set.
@@ -43,7 +43,6 @@ RESERVED_VARIABLES = frozenset(
 )
 # Members of CreateFunction and UpdateFunctionConfiguration behind which there is nothing yet.
 _NOT_BUILT = (
-    "FileSystemConfigs",
     "ImageConfig",
     "PublishTo",
     "TenancyConfig",
@@ -71,8 +70,6 @@ def check_settings(request: Request) -> None:
             raise NotBuilt(f"{member} of a Lambda function")
     if request.get("PackageType") == "Image":
         raise NotBuilt("PackageType Image of a Lambda function")
-    if any((request.get("VpcConfig") or {}).get(member) for member in ("SubnetIds", "SecurityGroupIds")):
-        raise NotBuilt("VpcConfig of a Lambda function")
     _check_dead_letter((request.get("DeadLetterConfig") or {}).get("TargetArn") or "")
     if (runtime := request.get("Runtime")) is not None:
         runtimes.check(runtime)
@@ -127,6 +124,15 @@ def settings(request: Request) -> dict[str, Any]:
         fields["architecture"] = request["Architectures"][0]
     if (request.get("TracingConfig") or {}).get("Mode"):
         fields["tracing"] = request["TracingConfig"]["Mode"]
+    if request.get("VpcConfig") is not None:
+        given = request["VpcConfig"]
+        fields["vpc"] = Vpc(
+            subnets=tuple(given.get("SubnetIds") or ()),
+            groups=tuple(given.get("SecurityGroupIds") or ()),
+            dual_stack=bool(given.get("Ipv6AllowedForDualStack")),
+        )
+    if request.get("FileSystemConfigs") is not None:
+        fields["file_systems"] = tuple((each["Arn"], each["LocalMountPath"]) for each in request["FileSystemConfigs"])
     if request.get("DeadLetterConfig") is not None:
         fields["dead_letter"] = request["DeadLetterConfig"].get("TargetArn") or ""
     if (request.get("SnapStart") or {}).get("ApplyOn"):
@@ -150,6 +156,27 @@ def logging_settings(request: Request, current: Configuration | None, name: str)
         else:
             fields[field] = given.get(member) or (getattr(current, field) if current else "") or "INFO"
     return fields
+
+
+def check_network(config: Configuration) -> None:
+    """What a VPC and file systems must be together."""
+    if config.vpc is not None and bool(config.vpc.subnets) != bool(config.vpc.groups):
+        raise errors.invalid_parameter("SecurityGroupIds and SubnetIds must be provided together.")
+    if config.file_systems and not (config.vpc and config.vpc.subnets):
+        raise errors.invalid_parameter(
+            f"Function must be configured to execute in a VPC to reference access point {config.file_systems[0][0]}."
+        )
+
+
+def _shown_vpc(at: Target, vpc: Vpc) -> Answer:
+    # There is one VPC per account and region, as far as anybody can see.
+    vpc_id = f"vpc-{sha256(f'{at.account}/{at.region}'.encode()).hexdigest()[:17]}" if vpc.subnets else ""
+    return {
+        "SubnetIds": list(vpc.subnets),
+        "SecurityGroupIds": list(vpc.groups),
+        "VpcId": vpc_id,
+        "Ipv6AllowedForDualStack": vpc.dual_stack,
+    }
 
 
 def replaced(configuration: Configuration, **fields: Any) -> Configuration:
@@ -193,6 +220,10 @@ def describe(at: Target, version: Version, *, function_arn: str = "", listed: bo
         answer["Environment"] = {"Variables": config.environment}
     if config.kms_key:
         answer["KMSKeyArn"] = config.kms_key
+    if config.vpc is not None:
+        answer["VpcConfig"] = _shown_vpc(at, config.vpc)
+    if config.file_systems:
+        answer["FileSystemConfigs"] = [{"Arn": arn, "LocalMountPath": path} for arn, path in config.file_systems]
     if config.dead_letter:
         answer["DeadLetterConfig"] = {"TargetArn": config.dead_letter}
     if config.layers:

@@ -72,6 +72,15 @@ def on_code_signing(action: str) -> Permissions:
     return permissions
 
 
+def on_resource(action: str) -> Permissions:
+    """Needs `action` on the ARN in `ResourceArn`."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        return [Permission(f"lambda:{action}", request["ResourceArn"])]
+
+    return permissions
+
+
 def on_tagged(action: str) -> Permissions:
     """Needs `action` on the ARN in `Resource`."""
 
@@ -88,19 +97,19 @@ def on_all(action: str) -> Permissions:
     return permissions
 
 
-def document(statements: list[dict[str, Any]]) -> dict[str, Any]:
+def document(policy: Policy) -> dict[str, Any]:
     """A policy as AWS shows it."""
-    return {"Version": "2012-10-17", "Id": "default", "Statement": statements}
+    return {"Version": policy.version, "Id": policy.id, "Statement": policy.statements}
 
 
 async def function_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
     """The policy of the function, version or alias that is called: an alias's or version's own only."""
     at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
     data = await tx.get(keys.policy(at))
-    return document(decode(Policy, data).statements) if data is not None else None
+    return document(decode(Policy, data)) if data is not None else None
 
 
 async def layer_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
     name = parse_layer(ctx, request.get("LayerName") or request["Arn"], request.get("VersionNumber") or 0)
     data = await tx.get(keys.layer_policy(name.account, name.region, name.name, name.version))
-    return document(decode(Policy, data).statements) if data is not None else None
+    return document(decode(Policy, data)) if data is not None else None

@@ -9,6 +9,14 @@ import msgspec
 R = TypeVar("R", bound=msgspec.Struct)
 
 
+class Vpc(msgspec.Struct, frozen=True):
+    """The VPC that a function was given, which changes nothing here."""
+
+    subnets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    dual_stack: bool = False
+
+
 class Layer(msgspec.Struct, frozen=True, array_like=True):
     """A layer version as a function uses it; it goes on working when the layer version is deleted."""
 
@@ -41,6 +49,10 @@ class Configuration(msgspec.Struct, kw_only=True, omit_defaults=True):
     dead_letter: str = ""
     kms_key: str = ""
     snap_start: str = "None"
+    # None where none was ever given: AWS then leaves `VpcConfig` out.
+    vpc: Vpc | None = None
+    # ARN of the access point and where it would be mounted.
+    file_systems: tuple[tuple[str, str], ...] = ()
     log_group: str = ""
     log_format: str = "Text"
     application_log_level: str = ""
@@ -99,6 +111,8 @@ class Policy(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A resource policy: the statements as AWS shows them."""
 
     statements: list[dict[str, Any]] = []
+    version: str = "2012-10-17"
+    id: str = "default"
     # Only a layer version's policy has a revision of its own.
     revision: str = ""
 

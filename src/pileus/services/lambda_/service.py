@@ -30,6 +30,7 @@ from pileus.services.lambda_.permissions import (
     on_code_signing,
     on_function,
     on_layer,
+    on_resource,
     on_tagged,
     on_url,
 )
@@ -79,6 +80,9 @@ SERVICE = Service(
         "AddPermission": writing(permissions.add_permission, on_function("AddPermission")),
         "GetPolicy": reading(permissions.get_policy, on_function("GetPolicy")),
         "RemovePermission": writing(permissions.remove_permission, on_function("RemovePermission")),
+        "PutResourcePolicy": writing(permissions.put_resource_policy, on_resource("PutResourcePolicy")),
+        "GetResourcePolicy": reading(permissions.get_resource_policy, on_resource("GetResourcePolicy")),
+        "DeleteResourcePolicy": writing(permissions.delete_resource_policy, on_resource("DeleteResourcePolicy")),
         "PutFunctionEventInvokeConfig": writing(
             async_configs.put_function_event_invoke_config, on_function("PutFunctionEventInvokeConfig")
         ),

@@ -45,7 +45,7 @@ async def _find(tx: Reader, url_id: str, region: str) -> tuple[Target, Url, dict
     if stored is None or region not in ("", place.region):
         return None
     policy = await tx.get(keys.policy(at))
-    return at, decode(Url, stored), document(decode(Policy, policy).statements) if policy is not None else None
+    return at, decode(Url, stored), document(decode(Policy, policy)) if policy is not None else None
 
 
 async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:

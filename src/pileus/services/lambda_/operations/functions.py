@@ -79,6 +79,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
             **configurations.logging_settings(request, None, at.name),
         )
         _check_size(config)
+        configurations.check_network(config)
         await packages.hold(tx, packages.layer_codes(config))
         function = Function(name=at.name, created=ctx.now, tags=request.get("Tags") or {})
         latest = Version(
@@ -243,6 +244,7 @@ async def update_function_configuration(ctx: Context, request: Request) -> Answe
             fields["layers"] = await layers_of(ctx, tx, request["Layers"])
         config = configurations.replaced(latest.configuration, **fields)
         _check_size(config)
+        configurations.check_network(config)
         await packages.hold(tx, packages.codes_of(config))
         _change(ctx, tx, at, latest, config)
         return configurations.describe(at, latest)

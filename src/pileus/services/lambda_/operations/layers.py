@@ -237,7 +237,7 @@ async def get_layer_version_policy(ctx: Context, tx: Reader, request: Request) -
     if policy is None:
         raise errors.not_found("No policy is associated with the given resource.")
     return {
-        "Policy": json.dumps(document(policy.statements), separators=(",", ":")),
+        "Policy": json.dumps(document(policy), separators=(",", ":")),
         "RevisionId": policy.revision,
     }
 

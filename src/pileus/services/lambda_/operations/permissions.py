@@ -1,4 +1,5 @@
-"""Function policies: AddPermission, RemovePermission, GetPolicy."""
+"""Function policies, by statement and whole: AddPermission, RemovePermission, GetPolicy, PutResourcePolicy,
+GetResourcePolicy, DeleteResourcePolicy."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import json
 import re
 from typing import Any
 
+from pileus.access.policy import compile_policy
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
-from pileus.kernel.errors import AWSError
+from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.services.lambda_ import errors, keys
 from pileus.services.lambda_.lookup import find_alias, find_function, find_version, get_alias, get_latest
 from pileus.services.lambda_.names import LATEST, Target, is_alias, is_version, parse_own
@@ -96,7 +98,7 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Ans
         raise errors.revision_mismatch()
     policy = await _policy(tx, at) or Policy()
     sid = request["StatementId"]
-    if any(statement["Sid"] == sid for statement in policy.statements):
+    if any(statement.get("Sid") == sid for statement in policy.statements):
         raise errors.statement_exists(sid)
     statement: dict[str, Any] = {
         "Sid": sid,
@@ -108,15 +110,19 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Ans
     if conditions := _conditions(request):
         statement["Condition"] = conditions
     policy.statements.append(statement)
-    size = len(json.dumps(document(policy.statements), separators=(",", ":")))
+    _check_size(policy)
+    _save(ctx, tx, at, holder, policy)
+    return {"Statement": json.dumps(statement, separators=(",", ":"))}
+
+
+def _check_size(policy: Policy) -> None:
+    size = len(json.dumps(document(policy), separators=(",", ":")))
     if size > POLICY_BYTES_MAX:
         raise AWSError(
             "PolicyLengthExceededException",
             f"The final policy size ({size}) is bigger than the limit ({POLICY_BYTES_MAX}).",
             Type="User",
         )
-    _save(ctx, tx, at, holder, policy)
-    return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
 
 async def get_policy(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -126,7 +132,7 @@ async def get_policy(ctx: Context, tx: Reader, request: Request) -> Answer:
         raise errors.not_found("The resource you requested does not exist.")
     holder = await _holder(tx, at._replace(qualifier="" if at.qualifier == LATEST else at.qualifier))
     return {
-        "Policy": json.dumps(document(policy.statements), separators=(",", ":")),
+        "Policy": json.dumps(document(policy), separators=(",", ":")),
         "RevisionId": holder.revision,
     }
 
@@ -146,8 +152,66 @@ async def remove_permission(ctx: Context, tx: Transaction, request: Request) -> 
     if request.get("RevisionId") not in (None, holder.revision):
         raise errors.revision_mismatch()
     sid = request["StatementId"]
-    left = [statement for statement in policy.statements if statement["Sid"] != sid]
+    left = [statement for statement in policy.statements if statement.get("Sid") != sid]
     if len(left) == len(policy.statements):
         raise errors.not_found(f"Statement {sid} is not found in resource policy.")
     policy.statements = left
     _save(ctx, tx, at, holder, policy)
+
+
+# whole policies
+
+
+def _resource(ctx: Context, request: Request) -> Target:
+    arn = parse_arn(request["ResourceArn"])
+    assert arn is not None, "the modelled pattern takes ARNs only"
+    if arn.resource.startswith("runtime/"):
+        raise NotBuilt("Policies of Lambda runtimes")
+    at = parse_own(ctx, request["ResourceArn"])
+    return at._replace(qualifier="" if at.qualifier == LATEST else at.qualifier)
+
+
+async def put_resource_policy(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    at = _resource(ctx, request)
+    if await find_function(tx, at) is None:
+        raise errors.function_not_found(at.arn)
+    holder = await _holder(tx, at)
+    if request.get("RevisionId") not in (None, holder.revision):
+        raise errors.revision_mismatch()
+    try:
+        given = json.loads(request["Policy"])
+        compile_policy(given)
+    except (ValueError, RecursionError) as error:
+        raise errors.invalid_parameter(f"The provided policy is invalid: {error}") from None
+    statements = given["Statement"]
+    policy = Policy(
+        statements=statements if isinstance(statements, list) else [statements],
+        version=given.get("Version") or "2008-10-17",
+        id=given.get("Id") or "default",
+    )
+    if any("Principal" not in statement for statement in policy.statements):
+        raise errors.invalid_parameter("The provided policy is invalid: a statement must contain a principal")
+    _check_size(policy)
+    _save(ctx, tx, at, holder, policy)
+    return {"Policy": json.dumps(document(policy), separators=(",", ":")), "RevisionId": holder.revision}
+
+
+async def get_resource_policy(ctx: Context, tx: Reader, request: Request) -> Answer:
+    at = _resource(ctx, request)
+    policy = await _policy(tx, at)
+    if policy is None:
+        raise errors.not_found("The resource you requested does not exist.")
+    holder = await _holder(tx, at)
+    return {"Policy": json.dumps(document(policy), separators=(",", ":")), "RevisionId": holder.revision}
+
+
+async def delete_resource_policy(ctx: Context, tx: Transaction, request: Request) -> None:
+    at = _resource(ctx, request)
+    if await find_function(tx, at) is None:
+        raise errors.function_not_found(at.arn)
+    holder = await _holder(tx, at)
+    if await _policy(tx, at) is None:
+        raise errors.not_found("No policy is associated with the given resource.")
+    if request.get("RevisionId") not in (None, holder.revision):
+        raise errors.revision_mismatch()
+    _save(ctx, tx, at, holder, Policy())
