@@ -83,7 +83,8 @@ class Lab:
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        settings = {"handler": "index.handler", "timeout_s": 10.0, "memory_mb": 256, **settings}
+        own = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        settings = {"handler": "index.handler", "timeout_s": 10.0, "memory_mb": 256, "runtime": own, **settings}
         return FunctionSpec(
             fingerprint=name,
             arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
@@ -91,7 +92,6 @@ class Lab:
             version="$LATEST",
             account=ACCOUNT,
             region=REGION,
-            runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
             code_dir=folder,
             log_group=f"/aws/lambda/{name}",
             credentials=_credentials,

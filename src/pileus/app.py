@@ -210,6 +210,7 @@ async def _status(cloud: Cloud, loops: Driver, deliverer: Deliverer, started: fl
         "data_dir": str(cloud.settings.data_dir),
         "loops": [asdict(one) for one in loops.status()],
         "deliveries": [asdict(one) for one in deliverer.status()],
+        **{name: show() for name, show in cloud.status.items()},
     }
 
 

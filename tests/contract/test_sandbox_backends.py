@@ -15,7 +15,7 @@ import pytest
 
 from pileus.sandbox.cgroups import _GroupV2, open_groups
 from pileus.sandbox.contract import Limits
-from pileus.services.lambda_.pool import _READY_SHELLS
+from pileus.services.lambda_.hosting.python import LANGUAGE
 from sandbox_lab import run_scenarios
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made of Linux")
@@ -35,15 +35,14 @@ SERVER = """
 import asyncio, sys
 from pathlib import Path
 sys.path[:0] = {path!r}
-from pileus.services.lambda_.pool import _READY_SHELLS
 from sandbox_lab import Lab, _make_backend
 
 async def main():
     lab = Lab(_make_backend({backend!r}), Path({folder!r}))
     spec = lab.function("import time\\ndef handler(event, context):\\n    time.sleep(event)\\n", timeout_s=100.0)
     await lab.answer(spec, 0)
-    template = lab.pool._templates["python"].result()
-    while len(template._ready) < _READY_SHELLS:
+    template = next(iter(lab.pool._templates.values())).result()
+    while len(template._ready) < {shells}:
         await asyncio.sleep(0.01)
     pids = [template._process.pid, *(each.pid for each in template._all)]
     print("pids", *pids, flush=True)
@@ -56,13 +55,15 @@ asyncio.run(main())
 @pytest.mark.parametrize("backend", ["namespaces", "process"])
 def test_a_killed_server_leaves_nothing(backend: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    code = SERVER.format(path=[each for each in sys.path if each], backend=backend, folder=str(tmp_path))
+    code = SERVER.format(
+        path=[each for each in sys.path if each], backend=backend, folder=str(tmp_path), shells=LANGUAGE.ready_shells
+    )
     server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     line = next(line for line in server.stdout if line.startswith("pids "))
     pids = [int(each) for each in line.split()[1:]]
     # The template, the environment that is busy, and the shells that are ready.
-    assert len(pids) >= 2 + _READY_SHELLS
+    assert len(pids) >= 2 + LANGUAGE.ready_shells
     server.send_signal(signal.SIGKILL)
     server.wait()
     server.stdout.close()

@@ -12,6 +12,7 @@ _COMMANDS = {
     "start": "Run Pileus in the foreground until Ctrl-C or SIGTERM.",
     "status": "Show whether Pileus runs, its services, loops and environments.",
     "doctor": "Show what this machine can do, what is missing and how to get it.",
+    "runtimes": "List the runtimes of functions and what they run on here; install more.",
     "invoke": "Invoke a function and print its answer.",
     "logs": "Print a log group's events.",
     "reset": "Forget everything in a data folder.",

@@ -21,6 +21,7 @@ from pileus.cli.common import data_dir_option, is_terminal, json_option
 @json_option
 def command(*, data_dir: Path, as_json: bool) -> None:
     """Show what this machine can do, what is missing and how to get it. Exits with 1 when functions cannot run."""
+    from pileus.cli.runtimes import overview
     from pileus.sandbox.choice import probe_all
 
     probes = asyncio.run(probe_all())
@@ -34,6 +35,7 @@ def command(*, data_dir: Path, as_json: bool) -> None:
             {"name": probe.backend, "works": probe.works, "reason": probe.reason, "reduced": list(probe.reduced)}
             for probe in probes
         ],
+        "runtimes": overview(data_dir),
         "data_dir": str(data_dir),
         "disk_free_gb": round(shutil.disk_usage(_existing(data_dir)).free / 1e9, 1),
     }
@@ -55,7 +57,6 @@ def _existing(path: Path) -> Path:
 def _print(found: dict[str, Any]) -> None:
     click.echo(f"{found['system']}, Python {found['python']}")
     click.echo(f"Data in {found['data_dir']}, {found['disk_free_gb']} GB free")
-    click.echo(f"Python functions run as {found['function_runtime']}")
     for backend in found["backends"]:
         used = " (used)" if backend["name"] == found["sandbox"] else ""
         if backend["works"]:
@@ -64,6 +65,10 @@ def _print(found: dict[str, Any]) -> None:
             _line(False, f"sandbox {backend['name']}: {backend['reason']}")
         for reduced in backend["reduced"]:
             _line(None, f"{backend['name']}: {reduced}")
+    for row in found["runtimes"]:
+        good = {"ready": True, "missing": False}.get(row["state"])
+        on = f" on {row['interpreter']} ({row['version']})" if row["interpreter"] else ""
+        _line(good, f"runtime {row['runtime']}{on}" + (f": {row['note']}" if row["note"] else ""))
     if found["sandbox"] is None:
         click.echo("Functions cannot run here.")
 

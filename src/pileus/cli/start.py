@@ -57,6 +57,11 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="How functions are isolated; auto takes the strongest that works here (see: pileus doctor).",
 )
 @click.option(
+    "--strict-runtimes",
+    is_flag=True,
+    help="Refuse functions whose runtime's very version is not installed, in place of running them on the nearest.",
+)
+@click.option(
     "--internet/--no-internet",
     default=False,
     show_default=True,
@@ -75,6 +80,7 @@ def command(
     region: str,
     domains: tuple[str, ...],
     sandbox: str,
+    strict_runtimes: bool,
     internet: bool,
     clock: str,
     as_json: bool,
@@ -95,6 +101,7 @@ def command(
         region=region,
         domains=domains,
         sandbox=sandbox,  # type: ignore[arg-type]
+        strict_runtimes=strict_runtimes,
         internet=internet,
         clock=clock,  # type: ignore[arg-type]
         log_format="json" if as_json else "text",

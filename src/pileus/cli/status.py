@@ -22,6 +22,9 @@ def command(*, endpoint: str, as_json: bool) -> None:
         return
     click.echo(f"Pileus {health['version']} at {endpoint}, up {status['uptime_s']:.0f} s, data in {status['data_dir']}")
     click.echo("Services: " + ", ".join(health["services"]))
+    for each in status.get("runtimes", []):
+        if each["note"]:
+            click.echo(f"Runtime {each['runtime']}: {each['note']}")
     rows = [
         (
             loop["name"],

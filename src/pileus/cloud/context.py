@@ -118,6 +118,8 @@ class Cloud:
     signals: Signals = field(default_factory=Signals)
     # The one place where services count.
     metrics: Metrics = field(default_factory=Metrics)
+    # What services add to `pileus status`, by its name there.
+    status: dict[str, Callable[[], Any]] = field(default_factory=dict)
     # What services keep in memory (caches, pools), by its type.
     parts: dict[type[Any], Any] = field(default_factory=dict)
 

@@ -32,6 +32,8 @@ class Settings:
     domains: tuple[str, ...] = ()
     # Which sandbox backend to use: the strongest that works, unless one is named.
     sandbox: Literal["auto", "namespaces", "process"] = "auto"
+    # Refuse functions whose runtime's very version is not installed, in place of running them on the nearest.
+    strict_runtimes: bool = False
     # Whether functions may reach the internet. Not built: starting with it is refused.
     internet: bool = False
     # The machine's memory that idle and busy environments together may take, MiB; 0: 80 % of what there is.

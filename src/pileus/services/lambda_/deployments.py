@@ -40,7 +40,7 @@ async def deploy(cloud: Cloud, delivery: Delivery) -> None:
     if version is None or not _waiting(version):
         return
     mine = node(cloud)
-    mine.pool.prepare(version.configuration.runtime)
+    mine.pool.prepare(version.configuration.runtime, version.configuration.memory_mb)
     for sha256 in packages.codes_of(version.configuration):
         await mine.code.ensure(sha256)
 

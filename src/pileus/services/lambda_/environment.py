@@ -11,6 +11,7 @@ and what happens then is the answer ("Understanding the Lambda execution environ
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -33,8 +34,8 @@ from pileus.services.lambda_.execution import (
     LogEvent,
     LogSink,
 )
-from pileus.services.lambda_.hosting import python
-from pileus.services.lambda_.inside import assignment
+from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, Hosted, Place
+from pileus.services.lambda_.inside import assignment, starting
 from pileus.services.lambda_.output import OutputParser, Tail
 from pileus.services.lambda_.platform_logs import PlatformLog, Report, billed
 from pileus.services.lambda_.runtime_api import (
@@ -106,8 +107,13 @@ class Environment:
         serve_endpoint: Callable[[socket.socket], Callable[[], None]] | None,
         endpoint_port: int,
         on_broken: Callable[[Environment], None],
+        hosted: Hosted,
+        place: Place,
+        ahead: bool,
     ) -> None:
         self.spec = spec
+        self.hosted = hosted
+        self._start = starting(spec, sandbox, hosted, place, ahead=ahead)
         self.life = Life.NEW
         self.sandbox = sandbox
         self.log_stream = log_stream
@@ -149,7 +155,7 @@ class Environment:
 
     async def open(self) -> None:
         """Serve what is inside. The function does not run yet."""
-        listener = self.sandbox.listeners[python.RUNTIME_API_PORT]
+        listener = self.sandbox.listeners[RUNTIME_API_PORT]
         self._server = await self._loop.create_server(lambda: RuntimeConnection(self), sock=listener)
         own = self.sandbox.listeners.get(self._endpoint_port)
         if own is not None and self._serve_endpoint is not None:
@@ -187,19 +193,33 @@ class Environment:
         kind = self.spec.initialization_type
         if announced:
             self._write(self._lines.init_start(self._now_ms(), kind))
+            if self.hosted.note:
+                self._write(self._lines.note(self._now_ms(), self.hosted.note))
         self._init_error = None
         self.state = RuntimeState.STARTED
         failure: Failure | None = None
         credentials = await self.spec.credentials()
         try:
             self._over_memory = False
-            self.sandbox.assign(
-                assignment(self.spec, self.sandbox, credentials, self.log_stream, endpoint_port=self._endpoint_port)
-            )
-            self._watch_exit()
+            if self._start.failure is None:
+                self.sandbox.assign(
+                    assignment(
+                        self.spec,
+                        self.sandbox,
+                        self.hosted,
+                        self._start,
+                        credentials,
+                        self.log_stream,
+                        endpoint_port=self._endpoint_port,
+                    )
+                )
+                self._watch_exit()
         except SandboxError as error:
             failure = Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown")
-        else:
+        if self._start.failure is not None:
+            error_type, text = self._start.failure
+            failure = Failure(f"RequestId: {self.request_id} Error: {text}", error_type)
+        if failure is None:
             outcome = await self._wait(limit_s)
             if outcome.kind != "ready":
                 failure = self._explain(outcome, limit_s)
@@ -278,6 +298,8 @@ class Environment:
             self.life = Life.BUSY
             self._deliver(invocation, limit_s)
             outcome = await self._wait(limit_s, watched=True)
+        if outcome.kind == "stream" and outcome.stream is not None and not invocation.streaming:
+            outcome = await self._gather(outcome.stream, limit_s - (_SYSTEM.monotonic() - begin))
         if outcome.kind == "stream" and outcome.stream is not None:
             return self._begin_stream(invocation, outcome.stream, begin, init_ms, limit_s)
         return self._conclude(outcome, begin, init_ms, limit_s)
@@ -390,6 +412,35 @@ class Environment:
             max_memory_mb=used,
         )
 
+    async def _gather(self, stream: Streamed, left_s: float) -> _Outcome:
+        """A streamed answer for a caller who takes it whole."""
+        found = bytearray()
+
+        async def take() -> None:
+            while (chunk := await stream.chunks.get()) is not None:
+                stream.waiting_bytes -= len(chunk)
+                if len(found) <= PAYLOAD_BYTES_MAX:
+                    found.extend(chunk)
+                if stream.resume is not None:
+                    stream.resume()
+
+        taking = self._loop.create_task(take())
+        try:
+            outcome = await self._wait_for_end(stream, left_s)
+            if outcome.kind != "stream_end":
+                return outcome
+            await taking
+        finally:
+            taking.cancel()
+        if stream.error is not None:
+            error_type, said = stream.error
+            with contextlib.suppress(ValueError):
+                return _Outcome("error", base64.b64decode(said, validate=True), error_type)
+            return _Outcome("error", Failure(said, error_type).payload(), error_type)
+        if len(found) > PAYLOAD_BYTES_MAX:
+            return _Outcome("too_large")
+        return _Outcome("answer", bytes(found))
+
     def _begin_stream(
         self, invocation: Invocation, stream: Streamed, begin: float, init_ms: float | None, limit_s: float
     ) -> InvokeResult:
@@ -397,7 +448,7 @@ class Environment:
         left_s = limit_s - (_SYSTEM.monotonic() - begin)
 
         async def end() -> None:
-            outcome = await self._wait(left_s, watched=True)
+            outcome = await self._wait_for_end(stream, left_s)
             if outcome.kind == "stream_end":
                 self._finish(begin, init_ms, None, b"")
                 return
@@ -442,7 +493,8 @@ class Environment:
         self._settle(_Outcome("stream", stream=answer))
 
     def runtime_stream_ended(self, answer: Streamed) -> None:
-        self._loop.call_soon(self._settle, _Outcome("stream_end", stream=answer))
+        # It may end before anybody waits for that: whoever does looks at the stream first.
+        self._settle(_Outcome("stream_end", stream=answer))
 
     def runtime_failed(self, payload: bytes, error_type: str) -> None:
         self._settle(_Outcome("error", payload, error_type))
@@ -465,6 +517,11 @@ class Environment:
             payload, error_type = self._init_error
             return _InitFailure("", error_type or _error_type(payload), "error", payload)
         found = outcome.exit or Exit()
+        if found.not_executed:
+            # In the words of Go, which AWS's supervisor is written in.
+            reason = os.strerror(found.not_executed)
+            text = f"fork/exec {self._start.argv[0]}: {reason[:1].lower()}{reason[1:]}"
+            return Failure(f"{prefix}{text}", "Runtime.InvalidEntrypoint")
         if self._over_memory or found.out_of_memory:
             return Failure(f"{prefix}Runtime exited with error: signal: killed", "Runtime.OutOfMemory")
         if found.signal is not None:
@@ -491,6 +548,9 @@ class Environment:
             if self._memory_timer is not None:
                 self._memory_timer.cancel()
                 self._memory_timer = None
+
+    async def _wait_for_end(self, stream: Streamed, limit_s: float) -> _Outcome:
+        return _Outcome("stream_end") if stream.complete else await self._wait(limit_s, watched=True)
 
     def _settle(self, outcome: _Outcome) -> None:
         if self._outcome is not None and not self._outcome.done():

@@ -167,11 +167,11 @@ class NoCapacity(AWSError):
 class Pool(Protocol):
     """The node's execution environments. One per node; lives on the event loop."""
 
-    def prepare(self, runtime: str) -> None:
+    def prepare(self, runtime: str, memory_mb: int = 0) -> None:
         """Get ready, in the background, for environments of `runtime`: worth calling when a function is created."""
         ...
 
-    def supports(self, runtime: str) -> str | None:
+    async def supports(self, runtime: str) -> str | None:
         """None where functions of `runtime` can run here, else why they cannot, in one sentence."""
         ...
 

@@ -4,35 +4,54 @@ from __future__ import annotations
 
 from pileus.sandbox.contract import OWN_ADDRESS, Assignment, Limits, Sandbox
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
-from pileus.services.lambda_.hosting import python
+from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Hosted, Place, Roots, Start
 
 # "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 _MB_PER_VCPU = 1769
 _LIBRARIES = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 
+def starting(spec: FunctionSpec, sandbox: Sandbox, hosted: Hosted, place: Place, *, ahead: bool) -> Start:
+    """How its runtime is started. `ahead`: the shell has it running already."""
+    return hosted.language.start(spec, hosted, _roots(spec, sandbox), place, ahead)
+
+
+def _roots(spec: FunctionSpec, sandbox: Sandbox) -> Roots:
+    if sandbox.private_root:
+        return Roots(task="/var/task", layers=["/opt"], private=True)
+    return Roots(task=str(spec.code_dir), layers=[str(each) for each in spec.layer_dirs], private=False)
+
+
 def assignment(
-    spec: FunctionSpec, sandbox: Sandbox, credentials: RoleCredentials, log_stream: str, *, endpoint_port: int
+    spec: FunctionSpec,
+    sandbox: Sandbox,
+    hosted: Hosted,
+    start: Start,
+    credentials: RoleCredentials,
+    log_stream: str,
+    *,
+    endpoint_port: int,
 ) -> Assignment:
     """What makes a shell this function's environment."""
     private = sandbox.private_root
-    task_root = "/var/task" if private else str(spec.code_dir)
-    layer_roots = ["/opt"] if private else [str(each) for each in spec.layer_dirs]
+    task_root = _roots(spec, sandbox).task
     mounts = {"/var/task": (spec.code_dir,)} | ({"/opt": tuple(spec.layer_dirs)} if spec.layer_dirs else {})
     vcpus = spec.memory_mb / _MB_PER_VCPU
     return Assignment(
         mounts=mounts if private else {},
-        readable=() if private else (spec.code_dir, *spec.layer_dirs),
-        environment=_variables(spec, sandbox, credentials, log_stream, task_root, endpoint_port),
+        readable=() if private else (spec.code_dir, *spec.layer_dirs, *start.readable),
+        environment=_variables(spec, sandbox, hosted, credentials, log_stream, task_root, endpoint_port),
         working_directory=task_root,
         limits=Limits(memory_mb=spec.memory_mb, tmp_mb=spec.tmp_mb, cpu_share=vcpus, cpu_max=max(1.0, vcpus)),
-        payload=python.payload(spec, task_root=task_root, layer_roots=layer_roots),
+        payload=start.payload,
+        argv=start.argv,
     )
 
 
 def _variables(
     spec: FunctionSpec,
     sandbox: Sandbox,
+    hosted: Hosted,
     credentials: RoleCredentials,
     log_stream: str,
     task_root: str,
@@ -42,18 +61,16 @@ def _variables(
     ports = sandbox.ports
     # Where there is no network of its own, the ports are this machine's.
     address = OWN_ADDRESS if sandbox.private_root else "127.0.0.1"
-    daemon_port = ports.get(python.XRAY_DAEMON_PORT, python.XRAY_DAEMON_PORT)
+    daemon_port = ports.get(XRAY_DAEMON_PORT, XRAY_DAEMON_PORT)
     defaults = {
         "LANG": "en_US.UTF-8",
         "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
         "LD_LIBRARY_PATH": _LIBRARIES,
         "TZ": ":UTC",
-        "PWD": task_root,
-        "SHLVL": "0",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         # Not AWS's: where the cloud is.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports.get(endpoint_port, endpoint_port)}",
-        **python.environment_variables(spec.runtime),
+        **hosted.language.variables(spec.runtime, task_root),
     }
     reserved = {
         "_HANDLER": spec.handler,
@@ -62,14 +79,15 @@ def _variables(
         "AWS_SESSION_TOKEN": credentials.session_token,
         "AWS_DEFAULT_REGION": spec.region,
         "AWS_REGION": spec.region,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        # Custom runtimes do not have it.
+        **({} if hosted.interpreter is None else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}"}),
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
         "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": spec.initialization_type,
         "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
-        "AWS_LAMBDA_RUNTIME_API": f"{address}:{ports[python.RUNTIME_API_PORT]}",
+        "AWS_LAMBDA_RUNTIME_API": f"{address}:{ports[RUNTIME_API_PORT]}",
         "LAMBDA_TASK_ROOT": task_root,
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "AWS_XRAY_DAEMON_ADDRESS": f"{address}:{daemon_port}",

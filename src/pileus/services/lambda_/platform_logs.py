@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -59,6 +60,13 @@ class PlatformLog:
             }
             return self._event(now_ms, "platform.initStart", record)
         return f"INIT_START Runtime Version: {self._runtime_version()}\n"
+
+    def note(self, now_ms: int, text: str) -> str:
+        """Not AWS's: what is to be known of the runtime here."""
+        if self._json:
+            record = {"timestamp": timestamp(now_ms), "level": "WARN", "message": text}
+            return json.dumps(record, separators=(",", ":")) + "\n"
+        return f"[WARNING] {text}\n"
 
     def init_report(
         self, now_ms: int, kind: str, duration_ms: float, *, phase: str, status: str, error_type: str
@@ -118,7 +126,9 @@ class PlatformLog:
         return line + "\n"
 
     def _runtime_version(self) -> str:
-        return self._runtime.replace("python", "python:")
+        # "python:3.12", "nodejs:20", "java:17", "provided:al2023".
+        match = re.fullmatch(r"([a-z]+)\.?(.*?)(?:\.x)?", self._runtime)
+        return f"{match[1]}:{match[2]}" if match else self._runtime
 
     def _event(self, now_ms: int, kind: str, record: dict[str, Any], *, important: bool = False) -> str:
         if self._quiet and not important:

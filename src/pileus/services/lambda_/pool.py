@@ -17,6 +17,7 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend, SandboxError, Template
+from pileus.services.lambda_ import errors
 from pileus.services.lambda_.environment import Environment, Life
 from pileus.services.lambda_.execution import (
     FinishedSink,
@@ -26,12 +27,11 @@ from pileus.services.lambda_.execution import (
     LogSink,
     NoCapacity,
 )
-from pileus.services.lambda_.hosting import python
+from pileus.services.lambda_.hosting.catalog import Catalog, Missing, runtimes_folder
+from pileus.services.lambda_.hosting.frame import Hosted, Place
 
 log = logging.getLogger("pileus.lambda")
 
-# Shells that wait for a function, per runtime.
-_READY_SHELLS = 2
 # What a new environment is expected to take before it has been measured, MiB.
 _EXPECTED_MB = 8.0
 # Starts at the same time before others wait for their turn, and the pace at which these have it in any case.
@@ -90,7 +90,13 @@ class EnvironmentPool:
         self._serve_endpoint = serve_endpoint
         self._budget_mb = settings.memory_budget_mb or _machine_memory_mb() * 0.8
         self._functions: dict[str, _Function] = {}
-        self._templates: dict[str, asyncio.Task[Template]] = {}
+        self.catalog = Catalog(runtimes_folder(settings), strict=settings.strict_runtimes)
+        self._templates: dict[TemplateKey, asyncio.Task[Template]] = {}
+        # When each was last wanted: those nobody has asked for keep no shells ready.
+        self._wanted_at: dict[TemplateKey, float] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        # What the runtimes that were asked for so far run on.
+        self._hosted: dict[str, Hosted] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reaper: asyncio.TimerHandle | None = None
         # Environments that are being made and not in their function's list yet: they need room too.
@@ -103,12 +109,32 @@ class EnvironmentPool:
 
     # execution.Pool
 
-    def prepare(self, runtime: str) -> None:
-        if not self._closed and self.supports(runtime) is None:
-            self._template(runtime)
+    def prepare(self, runtime: str, memory_mb: int = 0) -> None:
+        async def prepare() -> None:
+            hosted = await self.catalog.choose(runtime)
+            if isinstance(hosted, Hosted) and not self._closed:
+                self._hosted[runtime] = hosted
+                self._fetch_what_is_wanting(runtime)
+                # Whoever needs it meets the error itself, if there is one.
+                await asyncio.wait([self._template(hosted, memory_mb if hosted.language.ahead else 0)])
 
-    def supports(self, runtime: str) -> str | None:
-        return python.unsupported(runtime)
+        if not self._closed:
+            self._later(prepare())
+
+    async def supports(self, runtime: str) -> str | None:
+        found = await self.catalog.choose(runtime)
+        return found.reason if isinstance(found, Missing) else None
+
+    def runtimes(self) -> list[dict[str, str]]:
+        """What the runtimes in use run on, for `pileus status`."""
+        return [
+            {
+                "runtime": runtime,
+                "runs_on": f"{hosted.language.title} {hosted.interpreter.full}" if hosted.interpreter else "",
+                "note": hosted.note,
+            }
+            for runtime, hosted in sorted(self._hosted.items())
+        ]
 
     async def invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
         # The function goes on when its caller goes away.
@@ -252,13 +278,19 @@ class EnvironmentPool:
 
     async def _make_new(self, function: _Function) -> Environment:
         spec = function.spec
+        hosted = await self.catalog.choose(spec.runtime)
+        if isinstance(hosted, Missing):
+            raise errors.runtime_not_here(spec.runtime, hosted.reason)
+        self._hosted[spec.runtime] = hosted
+        self._fetch_what_is_wanting(spec.runtime)
+        memory_mb = spec.memory_mb if _starts_ahead(hosted, spec) else 0
         try:
-            template = await asyncio.shield(self._template(spec.runtime))
+            template = await asyncio.shield(self._template(hosted, memory_mb))
             sandbox = await template.shell()
         except SandboxError:
             # A template that died is made anew once.
-            self._templates.pop(self._template_key(spec.runtime), None)
-            template = await asyncio.shield(self._template(spec.runtime))
+            self._templates.pop(_template_key(hosted, memory_mb), None)
+            template = await asyncio.shield(self._template(hosted, memory_mb))
             sandbox = await template.shell()
         day = time.strftime("%Y/%m/%d", time.gmtime(self._clock.time()))
         return Environment(
@@ -271,6 +303,9 @@ class EnvironmentPool:
             serve_endpoint=self._serve_endpoint,
             endpoint_port=self._endpoint_port,
             on_broken=lambda broken: self._lost(function, broken),
+            hosted=hosted,
+            place=self._place(private_root=sandbox.private_root),
+            ahead=bool(template.spec.ahead),
         )
 
     def _lost(self, function: _Function, environment: Environment) -> None:
@@ -300,28 +335,65 @@ class EnvironmentPool:
         if not function.all:
             function.empty.set()
 
-    def _template_key(self, runtime: str) -> str:
-        return "python"
-
-    def _template(self, runtime: str) -> asyncio.Task[Template]:
-        key = self._template_key(runtime)
+    def _template(self, hosted: Hosted, memory_mb: int) -> asyncio.Task[Template]:
+        key = _template_key(hosted, memory_mb)
         found = self._templates.get(key)
+        self._wanted_at[key] = self._clock.monotonic()
         if found is not None and found.done():
             failed = found.cancelled() or found.exception() is not None
             if failed or not found.result().alive:
                 found = None
+            else:
+                found.result().keep_ready(hosted.language.ready_shells)
         if found is None:
-            found = self._templates[key] = asyncio.get_running_loop().create_task(self._start_template(runtime))
+            start = self._start_template(hosted, memory_mb)
+            found = self._templates[key] = asyncio.get_running_loop().create_task(start)
         return found
 
-    async def _start_template(self, runtime: str) -> Template:
+    async def _start_template(self, hosted: Hosted, memory_mb: int) -> Template:
         if self._backend is None or (self._backend.done() and self._backend.exception() is not None):
             self._backend = asyncio.get_running_loop().create_task(self._choose())
         backend = await asyncio.shield(self._backend)
-        spec = python.template_spec(runtime, endpoint_port=self._endpoint_port, private_root=backend.private_root)
-        template = await backend.template(spec)
-        template.keep_ready(_READY_SHELLS)
+        place = self._place(private_root=backend.private_root)
+        await hosted.language.make(hosted, place)
+        template = await backend.template(hosted.language.template(hosted, place, memory_mb))
+        template.keep_ready(hosted.language.ready_shells)
         return template
+
+    def _place(self, *, private_root: bool) -> Place:
+        return Place(endpoint_port=self._endpoint_port, private_root=private_root, folder=self.catalog.folder)
+
+    def _fetch_what_is_wanting(self, runtime: str) -> None:
+        """Bring, in the background, what the very version of a runtime needs before functions can have it."""
+        wanting = self.catalog.wanting(runtime)
+        if wanting is None or runtime in self._fetching:
+            return
+        language, interpreter = wanting
+        assert language.fetch is not None
+        fetching = language.fetch(interpreter, self.catalog.folder)
+
+        async def fetch() -> None:
+            try:
+                await fetching
+            except SandboxError as error:
+                # Not tried again by this process: the network is not there, or the index has it not.
+                log.warning(
+                    "a runtime cannot be made ready", extra={"details": {"runtime": runtime, "why": str(error)}}
+                )
+                return
+            self._drop_replaced(runtime)
+
+        task = self._fetching[runtime] = asyncio.get_running_loop().create_task(fetch())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drop_replaced(self, runtime: str) -> None:
+        """What runs on another version than it named, and need not any longer, is not used again."""
+        for function in self._functions.values():
+            if function.spec.runtime == runtime:
+                for environment in [each for each in function.idle if each.hosted.note]:
+                    function.idle.remove(environment)
+                    self._later(self._replace(function, environment))
 
     async def _choose(self) -> Backend:
         backend = await self._choose_backend()
@@ -374,6 +446,20 @@ class EnvironmentPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+# Language, interpreter, and the memory of functions for which a program runs ahead (0: none does).
+TemplateKey = tuple[str, str, int]
+
+
+def _template_key(hosted: Hosted, memory_mb: int) -> TemplateKey:
+    return hosted.language.name, str(hosted.interpreter.program) if hosted.interpreter else "", memory_mb
+
+
+def _starts_ahead(hosted: Hosted, spec: FunctionSpec) -> bool:
+    return hosted.language.ahead and not any(
+        name.startswith(hosted.language.read_at_start) for name in spec.environment
+    )
 
 
 def _wake(turn: asyncio.Future[None]) -> None:

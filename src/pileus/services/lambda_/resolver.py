@@ -167,7 +167,7 @@ class Resolver:
     async def _spec(self, at: Target, version: Version) -> FunctionSpec:
         function = at._replace(qualifier="")
         config = version.serving or version.configuration
-        if (reason := self._pool.supports(config.runtime)) is not None:
+        if (reason := await self._pool.supports(config.runtime)) is not None:
             raise errors.runtime_not_here(config.runtime, reason)
         session = await roles.session(self._cloud, function, config.role)
         # Described otherwise, a function still runs the same.

@@ -69,6 +69,8 @@ class Streamed:
     # Lets the runtime write again.
     resume: Any = None
     abandoned: bool = False
+    # All of it has been written, or never will be.
+    complete: bool = False
 
 
 class RuntimeHost(Protocol):
@@ -321,6 +323,7 @@ class RuntimeConnection(asyncio.Protocol):
         stream, self._stream = self._stream, None
         assert stream is not None
         stream.error = error
+        stream.complete = True
         stream.chunks.put_nowait(None)
         self._host.state = RuntimeState.RESPONSE_SENT
         self._host.runtime_stream_ended(stream)

@@ -39,6 +39,7 @@ async def start(cloud: Cloud) -> None:
         endpoint_port=urlsplit(cloud.endpoint).port or 80,
         serve_endpoint=cloud.listen,
     )
+    cloud.status["runtimes"] = pool.runtimes
     cloud.parts[Node] = Node(
         code=code,
         logs=logs,

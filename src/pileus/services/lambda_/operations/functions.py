@@ -63,6 +63,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
         )
     if await ctx.cloud.store.read(lambda tx: find_function(tx, at)) is not None:
         raise errors.function_exists(at.name)
+    await _check_runtime(ctx, request["Runtime"])
     await _check_role(ctx, at, request["Role"])
     package = await packages.take(ctx, request["Code"])
 
@@ -117,6 +118,12 @@ def _check_size(config: Configuration) -> None:
             f"Function code combined with layers exceeds the maximum allowed size of {UNPACKED_BYTES_MAX} bytes. "
             f"The actual size is {total} bytes."
         )
+
+
+async def _check_runtime(ctx: Context, runtime: str) -> None:
+    """A function that nothing here could run is refused when it comes, not when it is first needed."""
+    if (reason := await node(ctx.cloud).pool.supports(runtime)) is not None:
+        raise errors.invalid_parameter(f"Functions of the runtime {runtime} cannot run here: {reason}.")
 
 
 async def _check_role(ctx: Context, at: Target, role: str) -> None:
@@ -231,6 +238,8 @@ async def update_function_configuration(ctx: Context, request: Request) -> Answe
         _check_revision(request, latest)
 
     await ctx.cloud.store.read(check)
+    if request.get("Runtime"):
+        await _check_runtime(ctx, request["Runtime"])
     if request.get("Role"):
         await _check_role(ctx, at, request["Role"])
 

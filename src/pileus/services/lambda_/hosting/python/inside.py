@@ -152,3 +152,13 @@ def _forget_what_is_shipped(roots: list[str]) -> None:
         top = name.partition(".")[0]
         if top in found or top not in standard:
             sys.modules.pop(name, None)
+
+
+if __name__ == "__main__":
+    import json
+
+    # Started as a program, behind a function's wrapper script.
+    told = json.loads(sys.argv[1])
+    sys.path.pop(0)
+    preload(told["config"])
+    enter(told["config"], told["payload"])
