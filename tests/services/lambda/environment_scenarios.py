@@ -92,6 +92,7 @@ async def try_the_environment_variables(lab: Lab) -> None:
     assert path[-2:] == layers
     assert folder == "/var/task"
     assert {name.split(".")[0] for name in runtime} == {
+        "bootstrap",
         "awslambdaric", "boto3", "botocore", "dateutil", "jmespath", "runtime_client", "s3transfer", "simplejson", "six",
         "snapshot_restore_py", "urllib3",
     }  # fmt: skip
