@@ -15,7 +15,9 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.cloud.roles import RoleSessions
 from pileus.cloud.sending import Message, send, sort_error
+from pileus.delivery import json_paths
 from pileus.delivery.contract import Dead, Delivery, Undeliverable
+from pileus.delivery.json_paths import MISSING
 from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
@@ -60,10 +62,22 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
         return
     message = Message(
         body=body,
-        group=(target.get("SqsParameters") or {}).get("MessageGroupId", ""),
+        group=_group(target, payload),
         trace=payload.get("trace", ""),
     )
     await send(cloud, principal, target["Arn"], message, region=region)
+
+
+def _group(target: dict[str, Any], payload: dict[str, Any]) -> str:
+    """The message group, which may be a path into the event."""
+    group: str = (target.get("SqsParameters") or {}).get("MessageGroupId", "")
+    if not group.startswith("$."):
+        return group
+    try:
+        found = json_paths.find(group, orjson.loads(payload["event"]))
+    except json_paths.InvalidPath:
+        return group
+    return found if isinstance(found, str) else orjson.dumps(found).decode() if found is not MISSING else ""
 
 
 def make_body(payload: dict[str, Any]) -> bytes:

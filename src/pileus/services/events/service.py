@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, reading, writing
-from pileus.services.events import delivering, loops, replaying, routing, timers
+from pileus.services.events import authorizing, calling, delivering, loops, replaying, routing, timers
 from pileus.services.events.book import Books
-from pileus.services.events.operations import archives, buses, events, replays, rules, tags, targets
+from pileus.services.events.operations import (
+    api_destinations,
+    archives,
+    buses,
+    connections,
+    events,
+    replays,
+    rules,
+    tags,
+    targets,
+)
 from pileus.services.events.permissions import (
     on_all,
     on_bus,
@@ -17,6 +27,7 @@ from pileus.services.events.permissions import (
     policies_of_entries,
     policy_of_bus,
     put_events,
+    refined,
 )
 
 _on_bus = policy_of_bus("Name")
@@ -25,6 +36,8 @@ _on_rule = policy_of_bus("EventBusName")
 
 async def start(cloud: Cloud) -> None:
     cloud.parts[Books] = Books()
+    cloud.parts[calling.Rates] = calling.Rates()
+    cloud.parts[authorizing.Tokens] = authorizing.Tokens()
 
 
 SERVICE = Service(
@@ -61,6 +74,43 @@ SERVICE = Service(
         "CancelReplay": writing(replays.cancel_replay, on_named("CancelReplay", "replay", "ReplayName")),
         "DescribeReplay": reading(replays.describe_replay, on_named("DescribeReplay", "replay", "ReplayName")),
         "ListReplays": reading(replays.list_replays, on_all("ListReplays")),
+        "CreateConnection": writing(
+            connections.create_connection, on_named("CreateConnection", "connection", "Name"), refine=refined
+        ),
+        "UpdateConnection": writing(
+            connections.update_connection, on_named("UpdateConnection", "connection", "Name"), refine=refined
+        ),
+        "DeauthorizeConnection": writing(
+            connections.deauthorize_connection, on_named("DeauthorizeConnection", "connection", "Name"), refine=refined
+        ),
+        "DeleteConnection": writing(
+            connections.delete_connection, on_named("DeleteConnection", "connection", "Name"), refine=refined
+        ),
+        "DescribeConnection": reading(
+            connections.describe_connection, on_named("DescribeConnection", "connection", "Name"), refine=refined
+        ),
+        "CreateApiDestination": writing(
+            api_destinations.create_api_destination,
+            on_named("CreateApiDestination", "api-destination", "Name"),
+            refine=refined,
+        ),
+        "UpdateApiDestination": writing(
+            api_destinations.update_api_destination,
+            on_named("UpdateApiDestination", "api-destination", "Name"),
+            refine=refined,
+        ),
+        "DeleteApiDestination": writing(
+            api_destinations.delete_api_destination,
+            on_named("DeleteApiDestination", "api-destination", "Name"),
+            refine=refined,
+        ),
+        "DescribeApiDestination": reading(
+            api_destinations.describe_api_destination,
+            on_named("DescribeApiDestination", "api-destination", "Name"),
+            refine=refined,
+        ),
+        "ListConnections": reading(connections.list_connections, on_all("ListConnections")),
+        "ListApiDestinations": reading(api_destinations.list_api_destinations, on_all("ListApiDestinations")),
     },
     loops=(
         Loop("events.sweep", loops.sweep, period_s=3600),
@@ -73,9 +123,13 @@ SERVICE = Service(
             if kind not in ("bus", "api-destination")
         },
         routing.target_name("bus"): delivering.deliver_to_bus,
+        routing.target_name("api-destination"): calling.call,
         routing.DEAD_TARGET: delivering.bury,
+        authorizing.TARGET: authorizing.authorize,
         timers.TARGET: timers.ring,
         replaying.TARGET: replaying.step,
     },
+    # Waiting for the world costs little.
+    target_limits={routing.target_name("api-destination"): 512},
     start=start,
 )
