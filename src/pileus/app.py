@@ -52,6 +52,7 @@ SERVICES = {
     "lambda": "pileus.services.lambda_.service:SERVICE",
     "logs": "pileus.services.logs.service:SERVICE",
     "s3": "pileus.services.s3.service:SERVICE",
+    "scheduler": "pileus.services.scheduler.service:SERVICE",
     "sts": "pileus.services.sts.service:SERVICE",
 }
 

@@ -1,0 +1,1 @@
+"""The operations of EventBridge Scheduler, a module per noun."""
