@@ -12,6 +12,7 @@ import pytest
 from pileus.services.lambda_.execution import PAYLOAD_BYTES_MAX
 from pileus.services.lambda_.runtime_api import (
     Event,
+    OtherCall,
     RuntimeConnection,
     RuntimeState,
     Streamed,
@@ -52,6 +53,17 @@ class Host:
 
     def init_failed(self, payload: bytes, error_type: str) -> None:
         self.heard.append(("init failed", payload, error_type))
+
+    def runtime_restores(self, send: RuntimeConnection) -> None:
+        self.heard.append(("restores",))
+        send.send_restored()
+
+    def restore_failed(self, payload: bytes, error_type: str) -> None:
+        self.heard.append(("restore failed", payload, error_type))
+
+    def other_call(self, path: str, call: OtherCall) -> None:
+        self.heard.append(("other call", path))
+        call.answer(404, b"")
 
 
 def talk(host: Host, *requests: bytes) -> list[tuple[int, dict[str, str], bytes]]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from pileus.access.contract import Credential
 from pileus.cloud.metrics import Metrics
+from pileus.cloud.traces import Traces
 from pileus.delivery.contract import Outbox
 from pileus.kernel.clock import Clock
 from pileus.kernel.ids import Ids
@@ -120,6 +121,8 @@ class Cloud:
     metrics: Metrics = field(default_factory=Metrics)
     # What services add to `pileus status`, by its name there.
     status: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    # Segments of traces, kept for X-Ray.
+    traces: Traces = field(default_factory=Traces)
     # What services keep in memory (caches, pools), by its type.
     parts: dict[type[Any], Any] = field(default_factory=dict)
 

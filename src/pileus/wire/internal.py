@@ -4,6 +4,7 @@
     GET  /_localstack/health      the field's older form of the same
     GET  /_pileus/status          loops, store, environments: what `pileus status` shows
     GET  /_pileus/metrics         what services have counted, for Prometheus
+    GET  /_pileus/traces          segments of traces: ?account=000000000000
     POST /_pileus/clock           {"advance_s": seconds}: on a node that runs on virtual time
     GET  /_pileus/<service>/...   a service's downloads, for whoever has a signed address
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -63,6 +65,9 @@ class Internal:
 
             page = prometheus.exposition(self._cloud.metrics.shown())
             return HttpAnswer(200, [("content-type", prometheus.CONTENT_TYPE)], page)
+        if path == "/_pileus/traces" and method == "GET":
+            account = dict(parse_qsl(request.query)).get("account", "")
+            return _json(200, {"segments": self._cloud.traces.shown(account)})
         if path == "/_pileus/clock" and method == "POST":
             return await self._advance(await read_whole(receive, request.headers, _BODY_BYTES_MAX))
         return _json(404, {"message": f"There is no {method} {path}."})

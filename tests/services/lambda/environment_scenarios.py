@@ -156,8 +156,9 @@ async def try_errors_of_init(lab: Lab) -> None:
         assert (found["errorType"], found["errorMessage"], found["requestId"]) == (kind, message, "")
         assert result.init_ms is None
         reports = [each for each in lab.messages(spec) if each.startswith("INIT_REPORT")]
-        assert len(reports) == 1
-        assert reports[0].endswith(f"Phase: init\tStatus: error\tError Type: {kind}\n")
+        assert [each.partition("\t")[2] for each in reports] == [
+            f"Phase: {phase}\tStatus: error\tError Type: {kind}\n" for phase in ("init", "invoke")
+        ]
         assert f"Status: error\tError Type: {kind}" in result.log_tail.decode()
     found = error(await lab.run(lab.function(ECHO, handler="nodot")))
     assert found["errorType"] == "Runtime.MalformedHandlerName"

@@ -23,3 +23,11 @@ def test_pool() -> None:
     assert len(results) > 7
     failed = {name: trace for name, trace in results.items() if trace}
     assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made of Linux")
+def test_extensions() -> None:
+    results = run_scenarios("extension_scenarios", "namespaces")
+    assert len(results) > 12
+    failed = {name: trace for name, trace in results.items() if trace}
+    assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())

@@ -1,11 +1,13 @@
-"""One execution environment: a sandbox, its Runtime API, its log, and its life.
+"""One execution environment: a sandbox, its Runtime API, its extensions, its log, and its life.
 
     new ── init ──▶ ready ◀──▶ busy          (frozen while ready and left alone)
              │                   │
              └── failed ─────────┴─▶ broken ── restarted, /tmp kept ──▶ new
 
-Init fails once without consequence: it is then tried again as part of the invocation, with the function's own timeout,
-and what happens then is the answer ("Understanding the Lambda execution environment lifecycle").
+Init starts the extensions, then the runtime, and is done when all of them ask for their next event. It fails once
+without consequence: it is then tried again as part of the invocation, with the function's own timeout, and what happens
+then is the answer. After a failed invocation Init is part of the next one, too. An invocation is done when the runtime
+has answered and all extensions ask for their next event ("Understanding the Lambda execution environment lifecycle").
 """
 
 from __future__ import annotations
@@ -13,17 +15,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
-import os
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from pileus.kernel.clock import Clock, SystemClock
-from pileus.sandbox.contract import Exit, Sandbox, SandboxError
+from pileus.kernel.ids import Ids
+from pileus.sandbox.contract import Assignment, Exit, Sandbox, SandboxError
+from pileus.services.lambda_ import extensions, failures, telemetry
+from pileus.services.lambda_.environment_log import EnvironmentLog, OutputReader
 from pileus.services.lambda_.execution import (
     PAYLOAD_BYTES_MAX,
     Finished,
@@ -33,18 +35,25 @@ from pileus.services.lambda_.execution import (
     InvokeResult,
     LogEvent,
     LogSink,
+    Trace,
 )
-from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, Hosted, Place
+from pileus.services.lambda_.extensions import Extension, Extensions, ExtensionState
+from pileus.services.lambda_.failures import Failure, InitFailure
+from pileus.services.lambda_.guests import Guests
+from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Hosted, Place
 from pileus.services.lambda_.inside import assignment, starting
-from pileus.services.lambda_.output import OutputParser, Tail
-from pileus.services.lambda_.platform_logs import PlatformLog, Report, billed
+from pileus.services.lambda_.platform_logs import PlatformEvent, PlatformLog, Report, Span, billed
 from pileus.services.lambda_.runtime_api import (
     Event,
+    OtherCall,
     RuntimeConnection,
     RuntimeState,
     Streamed,
+    StreamReader,
     event_headers,
 )
+from pileus.services.lambda_.telemetry import Telemetry
+from pileus.services.lambda_.tracing import Tracer
 
 # Functions run in real time, whatever time it is in the cloud.
 _SYSTEM = SystemClock()
@@ -55,9 +64,13 @@ _PROVISIONED_INIT_TIMEOUT_S = 130.0
 # Left alone this long, an environment is frozen: calls that follow each other closely pay nothing for it.
 _FREEZE_AFTER_S = 0.01
 _MEMORY_WATCH_S = 0.1
-_READ_BYTES = 256 * 1024
-# A function that writes faster than the pipe is emptied waits: 256 KiB each 5 ms.
-_READ_PAUSE_S = 0.005
+# The Shutdown phase: how long the runtime has, and all of it, with external extensions and with internal ones only.
+# Without extensions there is none.
+_SHUTDOWN_EXTERNAL_S = (0.3, 2.0)
+_SHUTDOWN_INTERNAL_S = (0.5, 0.5)
+
+# Takes what is sent to the X-Ray daemon's address: (account, region, datagram).
+DatagramSink = Callable[[str, str, bytes], None]
 
 
 class Life(Enum):
@@ -68,28 +81,33 @@ class Life(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why there is no answer."""
-
-    message: str
-    error_type: str
-    status: str = "error"
-
-    def payload(self) -> bytes:
-        members = {"errorType": self.error_type, "errorMessage": self.message}
-        return json.dumps(members, separators=(",", ":")).encode()
-
-
 @dataclass(slots=True)
 class _Outcome:
-    """What ended a wait: the runtime is ready, has answered, failed, or is gone."""
+    """What ended a wait: the runtime is ready, has answered, failed or gone; extensions are ready, or one failed."""
 
     kind: str
     payload: bytes = b""
     error_type: str = ""
     stream: Streamed | None = None
     exit: Exit | None = None
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class _Run:
+    """An invocation under way."""
+
+    invocation: Invocation
+    begin: float
+    begin_ms: int
+    limit_s: float
+    init_ms: float | None
+    trace: Trace | None
+    answered: float = 0.0
+    produced_bytes: int | None = None
+    spans: tuple[Span, ...] = ()
+    # When the runtime was done with it.
+    runtime_done: float = 0.0
 
 
 class Environment:
@@ -101,8 +119,11 @@ class Environment:
         sandbox: Sandbox,
         *,
         clock: Clock,
+        ids: Ids,
         on_log: LogSink,
         on_finished: FinishedSink | None,
+        on_datagram: DatagramSink | None,
+        tracer: Tracer,
         log_stream: str,
         serve_endpoint: Callable[[socket.socket], Callable[[], None]] | None,
         endpoint_port: int,
@@ -124,19 +145,28 @@ class Environment:
         # Of the runtime, for its API.
         self.state = RuntimeState.STARTED
         self.request_id = ""
+        self.extensions = Extensions(self, ids)
         self._clock = clock
-        self._on_log = on_log
         self._on_finished = on_finished
-        self._invocation: Invocation | None = None
+        self._on_datagram = on_datagram
         self._on_broken = on_broken
+        self._tracer = tracer
         self._endpoint_port = endpoint_port
         self._loop = asyncio.get_running_loop()
-        self._lines = PlatformLog(spec)
-        self._parser = OutputParser()
-        self._tail = Tail()
+        self._telemetry = Telemetry(
+            self.extensions, sandbox.new_socket, self._subscribed, json_logs=spec.log_format == "JSON"
+        )
+        self._log = EnvironmentLog(spec, log_stream, clock, on_log, self._telemetry)
+        self._lines = PlatformLog(spec, log_stream)
+        self._output = OutputReader(
+            sandbox.output, self._log.now_ms, lambda events: self._log.output("function", events)
+        )
+        self._guests = Guests(spec, sandbox, self._log, self._guest_ended)
+        self._registering = False
         self._waiting: RuntimeConnection | None = None
         self._event: Event | None = None
         self._outcome: asyncio.Future[_Outcome] | None = None
+        self._run: _Run | None = None
         self._freeze_timer: asyncio.TimerHandle | None = None
         self._overrun_timer: asyncio.TimerHandle | None = None
         self._memory_timer: asyncio.TimerHandle | None = None
@@ -145,8 +175,8 @@ class Environment:
         # How the Init that was made for the next invocation went.
         self._begun: tuple[Failure | None, float | None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._shutdown: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.BaseTransport] = set()
         self._stop_endpoint: Callable[[], None] | None = None
         self._serve_endpoint = serve_endpoint
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -160,94 +190,178 @@ class Environment:
         own = self.sandbox.listeners.get(self._endpoint_port)
         if own is not None and self._serve_endpoint is not None:
             self._stop_endpoint = self._serve_endpoint(own)
-        self._loop.add_reader(self.sandbox.output, self._read_output)
+        daemon = self.sandbox.listeners.get(XRAY_DAEMON_PORT)
+        if daemon is not None:
+            daemon.setblocking(False)
+            self._loop.add_reader(daemon.fileno(), self._read_datagrams, daemon)
+        self._output.start()
 
     async def close(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does; extensions are told before."""
         if self.life is Life.CLOSED:
             return
+        if self._shutdown is None and self.extensions.engaged and self.life is not Life.BROKEN:
+            self.life = Life.BROKEN
+            self._shutdown = self._loop.create_task(self._shut_down("spindown"))
+        if self._shutdown is not None:
+            await asyncio.wait([self._shutdown])
+        if self.life is Life.CLOSED:
+            return  # by somebody who waited, too
         self.life = Life.CLOSED
         self._cancel_timers()
         if self._server is not None:
             self._server.close()
         if self._stop_endpoint is not None:
             self._stop_endpoint()
+        daemon = self.sandbox.listeners.get(XRAY_DAEMON_PORT)
+        if daemon is not None and daemon.fileno() >= 0:
+            self._read_datagrams(daemon)
+            self._loop.remove_reader(daemon.fileno())
         await self.sandbox.close()
         if self._watcher is not None:
             self._watcher.cancel()
-        self._drain_output()
-        self._emit(self._parser.flush(self._now_ms()))
-        self._loop.remove_reader(self.sandbox.output)
-        os.close(self.sandbox.output)
-        self._settle(_Outcome("exit", exit=Exit(signal=signal.SIGKILL)))
+        self._guests.dismiss()
+        self._telemetry.close()
+        self._output.close()
+        self._settle(_Outcome("exit", exit=Exit(signal=9)))
 
     async def initialize(self) -> bool:
         """Init ahead of any invocation (provisioned concurrency); False where it failed."""
         limit = max(_PROVISIONED_INIT_TIMEOUT_S, self.spec.timeout_s)
-        failure, _took = await self._init(limit, phase="init", announced=True)
+        failure, _took = await self._init(limit, phase="init")
         return failure is None
 
-    async def _init(self, limit_s: float, *, phase: str, announced: bool) -> tuple[Failure | None, float]:
-        """Start the function's process and wait until its runtime is ready; why not, and milliseconds taken."""
+    async def _init(self, limit_s: float, *, phase: str) -> tuple[Failure | None, float]:
+        """Start extensions and runtime, and wait until all of them are ready; why not, and milliseconds taken."""
         begin = _SYSTEM.monotonic()
-        kind = self.spec.initialization_type
-        if announced:
-            self._write(self._lines.init_start(self._now_ms(), kind))
-            if self.hosted.note:
-                self._write(self._lines.note(self._now_ms(), self.hosted.note))
+        self._telemetry.begin()
+        self.extensions.begin(self._guests.names)
+        self._log.write([], self._lines.init_start(phase))
+        if self.hosted.note and phase == "init":
+            now_ms = self._log.now_ms()
+            self._log.write([LogEvent(now_ms, self._lines.note(now_ms, self.hosted.note))])
         self._init_error = None
         self.state = RuntimeState.STARTED
-        failure: Failure | None = None
         credentials = await self.spec.credentials()
+        failure = self._cannot_start()
         try:
             self._over_memory = False
-            if self._start.failure is None:
-                self.sandbox.assign(
-                    assignment(
-                        self.spec,
-                        self.sandbox,
-                        self.hosted,
-                        self._start,
-                        credentials,
-                        self.log_stream,
-                        endpoint_port=self._endpoint_port,
-                    )
-                )
+            whole = assignment(
+                self.spec,
+                self.sandbox,
+                self.hosted,
+                self._start,
+                credentials,
+                self.log_stream,
+                endpoint_port=self._endpoint_port,
+            )
+            if failure is None and self._guests.names:
+                failure = await self._start_extensions(whole, limit_s)
+            if failure is None:
+                self.sandbox.assign(whole)
                 self._watch_exit()
+                outcome = await self._wait(limit_s - (_SYSTEM.monotonic() - begin))
+                if outcome.kind != "ready":
+                    failure = self._explain(outcome, limit_s)
         except SandboxError as error:
             failure = Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown")
-        if self._start.failure is not None:
-            error_type, text = self._start.failure
-            failure = Failure(f"RequestId: {self.request_id} Error: {text}", error_type)
-        if failure is None:
-            outcome = await self._wait(limit_s)
-            if outcome.kind != "ready":
-                failure = self._explain(outcome, limit_s)
         took = (_SYSTEM.monotonic() - begin) * 1000
+        self.extensions.open = False
+        self._tell_of_init(phase, took, failure)
         if failure is None:
             self.life = Life.READY
         else:
-            self._break()
-            if announced:
-                self._drain_output()
-                line = self._lines.init_report(
-                    self._now_ms(), kind, took, phase=phase, status=failure.status, error_type=failure.error_type
-                )
-                self._write(line)
+            self._break(_reason(failure))
         return failure, took
+
+    def _cannot_start(self) -> Failure | None:
+        if self._start.failure is None:
+            return None
+        error_type, text = self._start.failure
+        return Failure(f"RequestId: {self.request_id} Error: {text}", error_type)
+
+    def _tell_of_init(self, phase: str, took_ms: float, failure: Failure | None) -> None:
+        status, error_type = ("success", "") if failure is None else (failure.status, failure.error_type)
+        error_type = "" if status == "timeout" else error_type
+        if failure is not None:
+            self._drain()
+        told: list[PlatformEvent] = [self._lines.init_runtime_done(phase, status, error_type)]
+        if phase == "init" or failure is not None:
+            lines, every = self._lines, self.extensions.all
+            told += [lines.extension(each.name, each.state.value, each.events, each.error_type) for each in every]
+        told.append(self._lines.init_report(phase, took_ms, status, error_type))
+        self._log.write([], *told)
+        self._telemetry.end_init()
+
+    async def _start_extensions(self, whole: Assignment, limit_s: float) -> Failure | None:
+        """Extension init: every program in /opt/extensions is started, and has to register."""
+        await self.sandbox.prepare(whole)
+        self._registering = True
+        try:
+            self._guests.start(self.extensions, whole.environment)
+            outcome = await self._wait(limit_s)
+            return None if outcome.kind == "registered" else self._explain(outcome, limit_s)
+        finally:
+            self._registering = False
+
+    def _guest_ended(self, extension: Extension, found: Exit) -> None:
+        if self.life is Life.CLOSED or self._shutdown is not None or extension.state in _FAILED:
+            return
+        failure, error_type = failures.of_extension(self.request_id, extension.name, found)
+        extension.state = ExtensionState.LAUNCH_ERROR if found.not_executed else ExtensionState.EXITED
+        extension.error_type, extension.waiting = error_type, None
+        self._lose(failure)
+
+    def _lose(self, failure: Failure) -> None:
+        """An extension has failed: whatever is under way has, too."""
+        if self._outcome is not None:
+            self._settle(_Outcome("extension", failure=failure))
+        elif self.life is Life.READY:
+            self._break("failure")
+            self._on_broken(self)
 
     async def _restart(self) -> None:
         """From broken to new; what lies in /tmp stays. Raises `SandboxError`."""
+        if self._shutdown is not None:
+            await asyncio.wait([self._shutdown])
+            self._shutdown = None
         await self.sandbox.restart()
+        self._guests.dismiss()
         self._waiting = None
         self._event = None
         self.state = RuntimeState.STARTED
         self.life = Life.NEW
 
-    def _break(self) -> None:
-        if self.life is not Life.CLOSED:
-            self.life = Life.BROKEN
+    def _break(self, reason: str) -> None:
+        if self.life is Life.CLOSED:
+            return
+        self.life = Life.BROKEN
+        self._cancel_timers()
+        if not self.extensions.engaged:
             self.sandbox.kill()
+        elif self._shutdown is None:
+            self._shutdown = self._loop.create_task(self._shut_down(reason))
+
+    async def _shut_down(self, reason: str) -> None:
+        """The Shutdown phase: the runtime ends first, then the extensions; whoever does not is ended."""
+        begin = self._loop.time()
+        self.sandbox.thaw()
+        self._telemetry.resume()
+        runtime_s, whole_s = _SHUTDOWN_EXTERNAL_S if self._guests else _SHUTDOWN_INTERNAL_S
+        if self._watcher is not None and not self._watcher.done():
+            self.sandbox.terminate(first=True)
+            done, _ = await asyncio.wait([self._watcher], timeout=runtime_s)
+            if not done:
+                self.sandbox.kill_first()
+        self._drain()
+        self._telemetry.flush()
+        until = begin + whole_s
+        deadline_ms = round((_SYSTEM.time() + until - self._loop.time()) * 1000)
+        self.extensions.send("SHUTDOWN", {"shutdownReason": reason, "deadlineMs": deadline_ms})
+        if leaving := self._guests.leaving():
+            await asyncio.wait(leaving, timeout=max(0.0, until - self._loop.time()))
+        self._drain()
+        self.sandbox.kill()
 
     def _watch_exit(self) -> None:
         async def watch() -> None:
@@ -255,6 +369,8 @@ class Environment:
             if self.life is Life.CLOSED:
                 return
             was_idle = self.life is Life.READY and self._outcome is None
+            if was_idle and self.extensions.engaged:
+                self._break("failure")
             self.life = Life.BROKEN
             self._settle(_Outcome("exit", exit=found))
             if was_idle:
@@ -265,44 +381,63 @@ class Environment:
     # one invocation
 
     async def invoke(self, invocation: Invocation) -> InvokeResult:
-        """Run it; the environment is ready again, or broken, when the result is there."""
+        """Run it; the environment is ready again, or broken, when the result, or its `rest`, is there."""
         self._cancel_timers()
-        self._tail.clear()
+        self._log.tail.clear()
         self.request_id = invocation.request_id
-        self._invocation = invocation
         init_ms: float | None = None
-        must_init = self.life is not Life.READY or self._begun is not None
-        if must_init:
+        must_init = self.life is Life.BROKEN
+        if self.life is Life.NEW or self._begun is not None:
             first, init_ms = self._begun or await self._init_first()
             self._begun = None
-            self._tail.clear()
+            self._log.tail.clear()
             must_init = first is not None
         self.life = Life.BUSY if not must_init else self.life
-        begin = _SYSTEM.monotonic()
-        self._write(self._lines.start(self._now_ms(), invocation.request_id))
+        trace = self._tracer.begin(self.spec, invocation)
         limit_s = self.spec.timeout_s
+        begin_ms = self._log.now_ms()
+        run = self._run = _Run(invocation, _SYSTEM.monotonic(), begin_ms, limit_s, init_ms, trace)
+        self._log.write([], self._lines.start(invocation.request_id, trace))
         if must_init:
             failure = await self._init_again(limit_s)
             if failure is not None:
-                return self._finish(begin, None, failure)
+                return self._finish(run, failure)
             self.life = Life.BUSY
-            limit_s -= _SYSTEM.monotonic() - begin
-        self._deliver(invocation, limit_s)
-        outcome = await self._wait(limit_s, watched=True)
+        self._deliver(run)
+        outcome = await self._wait(self._left_s(run), watched=True)
         if outcome.kind == "exit" and self._event is not None:
             # It ended after its last answer and has not seen this event: another runtime takes it.
             self._event = None
-            failure = await self._init_again(limit_s)
+            failure = await self._init_again(self._left_s(run))
             if failure is not None:
-                return self._finish(begin, None, failure)
+                return self._finish(run, failure)
             self.life = Life.BUSY
-            self._deliver(invocation, limit_s)
-            outcome = await self._wait(limit_s, watched=True)
+            self._deliver(run)
+            outcome = await self._wait(self._left_s(run), watched=True)
         if outcome.kind == "stream" and outcome.stream is not None and not invocation.streaming:
-            outcome = await self._gather(outcome.stream, limit_s - (_SYSTEM.monotonic() - begin))
+            outcome = await self._gather(outcome.stream, self._left_s(run))
         if outcome.kind == "stream" and outcome.stream is not None:
-            return self._begin_stream(invocation, outcome.stream, begin, init_ms, limit_s)
-        return self._conclude(outcome, begin, init_ms, limit_s)
+            return self._begin_stream(run, outcome.stream)
+        if outcome.kind not in ("answer", "error"):
+            failure = self._explain(outcome, run.limit_s)
+            self._break(_reason(failure))
+            return self._finish(run, failure)
+        own = None
+        if outcome.kind == "error":
+            own = Failure("", outcome.error_type or failures.error_type_of(outcome.payload))
+        self._answered(run, len(outcome.payload))
+        if not self.extensions.engaged:
+            return self._finish(run, own, outcome.payload)
+        rest = self._later(self._complete(run, own, outcome.payload))
+        if invocation.wants_log:
+            return await asyncio.shield(rest)
+        return InvokeResult(
+            payload=outcome.payload,
+            function_error="Unhandled" if own is not None else None,
+            init_ms=init_ms,
+            max_memory_mb=self.max_memory_mb,
+            rest=rest,
+        )
 
     async def begin(self, invocation: Invocation) -> None:
         """Init for this invocation, which `invoke` then runs: a start of its own, so that starts can be counted."""
@@ -311,12 +446,7 @@ class Environment:
 
     async def _init_first(self) -> tuple[Failure | None, float | None]:
         """Init with a time of its own: what went wrong, else the milliseconds it took."""
-        try:
-            if self.life is Life.BROKEN:
-                await self._restart()
-            failure, took = await self._init(INIT_TIMEOUT_S, phase="init", announced=True)
-        except SandboxError as error:
-            return Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown"), None
+        failure, took = await self._init(INIT_TIMEOUT_S, phase="init")
         return failure, took if failure is None else None
 
     async def _init_again(self, limit_s: float) -> Failure | None:
@@ -324,77 +454,136 @@ class Environment:
             await self._restart()
         except SandboxError as error:
             return Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown")
-        failure, _took = await self._init(limit_s, phase="invoke", announced=False)
+        failure, _took = await self._init(limit_s, phase="invoke")
         return failure
 
-    def _deliver(self, invocation: Invocation, limit_s: float) -> None:
+    def _left_s(self, run: _Run) -> float:
+        return run.limit_s - (_SYSTEM.monotonic() - run.begin)
+
+    def _deliver(self, run: _Run) -> None:
+        invocation = run.invocation
         self.sandbox.thaw()
-        event = Event(
+        # The function compares it with the machine's own clock.
+        deadline_ms = round((_SYSTEM.time() + self._left_s(run)) * 1000)
+        header = run.trace.header if run.trace is not None else invocation.trace_header
+        if self.extensions.engaged:
+            self._telemetry.resume()
+            event = {
+                "deadlineMs": deadline_ms,
+                "requestId": invocation.request_id,
+                "invokedFunctionArn": invocation.invoked_arn,
+                "tracing": {"type": "X-Amzn-Trace-Id", "value": header},
+            }
+            self.extensions.send("INVOKE", event)
+        told = Event(
             invocation.request_id,
             invocation.payload,
             event_headers(
                 request_id=invocation.request_id,
-                # The function compares it with the machine's own clock.
-                deadline_ms=round((_SYSTEM.time() + limit_s) * 1000),
+                deadline_ms=deadline_ms,
                 invoked_arn=invocation.invoked_arn,
-                trace_header=invocation.trace_header,
+                trace_header=header,
                 client_context=invocation.client_context,
                 cognito_identity=invocation.cognito_identity,
             ),
         )
         waiting, self._waiting = self._waiting, None
         self.state = RuntimeState.RUNNING
-        if waiting is None or not waiting.send_event(event):
+        if waiting is None or not waiting.send_event(told):
             # It has answered the last one and not asked for the next one yet.
             self.state = RuntimeState.RESPONSE_SENT
-            self._event = event
+            self._event = told
 
-    def _conclude(self, outcome: _Outcome, begin: float, init_ms: float | None, limit_s: float) -> InvokeResult:
-        if outcome.kind == "answer":
-            return self._finish(begin, init_ms, None, outcome.payload)
-        if outcome.kind == "error":
-            error_type = outcome.error_type or _error_type(outcome.payload)
-            return self._finish(begin, init_ms, Failure("", error_type), outcome.payload)
-        failure = self._explain(outcome, self.spec.timeout_s)
-        self._break()
-        return self._finish(begin, init_ms, failure)
+    def _answered(self, run: _Run, size: int) -> None:
+        run.answered = _SYSTEM.monotonic()
+        run.produced_bytes = size
+        latency_ms = (run.answered - run.begin) * 1000
+        run.spans = (
+            Span("responseLatency", run.begin_ms, latency_ms),
+            Span("responseDuration", run.begin_ms + round(latency_ms), 0.0),
+        )
 
-    def _finish(
-        self, begin: float, init_ms: float | None, failure: Failure | None, payload: bytes | None = None
-    ) -> InvokeResult:
+    async def _complete(self, run: _Run, own: Failure | None, payload: bytes | None) -> InvokeResult:
+        """Wait for the runtime and all extensions to ask for their next event."""
+        failure = None
+        while failure is None and not self._at_rest():
+            outcome = await self._wait(self._left_s(run), watched=True)
+            self._note_runtime_done(run, own)
+            if outcome.kind == "exit":
+                # The runtime has answered, and has ended by itself.
+                self._break("failure")
+                break
+            if outcome.kind != "rested":
+                failure = self._explain(outcome, run.limit_s)
+                self._break(_reason(failure))
+        self._note_runtime_done(run, own)
+        if failure is not None:
+            return self._finish(run, failure)
+        return self._finish(run, own, payload)
+
+    def _at_rest(self) -> bool:
+        return self._waiting is not None and self.extensions.all_ready
+
+    def _note_runtime_done(self, run: _Run, own: Failure | None) -> None:
+        if run.runtime_done or (self._waiting is None and self.life is Life.BUSY):
+            return
+        run.runtime_done = _SYSTEM.monotonic()
+        self._drain()
+        report = self._report_of(run, own, (run.runtime_done - run.begin) * 1000)
+        overhead = Span("runtimeOverhead", self._log.now_ms(), (run.runtime_done - run.answered) * 1000)
+        report.spans = [*run.spans, overhead]
+        self._log.write([], self._lines.runtime_done(report, run.produced_bytes, run.trace))
+
+    def _report_of(self, run: _Run, failure: Failure | None, duration_ms: float) -> Report:
+        total = billed(duration_ms, run.init_ms)
+        report = Report(
+            run.invocation.request_id, duration_ms, total, self.spec.memory_mb, self.max_memory_mb, run.init_ms
+        )
+        if failure is not None:
+            report.status = failure.status
+            report.error_type = failure.error_type if failure.status == "error" else ""
+        return report
+
+    def _finish(self, run: _Run, failure: Failure | None, payload: bytes | None = None) -> InvokeResult:
         """Write the last lines and give the result. A `payload` beside a failure is the runtime's own error."""
-        duration_ms = (_SYSTEM.monotonic() - begin) * 1000
+        now = _SYSTEM.monotonic()
+        duration_ms = (now - run.begin) * 1000
         if failure is not None and failure.status == "timeout":
             # It ran for its whole time, and no longer than that.
             duration_ms = self.spec.timeout_s * 1000
-        self._drain_output()
-        now_ms = self._now_ms()
-        events = self._parser.flush(now_ms)
-        lines = []
+        self._drain()
+        own = failure is not None and payload is not None
+        report = self._report_of(run, failure, duration_ms)
+        report.max_memory_mb = used = self._measure()
+        # An error that the function raised is no failure of the platform's: the line of text says nothing of it.
+        report.own_error = own
+        overhead_ms = (now - run.runtime_done) * 1000 if run.runtime_done and self.extensions.engaged else None
+        if overhead_ms is not None:
+            report.extension_overhead_ms = overhead_ms
+            report.overhead_start_ms = self._log.now_ms() - round(overhead_ms)
+        told: list[PlatformEvent | str] = []
         if failure is not None and failure.status == "timeout":
-            lines.append(self._lines.timed_out(now_ms, self.request_id, self.spec.timeout_s))
-        elif failure is not None and payload is None and failure.message:
-            lines.append(self._lines.failed(failure.message, failure.error_type))
-        used = self._measure()
-        total = billed(duration_ms, init_ms)
-        report = Report(self.request_id, duration_ms, total, self.spec.memory_mb, used, init_ms)
-        # An error that the function raised is no failure of the platform's: its line says nothing of it.
-        if failure is not None and payload is None:
-            report.status, report.error_type = failure.status, failure.error_type if failure.status == "error" else ""
-        lines += [self._lines.end(self.request_id), self._lines.report(now_ms, report)]
-        events += [LogEvent(now_ms, line) for line in lines if line]
-        self._emit(events)
+            told.append(self._lines.timed_out(self._log.now_ms(), self.request_id, self.spec.timeout_s))
+        elif failure is not None and not own and failure.message:
+            told.append(self._lines.fault(f"{failure.message}\n{failure.error_type}"))
+        if not run.runtime_done:
+            told.append(self._lines.runtime_done(report, run.produced_bytes, run.trace))
+        told += [self._lines.end(self.request_id), self._lines.report(report, run.trace)]
+        self._log.write(self._output.rest(), *told)
         self.last_used = self._clock.monotonic()
-        if self._on_finished is not None and self._invocation is not None:
+        self._run = None
+        if self._on_finished is not None:
             done = Finished(
                 spec=self.spec,
-                invocation=self._invocation,
+                invocation=run.invocation,
                 ended=self._clock.time(),
                 duration_ms=duration_ms,
-                billed_ms=total,
-                init_ms=init_ms,
+                billed_ms=report.billed_ms,
+                init_ms=run.init_ms,
                 max_memory_mb=used,
                 failed=failure is not None,
+                overhead_ms=overhead_ms,
+                trace=run.trace,
             )
             self._on_finished(done)
         if self.life is Life.BUSY:
@@ -405,10 +594,10 @@ class Environment:
         return InvokeResult(
             payload=payload,
             function_error="Unhandled" if failure is not None else None,
-            log_tail=self._tail.bytes(),
+            log_tail=self._log.tail.bytes(),
             duration_ms=duration_ms,
-            billed_ms=total,
-            init_ms=init_ms,
+            billed_ms=report.billed_ms,
+            init_ms=run.init_ms,
             max_memory_mb=used,
         )
 
@@ -441,33 +630,35 @@ class Environment:
             return _Outcome("too_large")
         return _Outcome("answer", bytes(found))
 
-    def _begin_stream(
-        self, invocation: Invocation, stream: Streamed, begin: float, init_ms: float | None, limit_s: float
-    ) -> InvokeResult:
+    def _begin_stream(self, run: _Run, stream: Streamed) -> InvokeResult:
         """Hand the stream out; the invocation ends when the runtime has written all of it."""
-        left_s = limit_s - (_SYSTEM.monotonic() - begin)
+        self._answered(run, 0)
 
         async def end() -> None:
-            outcome = await self._wait_for_end(stream, left_s)
+            outcome = await self._wait_for_end(stream, self._left_s(run))
             if outcome.kind == "stream_end":
-                self._finish(begin, init_ms, None, b"")
+                ended_ms = (_SYSTEM.monotonic() - run.answered) * 1000
+                run.spans = (run.spans[0], Span("responseDuration", run.spans[1].start_ms, ended_ms))
+                run.produced_bytes = stream.total_bytes
+                if self.extensions.engaged:
+                    await self._complete(run, None, b"")
+                else:
+                    self._finish(run, None, b"")
                 return
-            failure = self._explain(outcome, self.spec.timeout_s)
+            failure = self._explain(outcome, run.limit_s)
             stream.error = (failure.error_type, failure.message)
             stream.chunks.put_nowait(None)
-            self._break()
-            self._finish(begin, init_ms, failure)
+            self._break(_reason(failure))
+            self._finish(run, failure)
 
-        task = self._loop.create_task(end())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        reader = _StreamReader(stream, task)
+        task = self._later(end())
         return InvokeResult(
             payload=b"",
-            stream=reader,
-            log_tail=self._tail.bytes(),
-            init_ms=init_ms,
+            stream=StreamReader(stream, task),
+            log_tail=self._log.tail.bytes(),
+            init_ms=run.init_ms,
             max_memory_mb=self.max_memory_mb,
+            rest=task,
         )
 
     # what the runtime says
@@ -481,9 +672,8 @@ class Environment:
             self.state, self._event = RuntimeState.READY, event
             return
         self._waiting = send
-        if self._outcome is not None and self.life in (Life.NEW, Life.BROKEN):
-            self._settle(_Outcome("ready"))
-        elif self.life is Life.READY:
+        self.extensions_changed()
+        if self.life is Life.READY:
             self._rest()
 
     def runtime_answered(self, payload: bytes, content_type: str) -> None:
@@ -506,30 +696,62 @@ class Environment:
         # The runtime ends after it has said so: then init is over.
         self._init_error = (payload, error_type)
 
+    def runtime_restores(self, send: RuntimeConnection) -> None:
+        # Nothing was snapshotted: it goes on at once.
+        send.send_restored()
+
+    def restore_failed(self, payload: bytes, error_type: str) -> None:
+        self._init_error = (payload, error_type)
+
+    def other_call(self, path: str, call: OtherCall) -> None:
+        if path.startswith(extensions.PREFIX):
+            self.extensions.handle(call, path[len(extensions.PREFIX) :])
+        elif path == telemetry.TELEMETRY_PATH:
+            self._telemetry.handle(call, "telemetry")
+        elif path == telemetry.LOGS_PATH:
+            self._telemetry.handle(call, "logs")
+        else:
+            call.answer(404, b'{"errorMessage":"404 page not found","errorType":"NotFound"}\n')
+
+    # what extensions say
+
+    def extensions_changed(self) -> None:
+        """Somebody asks for the next event, or has registered: that may be what is waited for."""
+        if self._outcome is None:
+            if self.life is Life.READY:
+                self._rest()
+            return
+        if self.life in (Life.NEW, Life.BROKEN):
+            if self._at_rest():
+                self._settle(_Outcome("ready"))
+            elif self._registering and self.extensions.all_registered:
+                self._settle(_Outcome("registered"))
+        elif self._run is not None and self._run.answered:
+            # The runtime's end is told of as soon as it comes; then the wait goes on.
+            self._note_runtime_done(self._run, None)
+            if self._at_rest():
+                self._settle(_Outcome("rested"))
+
+    def extension_failed(self, extension: Extension, error_type: str) -> None:
+        self._lose(Failure(f"RequestId: {self.request_id} Error: {extension.error_type}", error_type))
+
+    def _subscribed(self, api: str, name: str, types: list[str]) -> None:
+        self._log.write([], self._lines.subscription(api, name, types))
+
     def _explain(self, outcome: _Outcome, limit_s: float) -> Failure:
-        prefix = f"RequestId: {self.request_id} Error: "
+        if outcome.failure is not None:
+            return outcome.failure
         if outcome.kind == "timeout":
-            return Failure(f"{prefix}Task timed out after {limit_s:.2f} seconds", "Sandbox.Timedout", "timeout")
+            message = f"RequestId: {self.request_id} Error: Task timed out after {limit_s:.2f} seconds"
+            return Failure(message, "Sandbox.Timedout", "timeout")
         if outcome.kind == "too_large":
             text = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes)."
             return Failure(text, "Function.ResponseSizeTooLarge")
         if self._init_error is not None:
             payload, error_type = self._init_error
-            return _InitFailure("", error_type or _error_type(payload), "error", payload)
-        found = outcome.exit or Exit()
-        if found.not_executed:
-            # In the words of Go, which AWS's supervisor is written in.
-            reason = os.strerror(found.not_executed)
-            text = f"fork/exec {self._start.argv[0]}: {reason[:1].lower()}{reason[1:]}"
-            return Failure(f"{prefix}{text}", "Runtime.InvalidEntrypoint")
-        if self._over_memory or found.out_of_memory:
-            return Failure(f"{prefix}Runtime exited with error: signal: killed", "Runtime.OutOfMemory")
-        if found.signal is not None:
-            name = _SIGNALS.get(found.signal, f"signal {found.signal}")
-            return Failure(f"{prefix}Runtime exited with error: signal: {name}", "Runtime.ExitError")
-        if found.status:
-            return Failure(f"{prefix}Runtime exited with error: exit status {found.status}", "Runtime.ExitError")
-        return Failure(f"{prefix}Runtime exited without providing a reason", "Runtime.ExitError")
+            return InitFailure("", error_type or failures.error_type_of(payload), "error", payload)
+        program = self._start.argv[0] if self._start.argv else ""
+        return failures.of_runtime(self.request_id, program, outcome.exit or Exit(), over_memory=self._over_memory)
 
     # waiting
 
@@ -566,21 +788,22 @@ class Environment:
         self._memory_timer = self._loop.call_later(_MEMORY_WATCH_S, self._watch_memory)
 
     def _rest(self) -> None:
-        """Freeze soon, once the runtime has asked for the next event; one that never asks is ended."""
+        """Freeze soon, once everybody has asked for the next event; a runtime that never asks is ended."""
         self._cancel_timers()
-        if self._waiting is not None:
+        if self._at_rest():
             self._freeze_timer = self._loop.call_later(_FREEZE_AFTER_S, self._freeze)
         else:
             self._overrun_timer = self._loop.call_later(self.spec.timeout_s, self._overrun)
 
     def _freeze(self) -> None:
-        if self.life is Life.READY and self._waiting is not None:
+        if self.life is Life.READY and self._at_rest():
+            self._telemetry.pause()
             self.sandbox.freeze()
             self.own_memory_mb = self.sandbox.memory_mb()
 
     def _overrun(self) -> None:
-        if self.life is Life.READY and self._waiting is None:
-            self._break()
+        if self.life is Life.READY and not self._at_rest():
+            self._break("timeout")
 
     def _cancel_timers(self) -> None:
         for timer in (self._freeze_timer, self._overrun_timer):
@@ -588,104 +811,34 @@ class Environment:
                 timer.cancel()
         self._freeze_timer = self._overrun_timer = None
 
-    # the log
+    def _later(self, work: Any) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _read_output(self) -> None:
-        try:
-            data = os.read(self.sandbox.output, _READ_BYTES)
-        except BlockingIOError:
-            return
-        if not data:
-            self._loop.remove_reader(self.sandbox.output)
-            return
-        self._emit(self._parser.feed(data, self._now_ms()))
-        if len(data) >= _READ_BYTES // 2:
-            self._loop.remove_reader(self.sandbox.output)
-            self._loop.call_later(_READ_PAUSE_S, self._read_on)
+    # output
 
-    def _read_on(self) -> None:
-        if self.life is not Life.CLOSED:
-            self._loop.add_reader(self.sandbox.output, self._read_output)
-
-    def _drain_output(self) -> None:
+    def _drain(self) -> None:
         """Everything written so far, before a line of the platform's follows it."""
+        self._guests.drain()
+        self._output.drain()
+
+    def _read_datagrams(self, daemon: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            for _ in range(8):
-                data = os.read(self.sandbox.output, _READ_BYTES)
-                if not data:
-                    return
-                self._emit(self._parser.feed(data, self._now_ms()))
-
-    def _write(self, line: str) -> None:
-        if line:
-            self._emit([LogEvent(self._now_ms(), line)])
-
-    def _emit(self, events: list[LogEvent]) -> None:
-        if events:
-            self._tail.add(events)
-            self._on_log(self.spec.account, self.spec.region, self.spec.log_group, self.log_stream, events)
-
-    def _now_ms(self) -> int:
-        return int(self._clock.time() * 1000)
+            for _ in range(64):
+                data = daemon.recv(1 << 16)
+                if self._on_datagram is not None:
+                    self._on_datagram(self.spec.account, self.spec.region, data)
 
     def _measure(self) -> int:
         self.max_memory_mb = min(self.spec.memory_mb, max(self.max_memory_mb, round(self.sandbox.memory_peak_mb())))
         return self.max_memory_mb
 
 
-@dataclass(frozen=True, slots=True)
-class _InitFailure(Failure):
-    """What the runtime itself said of a failed init."""
-
-    said: bytes = b""
-
-    def payload(self) -> bytes:
-        return self.said
+_FAILED = frozenset({ExtensionState.INIT_ERROR, ExtensionState.EXIT_ERROR})
 
 
-class _StreamReader:
-    def __init__(self, stream: Streamed, ended: asyncio.Task[None]) -> None:
-        self._stream = stream
-        # Done when the runtime has written all of it and the last line is in the log.
-        self.ended = ended
-        self.content_type = stream.content_type
-        self.error: tuple[str, str] | None = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        stream = self._stream
-        try:
-            while (chunk := await stream.chunks.get()) is not None:
-                stream.waiting_bytes -= len(chunk)
-                if stream.resume is not None:
-                    stream.resume()
-                yield chunk
-            await asyncio.shield(self.ended)
-            self.error = stream.error
-        finally:
-            stream.abandoned = True
-            if stream.resume is not None:
-                stream.resume()
-
-
-# As Go's os/exec names them, which is what AWS shows.
-_SIGNALS: dict[int, str] = {
-    signal.SIGHUP: "hangup",
-    signal.SIGINT: "interrupt",
-    signal.SIGQUIT: "quit",
-    signal.SIGILL: "illegal instruction",
-    signal.SIGTRAP: "trace/breakpoint trap",
-    signal.SIGABRT: "aborted",
-    signal.SIGBUS: "bus error",
-    signal.SIGFPE: "floating point exception",
-    signal.SIGKILL: "killed",
-    signal.SIGSEGV: "segmentation fault",
-    signal.SIGPIPE: "broken pipe",
-    signal.SIGTERM: "terminated",
-    signal.SIGSYS: "bad system call",
-}
-
-
-def _error_type(payload: bytes) -> str:
-    with contextlib.suppress(ValueError, AttributeError):
-        return str(json.loads(payload).get("errorType", ""))
-    return ""
+def _reason(failure: Failure) -> str:
+    """Why extensions are shut down."""
+    return "timeout" if failure.status == "timeout" else "failure"

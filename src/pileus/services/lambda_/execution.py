@@ -7,6 +7,7 @@ The pool knows nothing of the store, of IAM, of HTTP front ends or of CloudWatch
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,8 @@ class FunctionSpec:
     tracing: Literal["Active", "PassThrough"] = "PassThrough"
     # Called for each new environment; the keys must outlive it or be long-lived enough (AWS: 12 h).
     credentials: Callable[[], Awaitable[RoleCredentials]]
+    # As `FunctionConfiguration` shows it; "" leaves it out of the log.
+    runtime_version_arn: str = ""
     initialization_type: Literal["on-demand", "provisioned-concurrency", "snap-start"] = "on-demand"
 
 
@@ -85,8 +88,31 @@ class Invocation:
     cognito_identity: str = ""
     # The X-Ray header ("Root=1-...;Parent=...;Sampled=0"); "" leaves it out.
     trace_header: str = ""
+    # The caller wants the log's tail: the result comes when all of it is there. Otherwise the result of a function with
+    # extensions comes once the function has answered, while they go on.
+    wants_log: bool = False
     # True where the caller takes a stream (InvokeWithResponseStream, function URLs in RESPONSE_STREAM mode).
     streaming: bool = False
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is known of an invocation's trace."""
+
+    # "1-5759e988-bd862e3fe1be46a994272793"
+    root: str
+    # Of the caller's segment; "".
+    parent: str
+    sampled: bool
+    # The header as Lambda got it, or made it.
+    upstream: str
+    # What the function is told.
+    header: str
+    # Whether Lambda writes segments: sampled, and the function's tracing is active.
+    recorded: bool = False
+    # Of Lambda's own segment and of the function's.
+    segment_id: str = ""
+    function_id: str = ""
 
 
 class ResponseStream(Protocol):
@@ -118,6 +144,8 @@ class InvokeResult:
     # Set where this invocation met a cold start.
     init_ms: float | None = None
     max_memory_mb: int = 0
+    # Where the environment goes on after this result (a stream, extensions): done when it has come to rest.
+    rest: asyncio.Future[None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +163,9 @@ class Finished:
     max_memory_mb: int
     # The function's own error or the platform's.
     failed: bool
+    # How long extensions went on after the runtime; None: there are none.
+    overhead_ms: float | None = None
+    trace: Trace | None = None
 
 
 # Called on the event loop; must not block nor raise.

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 from pileus.sandbox.contract import OWN_ADDRESS, Assignment, Limits, Sandbox
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
 from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Hosted, Place, Roots, Start
 
 # "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 _MB_PER_VCPU = 1769
+# "Extensions can access the function's environment variables, except for the following".
+_OF_THE_RUNTIME = frozenset(
+    {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_AWS_XRAY_DAEMON_ADDRESS",
+        "_AWS_XRAY_DAEMON_PORT",
+        "_HANDLER",
+    }
+)
 _LIBRARIES = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 
@@ -36,16 +54,47 @@ def assignment(
     private = sandbox.private_root
     task_root = _roots(spec, sandbox).task
     mounts = {"/var/task": (spec.code_dir,)} | ({"/opt": tuple(spec.layer_dirs)} if spec.layer_dirs else {})
-    vcpus = spec.memory_mb / _MB_PER_VCPU
     return Assignment(
         mounts=mounts if private else {},
         readable=() if private else (spec.code_dir, *spec.layer_dirs, *start.readable),
         environment=_variables(spec, sandbox, hosted, credentials, log_stream, task_root, endpoint_port),
         working_directory=task_root,
-        limits=Limits(memory_mb=spec.memory_mb, tmp_mb=spec.tmp_mb, cpu_share=vcpus, cpu_max=max(1.0, vcpus)),
+        limits=_limits(spec),
         payload=start.payload,
         argv=start.argv,
     )
+
+
+def external_extensions(spec: FunctionSpec) -> list[str]:
+    """Names of the programs in /opt/extensions, in the order in which they are started."""
+    found: set[str] = set()
+    for folder in spec.layer_dirs:
+        try:
+            with os.scandir(folder / "extensions") as entries:
+                found.update(entry.name for entry in entries if entry.is_file())
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def extension_assignment(spec: FunctionSpec, sandbox: Sandbox, environment: Mapping[str, str], name: str) -> Assignment:
+    """What runs an external extension beside the runtime, with its variables but for those that are the runtime's."""
+    program = f"/opt/extensions/{name}"
+    if not sandbox.private_root:
+        folders = [folder for folder in spec.layer_dirs if os.path.exists(folder / "extensions" / name)]
+        program = str(folders[-1] / "extensions" / name)
+    return Assignment(
+        readable=() if sandbox.private_root else (spec.code_dir, *spec.layer_dirs),
+        environment={key: value for key, value in environment.items() if key not in _OF_THE_RUNTIME},
+        working_directory="/" if sandbox.private_root else str(spec.code_dir),
+        limits=_limits(spec),
+        argv=(program,),
+    )
+
+
+def _limits(spec: FunctionSpec) -> Limits:
+    vcpus = spec.memory_mb / _MB_PER_VCPU
+    return Limits(memory_mb=spec.memory_mb, tmp_mb=spec.tmp_mb, cpu_share=vcpus, cpu_max=max(1.0, vcpus))
 
 
 def _variables(

@@ -49,11 +49,18 @@ async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: In
         mine.concurrency.leave(place)
         mine.metrics.left(counted)
 
-    running.add_done_callback(leave)
+    def answered(task: asyncio.Future[InvokeResult]) -> None:
+        rest = None if task.cancelled() or task.exception() is not None else task.result().rest
+        if rest is None:
+            leave(task)
+        else:
+            # A stream, or extensions, go on.
+            rest.add_done_callback(leave)
+
+    running.add_done_callback(answered)
     return await asyncio.shield(running)
 
 
 def new_trace(cloud: Cloud, now: float) -> str:
-    """An X-Ray header for an invocation that came without one; nothing is sampled."""
-    digits = cloud.ids.hex(40)
-    return f"Root=1-{int(now):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
+    """An X-Ray header for an invocation that came without one: it leaves open whether it is sampled."""
+    return f"Root=1-{int(now):08x}-{cloud.ids.hex(24)}"

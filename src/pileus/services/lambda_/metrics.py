@@ -130,6 +130,8 @@ class FunctionMetrics:
             series.add(done.duration_ms, now)
         if done.init_ms is not None:
             called.init.add(done.init_ms, now)
+        if done.overhead_ms is not None:
+            called.post_runtime.add(done.overhead_ms, now)
 
     def count(self, metric: Metric, at: Target, value: float = 1.0) -> None:
         """Any other metric, by function."""

@@ -18,7 +18,7 @@ from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend, SandboxError, Template
 from pileus.services.lambda_ import errors
-from pileus.services.lambda_.environment import Environment, Life
+from pileus.services.lambda_.environment import DatagramSink, Environment, Life
 from pileus.services.lambda_.execution import (
     FinishedSink,
     FunctionSpec,
@@ -29,6 +29,7 @@ from pileus.services.lambda_.execution import (
 )
 from pileus.services.lambda_.hosting.catalog import Catalog, Missing, runtimes_folder
 from pileus.services.lambda_.hosting.frame import Hosted, Place
+from pileus.services.lambda_.tracing import Tracer
 
 log = logging.getLogger("pileus.lambda")
 
@@ -75,6 +76,7 @@ class EnvironmentPool:
         *,
         on_log: LogSink,
         on_finished: FinishedSink | None = None,
+        on_datagram: DatagramSink | None = None,
         endpoint_port: int,
         serve_endpoint: ServeEndpoint | None = None,
     ) -> None:
@@ -86,6 +88,8 @@ class EnvironmentPool:
         self._backend: asyncio.Task[Backend] | None = None
         self._on_log = on_log
         self._on_finished = on_finished
+        self._on_datagram = on_datagram
+        self._tracer = Tracer(ids, clock)
         self._endpoint_port = endpoint_port
         self._serve_endpoint = serve_endpoint
         self._budget_mb = settings.memory_budget_mb or _machine_memory_mb() * 0.8
@@ -201,9 +205,9 @@ class EnvironmentPool:
         except BaseException:
             await self._drop(function, environment)
             raise
-        if result.stream is not None:
-            # It is busy until the stream has ended.
-            self._after_stream(function, environment, result.stream)
+        if result.rest is not None:
+            # It is busy until the stream, or the last extension, has ended.
+            self._after(function, environment, result.rest)
         else:
             self._give_back(function, environment)
         return result
@@ -239,9 +243,9 @@ class EnvironmentPool:
             self._starting -= 1
             _wake_first(self._turns)
 
-    def _after_stream(self, function: _Function, environment: Environment, stream: Any) -> None:
+    def _after(self, function: _Function, environment: Environment, rest: asyncio.Future[None]) -> None:
         async def give_back() -> None:
-            await stream.ended
+            await asyncio.wait([rest])
             self._give_back(function, environment)
 
         task = asyncio.get_running_loop().create_task(give_back())
@@ -298,7 +302,10 @@ class EnvironmentPool:
             sandbox,
             clock=self._clock,
             on_log=self._on_log,
+            ids=self._ids,
             on_finished=self._on_finished,
+            on_datagram=self._on_datagram,
+            tracer=self._tracer,
             log_stream=f"{day}/[{spec.version}]{self._ids.hex(32)}",
             serve_endpoint=self._serve_endpoint,
             endpoint_port=self._endpoint_port,

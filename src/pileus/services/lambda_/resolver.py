@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.principal import Principal
-from pileus.services.lambda_ import concurrency, configurations, errors, provisioned, roles
+from pileus.services.lambda_ import concurrency, configurations, errors, provisioned, roles, runtimes
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.execution import FunctionSpec, Pool, RoleCredentials
 from pileus.services.lambda_.logwriter import LogWriter
@@ -183,6 +183,7 @@ class Resolver:
             account=at.account,
             region=at.region,
             runtime=config.runtime,
+            runtime_version_arn=runtimes.version_arn(config.runtime, at.region),
             handler=config.handler,
             architecture="arm64" if config.architecture == "arm64" else "x86_64",
             memory_mb=config.memory_mb,

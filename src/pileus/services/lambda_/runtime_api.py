@@ -1,4 +1,4 @@
-"""The Runtime API, as a function's runtime meets it on 127.0.0.1:9001 ("Using the Lambda runtime API").
+"""The Runtime API, as a function's runtime meets it on port 9001 ("Using the Lambda runtime API").
 
 One lean HTTP/1.1 server per environment: it parses, answers, and hands what matters to a `RuntimeHost`. Which call may
 come when is said by `RuntimeState`, without any I/O.
@@ -7,7 +7,7 @@ come when is said by `RuntimeState`, without any I/O.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, cast
@@ -31,12 +31,20 @@ class RuntimeState(Enum):
     RESPONDING = "InvocationResponse"
     FAILING = "InvocationErrorResponse"
     RESPONSE_SENT = "ResponseSent"
+    RESTORE_READY = "RestoreReady"
+    RESTORING = "Restoring"
+    RESTORE_ERROR = "RestoreError"
 
 
 # The state that a call leads to -> the states in which it may come.
 _FROM: dict[RuntimeState, frozenset[RuntimeState]] = {
-    RuntimeState.READY: frozenset({RuntimeState.STARTED, RuntimeState.READY, RuntimeState.RESPONSE_SENT}),
+    RuntimeState.READY: frozenset(
+        {RuntimeState.STARTED, RuntimeState.READY, RuntimeState.RESPONSE_SENT, RuntimeState.RESTORING}
+    ),
     RuntimeState.INIT_ERROR: frozenset({RuntimeState.STARTED}),
+    RuntimeState.RESTORE_READY: frozenset({RuntimeState.STARTED}),
+    RuntimeState.RESTORING: frozenset({RuntimeState.RESTORE_READY}),
+    RuntimeState.RESTORE_ERROR: frozenset({RuntimeState.RESTORING}),
     RuntimeState.RUNNING: frozenset({RuntimeState.READY}),
     RuntimeState.RESPONDING: frozenset({RuntimeState.RUNNING}),
     RuntimeState.FAILING: frozenset({RuntimeState.RUNNING}),
@@ -95,6 +103,16 @@ class RuntimeHost(Protocol):
 
     def init_failed(self, payload: bytes, error_type: str) -> None: ...
 
+    def runtime_restores(self, send: RuntimeConnection) -> None:
+        """The runtime is through with Init and lets itself be snapshotted: let it go on with `send.send_restored`."""
+        ...
+
+    def restore_failed(self, payload: bytes, error_type: str) -> None: ...
+
+    def other_call(self, path: str, call: OtherCall) -> None:
+        """A call to another API on the same port: of extensions, or of subscribers to logs."""
+        ...
+
 
 def _json(status: str) -> bytes:
     return b'{"status":"%s"}\n' % status.encode()
@@ -113,6 +131,21 @@ _REASONS = {
     405: b"Method Not Allowed",
     413: b"Request Entity Too Large",
 }
+
+
+class OtherCall:
+    """A call to another API on the Runtime API's port; see `extensions.Call`."""
+
+    __slots__ = ("_connection", "body", "headers", "method")
+
+    def __init__(self, connection: RuntimeConnection, method: bytes, headers: Mapping[str, str], body: bytes) -> None:
+        self._connection = connection
+        self.method = method
+        self.headers = headers
+        self.body = body
+
+    def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bool:
+        return self._connection.answer(status, body, headers)
 
 
 class RuntimeConnection(asyncio.Protocol):
@@ -205,11 +238,11 @@ class RuntimeConnection(asyncio.Protocol):
     # the calls
 
     def _route(self, method: bytes, path: str) -> None:
+        body = b"".join(self._body)
         if not path.startswith(_PREFIX):
-            self._answer(404, _error("NotFound", "404 page not found"))
+            self._host.other_call(path.rstrip("/"), OtherCall(self, method, self._headers, body))
             return
         parts = path[len(_PREFIX) :].split("/")
-        body = b"".join(self._body)
         error_type = self._headers.get("lambda-runtime-function-error-type", "")
         match method, parts:
             case b"GET", ["invocation", "next"]:
@@ -231,7 +264,25 @@ class RuntimeConnection(asyncio.Protocol):
                 self._host.state = RuntimeState.INIT_ERROR
                 self._answer(202, _json("OK"))
                 self._host.init_failed(body[:PAYLOAD_BYTES_MAX], error_type)
-            case _, ["invocation", "next"] | ["invocation", _, "response" | "error"] | ["init", "error"]:
+            case b"GET", ["restore", "next"]:
+                if not may_move(self._host.state, RuntimeState.RESTORE_READY):
+                    self._refuse_transition(RuntimeState.RESTORE_READY)
+                    return
+                self._host.state = RuntimeState.RESTORE_READY
+                self._host.runtime_restores(self)
+            case b"POST", ["restore", "error"]:
+                if not may_move(self._host.state, RuntimeState.RESTORE_ERROR):
+                    self._refuse_transition(RuntimeState.RESTORE_ERROR)
+                    return
+                self._host.state = RuntimeState.RESTORE_ERROR
+                self._answer(202, _json("OK"))
+                self._host.restore_failed(body[:PAYLOAD_BYTES_MAX], error_type)
+            case _, (
+                ["invocation", "next"]
+                | ["invocation", _, "response" | "error"]
+                | ["init", "error"]
+                | ["restore", "next" | "error"]
+            ):
                 self._answer(405, b"")
             case _:
                 self._answer(404, _error("NotFound", "404 page not found"))
@@ -284,6 +335,11 @@ class RuntimeConnection(asyncio.Protocol):
         self._transport.write(b"".join(lines))
         return True
 
+    def send_restored(self) -> bool:
+        """Answer the waiting `restore/next`: the environment has been restored, or never was snapshotted."""
+        self._host.state = RuntimeState.RESTORING
+        return self.answer(200, b"")
+
     # streamed answers
 
     def _begin_stream(self) -> None:
@@ -328,6 +384,17 @@ class RuntimeConnection(asyncio.Protocol):
         self._host.state = RuntimeState.RESPONSE_SENT
         self._host.runtime_stream_ended(stream)
 
+    def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bool:
+        """Answer a call to another API; False where the caller has hung up."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        more = b"".join(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in (headers or {}).items())
+        self._transport.write(
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s"
+            % (status, _REASONS[status], len(body), more, body)
+        )
+        return True
+
     def _answer(self, status: int, body: bytes, *, close: bool = False) -> None:
         if self._transport is None or self._transport.is_closing():
             return
@@ -359,3 +426,29 @@ def event_headers(
     }
     # A line end in a value would begin another header.
     return tuple((name, value.replace("\r", " ").replace("\n", " ")) for name, value in values.items() if value)
+
+
+class StreamReader:
+    """What the caller of the function gets of a streamed answer; see `execution.ResponseStream`."""
+
+    def __init__(self, stream: Streamed, ended: asyncio.Task[None]) -> None:
+        self._stream = stream
+        # Done when the runtime has written all of it and the last line is in the log.
+        self.ended = ended
+        self.content_type = stream.content_type
+        self.error: tuple[str, str] | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._stream
+        try:
+            while (chunk := await stream.chunks.get()) is not None:
+                stream.waiting_bytes -= len(chunk)
+                if stream.resume is not None:
+                    stream.resume()
+                yield chunk
+            await asyncio.shield(self.ended)
+            self.error = stream.error
+        finally:
+            stream.abandoned = True
+            if stream.resume is not None:
+                stream.resume()

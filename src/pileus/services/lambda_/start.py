@@ -10,6 +10,7 @@ from pileus.sandbox.choice import choose
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
+from pileus.services.lambda_.execution import Finished
 from pileus.services.lambda_.feeding.feeds import Feeds
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.metrics import FunctionMetrics
@@ -17,6 +18,7 @@ from pileus.services.lambda_.node import Node, node
 from pileus.services.lambda_.pool import EnvironmentPool
 from pileus.services.lambda_.provisioning import Provisioner
 from pileus.services.lambda_.resolver import Resolver
+from pileus.services.lambda_.tracing import write_segments
 from pileus.store.contract import Transaction
 
 SECRET_BYTES = 32
@@ -29,13 +31,19 @@ async def start(cloud: Cloud) -> None:
     logs = LogWriter(cloud)
     logs.start()
     metrics = FunctionMetrics(cloud.metrics, cloud.clock)
+
+    def finished(done: Finished) -> None:
+        metrics.finished(done)
+        write_segments(cloud.traces, done)
+
     pool = EnvironmentPool(
         cloud.settings,
         cloud.clock,
         cloud.ids,
         partial(choose, cloud.settings.sandbox),
         on_log=logs.sink,
-        on_finished=metrics.finished,
+        on_finished=finished,
+        on_datagram=cloud.traces.daemon,
         endpoint_port=urlsplit(cloud.endpoint).port or 80,
         serve_endpoint=cloud.listen,
     )

@@ -92,6 +92,7 @@ async def _prepare(ctx: Context, request: Request, limit: int, operation: str) -
         invoked_arn=at.asked_arn,
         client_context=_client_context(request.get("ClientContext") or ""),
         trace_header=_trace(ctx),
+        wants_log=request.get("LogType") == "Tail",
     )
 
 
