@@ -163,3 +163,22 @@ def test_that_output_is_not_kept_is_said_once(start_pileus: Any, account: Any) -
         lambda_.invoke(FunctionName="quiet")
     server.stop()
     assert server.log.read_text().count("function output not kept") == 1
+
+
+def test_some_errors_do_not_say_whose_they_are(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    from botocore.exceptions import ClientError
+
+    make(Publish=True)
+    arn = f"arn:aws:lambda:us-east-1:{aws.account}:code-signing-config:csc-0123456789abcdef0"
+    weights = {"AdditionalVersionWeights": {"1": 0.5}}
+    for call in (
+        lambda: lambda_.get_code_signing_config(CodeSigningConfigArn=arn),
+        lambda: lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=901),
+        lambda: lambda_.create_alias(FunctionName="f", Name="a", FunctionVersion="$LATEST", RoutingConfig=weights),
+    ):
+        with pytest.raises(ClientError) as failure:
+            call()
+        assert "Type" not in failure.value.response
+    with pytest.raises(ClientError) as failure:
+        lambda_.get_function(FunctionName="missing")
+    assert failure.value.response["Type"] == "User"

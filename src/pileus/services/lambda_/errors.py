@@ -11,7 +11,7 @@ def invalid_parameter(message: str) -> AWSError:
 
 def untyped_invalid_parameter(message: str) -> AWSError:
     """Some checks of AWS answer without `Type`."""
-    return AWSError("InvalidParameterValueException", message)
+    return AWSError("InvalidParameterValueException", message, Type=None)
 
 
 def not_found(message: str) -> AWSError:
@@ -77,7 +77,7 @@ def access_denied() -> AWSError:
 
 
 def too_large(message: str) -> AWSError:
-    return AWSError("RequestEntityTooLargeException", message, status=413)
+    return AWSError("RequestEntityTooLargeException", message, status=413, Type=None)
 
 
 def payload_too_large(limit_bytes: int, operation: str) -> AWSError:

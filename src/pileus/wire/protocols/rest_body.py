@@ -83,10 +83,12 @@ class JsonBody:
     def error(self, fault: Fault, request_id: str) -> tuple[bytes, dict[str, str]]:
         content: dict[str, Any] = {}
         if fault.shape is not None:
-            if "Type" in fault.shape.members and self._model.name == "lambda":
+            # An error that is to have none says so by a `Type` of None.
+            if "Type" in fault.shape.members and "Type" not in fault.members and self._model.name == "lambda":
                 content["Type"] = "User" if fault.status < 500 else "Service"
             names = [name for name, member in fault.shape.members.items() if member.location is None]
-            content.update(self._shapes.structure_encoder(fault.shape, names)(fault.members))
+            members = {name: value for name, value in fault.members.items() if value is not None}
+            content.update(self._shapes.structure_encoder(fault.shape, names)(members))
         else:
             content.update(fault.members)
         if fault.message and "message" not in content and "Message" not in content:

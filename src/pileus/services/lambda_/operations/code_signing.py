@@ -39,7 +39,10 @@ async def _get(ctx: Context, tx: Reader, request: Request) -> CodeSigning:
     data = await tx.get(_key(ctx, arn))
     if data is None:
         raise AWSError(
-            "ResourceNotFoundException", f"The Lambda code signing configuration {arn} can not be found.", status=404
+            "ResourceNotFoundException",
+            f"The Lambda code signing configuration {arn} can not be found.",
+            status=404,
+            Type=None,
         )
     return decode(CodeSigning, data)
 
