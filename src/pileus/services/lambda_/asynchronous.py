@@ -244,8 +244,9 @@ async def tell_destination(cloud: Cloud, delivery: Delivery) -> None:
     record = delivery.payload["record"]
     destination = str(arn)
     if arn.service == "s3":
-        moment = record["timestamp"]
-        destination += f"/aws/lambda/async/{event.name}/{moment[:10].replace('-', '/')}/{moment}-{event.request_id}"
+        # 2026-01-31T12:00:00.000Z
+        moment = record["timestamp"][:19].replace(":", ".")
+        destination += f"/aws/lambda/async/{event.name}/{moment[:10].replace('-', '/')}/{moment}-{cloud.ids.uuid()}"
     message = Message(
         body=orjson.dumps(record),
         source="lambda",

@@ -83,10 +83,10 @@ SERVICE = Service(
         "PutResourcePolicy": writing(permissions.put_resource_policy, on_resource("PutResourcePolicy")),
         "GetResourcePolicy": reading(permissions.get_resource_policy, on_resource("GetResourcePolicy")),
         "DeleteResourcePolicy": writing(permissions.delete_resource_policy, on_resource("DeleteResourcePolicy")),
-        "PutFunctionEventInvokeConfig": writing(
+        "PutFunctionEventInvokeConfig": free(
             async_configs.put_function_event_invoke_config, on_function("PutFunctionEventInvokeConfig")
         ),
-        "UpdateFunctionEventInvokeConfig": writing(
+        "UpdateFunctionEventInvokeConfig": free(
             async_configs.update_function_event_invoke_config, on_function("UpdateFunctionEventInvokeConfig")
         ),
         "GetFunctionEventInvokeConfig": reading(

@@ -243,6 +243,8 @@ def announce(
                 "region": bucket.region,
                 "bucket": bucket.arn,
                 "destination": entry["LambdaFunctionArn"],
+                # So that a function whose own output calls it can be found out.
+                "trace": ctx.http.headers.get("x-amzn-trace-id", ""),
                 "event": {"Records": [record(ctx, bucket, configuration_id, event, key=key, version=version, now=now)]},
             },
             now=now,

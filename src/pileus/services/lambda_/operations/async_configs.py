@@ -5,9 +5,10 @@ from __future__ import annotations
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
-from pileus.services.lambda_ import errors, keys
+from pileus.kernel.errors import AWSError
+from pileus.services.lambda_ import errors, keys, roles
 from pileus.services.lambda_.asynchronous import config_of
-from pileus.services.lambda_.lookup import find_alias, find_function, find_version
+from pileus.services.lambda_.lookup import find_alias, find_function, find_version, get_qualified
 from pileus.services.lambda_.names import LATEST, Target, is_version, parse_own
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.records import AsyncConfig, decode, encode
@@ -74,7 +75,40 @@ _MEMBERS = (("onSuccess", "OnSuccess"), ("onFailure", "OnFailure"))
 _SETTINGS = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
 
 
-async def put_function_event_invoke_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+async def _check_role(ctx: Context, request: Request) -> None:
+    """Raise where the function's role may not send to a destination that is otherwise good."""
+    at = _at(ctx, request)
+
+    async def read(tx: Reader) -> tuple[str, list[str]]:
+        destinations = [await _destination(tx, at, request, member) for _, member in _MEMBERS]
+        return (await get_qualified(tx, at)).configuration.role, [each for each in destinations if each]
+
+    try:
+        role, destinations = await ctx.cloud.store.read(read)
+    except AWSError:
+        # Told in its turn.
+        return
+    for destination in destinations:
+        if not await roles.may_send(ctx.cloud, at, role, destination):
+            operation, _ = roles.SENDING[destination.split(":")[2]]
+            raise errors.invalid_parameter(
+                f"The function's execution role does not have permissions to call {operation} on {destination}"
+            )
+
+
+async def put_function_event_invoke_config(ctx: Context, request: Request) -> Answer:
+    if request.get("DestinationConfig"):
+        await _check_role(ctx, request)
+    return await ctx.cloud.store.write(lambda tx: _put(ctx, tx, request))
+
+
+async def update_function_event_invoke_config(ctx: Context, request: Request) -> Answer:
+    if request.get("DestinationConfig"):
+        await _check_role(ctx, request)
+    return await ctx.cloud.store.write(lambda tx: _update(ctx, tx, request))
+
+
+async def _put(ctx: Context, tx: Transaction, request: Request) -> Answer:
     at = _at(ctx, request)
     if all(request.get(member) is None for member in _SETTINGS):
         raise errors.invalid_parameter("You must specify at least one of error handling or destination setting.")
@@ -94,7 +128,7 @@ def _missing(at: Target) -> Exception:
     return errors.not_found(f"The function {at.qualified_arn} doesn't have an EventInvokeConfig")
 
 
-async def update_function_event_invoke_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+async def _update(ctx: Context, tx: Transaction, request: Request) -> Answer:
     at = _at(ctx, request)
     if all(request.get(member) is None for member in _SETTINGS):
         raise errors.invalid_parameter("You must specify at least one of error handling or destination setting.")

@@ -11,15 +11,14 @@ from pileus.cloud.manifest import Answer, Permission, Request
 from pileus.cloud.sending import queue_url
 from pileus.kernel.arn import Arn
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import errors, keys
+from pileus.services.lambda_ import errors, keys, roles
 from pileus.services.lambda_.feeding import feeds, sources
 from pileus.services.lambda_.lookup import get_qualified
 from pileus.services.lambda_.names import Target, parse, parse_own
-from pileus.services.lambda_.node import node
 from pileus.services.lambda_.operations.tags import check_tags
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.permissions import Permissions
-from pileus.services.lambda_.records import EventSource, decode, encode
+from pileus.services.lambda_.records import Configuration, EventSource, decode, encode
 from pileus.store.contract import Reader, Transaction
 
 PAGE_MAX = 100
@@ -30,9 +29,9 @@ async def create_event_source_mapping(ctx: Context, request: Request) -> Answer:
     source = sources.source_of(request)
     check_tags(request.get("Tags") or {})
     mapping = sources.new_mapping(at, source, request, ctx.cloud.ids.uuid(), ctx.now)
-    timeout_s = await _timeout(ctx, at)
+    config = await ctx.cloud.store.read(lambda tx: _configuration(tx, at))
     await ctx.cloud.store.read(lambda tx: _check_pair(tx, at, mapping))
-    await _check_source(ctx, at, source, timeout_s)
+    await _check_source(ctx, at, source, config, mapping.on_failure)
     place = (ctx.account, ctx.region, mapping.id)
 
     async def create(tx: Transaction) -> Answer:
@@ -47,11 +46,8 @@ async def create_event_source_mapping(ctx: Context, request: Request) -> Answer:
     return await ctx.cloud.store.write(create)
 
 
-async def _timeout(ctx: Context, at: Target) -> int:
-    async def read(tx: Reader) -> int:
-        return (await get_qualified(tx, at)).configuration.timeout_s
-
-    return await ctx.cloud.store.read(read)
+async def _configuration(tx: Reader, at: Target) -> Configuration:
+    return (await get_qualified(tx, at)).configuration
 
 
 async def _check_pair(tx: Reader, at: Target, mapping: EventSource) -> None:
@@ -68,32 +64,34 @@ async def _check_pair(tx: Reader, at: Target, mapping: EventSource) -> None:
     )
 
 
-async def _check_source(ctx: Context, at: Target, source: Arn, timeout_s: int) -> None:
+async def _check_source(ctx: Context, at: Target, source: Arn, config: Configuration, on_failure: str) -> None:
     """Raise where the function's role cannot read the source, or it is not there."""
     if source.region != ctx.region:
         raise errors.invalid_parameter(f"Event source {source} is not in the region of the function ('{ctx.region}').")
-    mine = node(ctx.cloud)
-    role = await mine.resolver.caller(await mine.resolver.resolve(at))
+    role = (await roles.session(ctx.cloud, at._replace(qualifier=""), config.role)).principal
+    if on_failure and not await roles.may_send(ctx.cloud, at, config.role, on_failure):
+        operation, service = roles.SENDING[on_failure.split(":")[2]]
+        raise errors.invalid_parameter(
+            f"The provided execution role does not have permissions to call {operation} on {service}"
+        )
 
     async def call(service: str, operation: str, **asked: Any) -> Answer:
         return await ctx.cloud.call(role, service, operation, asked, region=source.region)
 
     if source.service == "sqs":
         url = queue_url(ctx.cloud, source)
-        try:
-            # A receive that can receive nothing: whether it may is asked before whether it makes sense.
-            await call("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=0)
-        except AWSError as error:
-            _raise_for_queue(error)
+        if not await roles.may(ctx.cloud, at, config.role, "sqs:ReceiveMessage", str(source)):
+            raise _may_not_receive()
         try:
             found = await call("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["VisibilityTimeout"])
         except AWSError as error:
             _raise_for_queue(error)
             raise
         visibility_s = int(found["Attributes"]["VisibilityTimeout"])
-        if visibility_s < timeout_s:
+        if visibility_s < config.timeout_s:
             raise errors.invalid_parameter(
-                f"Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {timeout_s} seconds"
+                f"Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {config.timeout_s} "
+                "seconds"
             )
         return
     try:
@@ -107,6 +105,12 @@ async def _check_source(ctx: Context, at: Target, source: Arn, timeout_s: int) -
         ) from None
 
 
+def _may_not_receive() -> AWSError:
+    return errors.invalid_parameter(
+        "The provided execution role does not have permissions to call ReceiveMessage on SQS"
+    )
+
+
 def _raise_for_queue(error: AWSError) -> None:
     if "NonExistentQueue" in error.code or error.code == "QueueDoesNotExist":
         raise errors.invalid_parameter(
@@ -114,9 +118,7 @@ def _raise_for_queue(error: AWSError) -> None:
             "Message: The specified queue does not exist."
         ) from None
     if error.code.startswith("AccessDenied"):
-        raise errors.invalid_parameter(
-            "The provided execution role does not have permissions to call ReceiveMessage on SQS"
-        ) from None
+        raise _may_not_receive() from None
     if error.fault == "server":
         raise error
 

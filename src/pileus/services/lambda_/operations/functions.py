@@ -65,6 +65,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
         raise errors.function_exists(at.name)
     await _check_runtime(ctx, request["Runtime"])
     await _check_role(ctx, at, request["Role"])
+    await _check_dead_letter(ctx, at, request["Role"], request)
     package = await packages.take(ctx, request["Code"])
 
     async def create(tx: Transaction) -> Answer:
@@ -131,6 +132,15 @@ async def _check_role(ctx: Context, at: Target, role: str) -> None:
     if arn is None or arn.account != ctx.account:
         raise AWSError("AccessDeniedException", "Cross-account pass role is not allowed.", status=403)
     await roles.check(ctx.cloud, at, role)
+
+
+async def _check_dead_letter(ctx: Context, at: Target, role: str, request: Request) -> None:
+    target = (request.get("DeadLetterConfig") or {}).get("TargetArn")
+    if target and not await roles.may_send(ctx.cloud, at, role, target):
+        operation, service = roles.SENDING[target.split(":")[2]]
+        raise errors.invalid_parameter(
+            f"The provided execution role does not have permissions to call {operation} on {service}"
+        )
 
 
 async def get_function_configuration(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -232,16 +242,18 @@ async def update_function_configuration(ctx: Context, request: Request) -> Answe
     at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
     configurations.check_settings(request)
 
-    async def check(tx: Reader) -> None:
+    async def check(tx: Reader) -> str:
         latest = await get_latest(tx, at)
         check_changeable(at, latest)
         _check_revision(request, latest)
+        return latest.configuration.role
 
-    await ctx.cloud.store.read(check)
+    role = await ctx.cloud.store.read(check)
     if request.get("Runtime"):
         await _check_runtime(ctx, request["Runtime"])
     if request.get("Role"):
         await _check_role(ctx, at, request["Role"])
+    await _check_dead_letter(ctx, at, request.get("Role") or role, request)
 
     async def update(tx: Transaction) -> Answer:
         latest = await get_latest(tx, at)
