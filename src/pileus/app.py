@@ -51,6 +51,7 @@ SERVICES = {
     "iam": "pileus.services.iam.service:SERVICE",
     "lambda": "pileus.services.lambda_.service:SERVICE",
     "logs": "pileus.services.logs.service:SERVICE",
+    "pipes": "pileus.services.pipes.service:SERVICE",
     "s3": "pileus.services.s3.service:SERVICE",
     "scheduler": "pileus.services.scheduler.service:SERVICE",
     "sts": "pileus.services.sts.service:SERVICE",

@@ -1,0 +1,1 @@
+"""Amazon EventBridge Pipes: from a source through a filter and an enrichment to a target."""
