@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,14 @@ async def try_a_program_that_is_not_there(lab: Lab) -> None:
 @not_on("process")
 async def try_a_program_that_runs_ahead(lab: Lab) -> None:
     """It is there before its assignment comes, as the user it stays, and finds what was mounted meanwhile."""
-    command = "echo ahead $(id -u) $ONLY; cat; cat /data/note; echo x > /tmp/kept; ls /.pileus; sleep 1000"
+    command = "echo ahead $(id -u) $ONLY; cat; cat note; echo x > /tmp/kept; ls /.pileus; sleep 1000"
     where = await template(lab, ahead=("/bin/sh", "-c", command), ahead_environment={**_PATH, "ONLY": "this"})
     folder = _folder("note", "mounted\n")
     sandbox = await where.shell()
     assert await _read_line(sandbox) == "ahead 993 this\n"
     assigned = Assignment(mounts={"/data": (folder,)}, environment={"A": "1"}, payload={"handler": "x"})
-    told = {"environment": {"A": "1"}, "working_directory": "/", "payload": {"handler": "x"}}
+    assigned = replace(assigned, working_directory="/data")
+    told = {"environment": {"A": "1"}, "working_directory": "/data", "payload": {"handler": "x"}}
     for _ in range(2):
         sandbox.assign(assigned)
         said = await _read_line(sandbox)

@@ -56,8 +56,8 @@ class TemplateSpec:
     config: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     # A program that each shell runs before its assignment, as the sandbox's user and under its filter: it reads the
-    # assignment from standard input, to its end, as JSON {"environment", "working_directory", "payload"}. Only where
-    # there is a private root; assignments to such shells name no program of their own.
+    # assignment from standard input, to its end, as JSON {"environment", "working_directory", "payload"}, and is in
+    # its working directory by then. Only where there is a private root; assignments name no program of their own.
     ahead: Sequence[str] = ()
     ahead_environment: Mapping[str, str] = field(default_factory=dict)
     # What is bound for the template alone: taken away before anything of a stranger runs.

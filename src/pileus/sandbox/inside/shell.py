@@ -323,23 +323,42 @@ class _Runner:
     def _run_ahead(self, ahead: Message) -> NoReturn:
         """Be the program that waits for its assignment on standard input."""
         reading, writing = os.pipe()
+        going_read, going_write = os.pipe()
+        gone_read, gone_write = os.pipe()
         helper = os.fork()
         if helper == 0:
             # Its parent shall be the supervisor, who reaps it.
             if os.fork() == 0:
-                os.close(reading)
-                self._hand_over(writing)
+                for each in (reading, going_read, gone_write):
+                    os.close(each)
+                self._hand_over(writing, going_write, gone_read)
             os._exit(0)
         os.waitpid(helper, 0)
+        for each in (writing, going_write, gone_read):
+            os.close(each)
         os.setsid()
         _protect_from_memory_shortage("0")
         self._redirect(reading)
         self._limit(ahead)
         self._become_user()
+        if kernel.clone(kernel.CLONE_FS | kernel.CLONE_PARENT) == 0:
+            # Whoever shares its working directory can change it for a program that runs already.
+            self._go(going_read, gone_write, reading)
         self._confine(None)
         os._exit(self._execute(ahead["argv"], ahead["environment"]))
 
-    def _hand_over(self, writing: int) -> None:
+    def _go(self, going: int, gone: int, others: int) -> NoReturn:
+        """Change the working directory of the program that runs ahead, once it is known."""
+        try:
+            os.close(others)
+            self._control.close()
+            if folder := os.read(going, 65536):
+                os.chdir(folder)
+                os.write(gone, b"1")
+        finally:
+            os._exit(0)
+
+    def _hand_over(self, writing: int, going: int, gone: int) -> None:
         """Wait for the assignment in the place of the program that runs ahead."""
         try:
             received = self._receive()
@@ -348,6 +367,9 @@ class _Runner:
             assignment, fds = received
             if not assignment["again"]:
                 self._mount(assignment, fds)
+            os.write(going, assignment["working_directory"].encode())
+            if not os.read(gone, 1):
+                raise FileNotFoundError(assignment["working_directory"])
             told = {name: assignment[name] for name in ("environment", "working_directory", "payload")}
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(json.dumps(told).encode())

@@ -1,0 +1,9 @@
+// The interface that functions are written against, by the names that AWS gives it (aws-lambda-java-core).
+
+package com.amazonaws.services.lambda.runtime;
+
+public interface CognitoIdentity {
+    String getIdentityId();
+
+    String getIdentityPoolId();
+}
