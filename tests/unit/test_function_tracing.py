@@ -52,7 +52,7 @@ def tracer() -> Tracer:
 def test_a_header_is_passed_through(tracer: Tracer) -> None:
     trace = tracer.begin(spec("PassThrough"), invocation(SAMPLED))
     assert trace is not None
-    assert (trace.header, trace.sampled, trace.recorded) == (SAMPLED, True, False)
+    assert (trace.header, trace.recorded) == (SAMPLED, False)
     # Of one that leaves it open, Lambda says that it is not sampled; what else it has stays.
     trace = tracer.begin(spec("PassThrough"), invocation(f"Root={ROOT};Lineage=a:1"))
     assert trace is not None

@@ -566,7 +566,7 @@ class Environment:
             told.append(self._lines.timed_out(self._log.now_ms(), self.request_id, self.spec.timeout_s))
         elif failure is not None and not own and failure.message:
             told.append(self._lines.fault(f"{failure.message}\n{failure.error_type}"))
-        if not run.runtime_done:
+        if not run.runtime_done and self._log.detailed:
             told.append(self._lines.runtime_done(report, run.produced_bytes, run.trace))
         told += [self._lines.end(self.request_id), self._lines.report(report, run.trace)]
         self._log.write(self._output.rest(), *told)

@@ -49,6 +49,11 @@ class EnvironmentLog:
         # None: everything is kept.
         self._application_level = level if self._json and spec.application_log_level else None
 
+    @property
+    def detailed(self) -> bool:
+        """Whether anybody sees events that text logs have no line for."""
+        return self._json or self._telemetry.any
+
     def now_ms(self) -> int:
         return int(self._clock.time() * 1000)
 

@@ -35,15 +35,14 @@ class Tracer:
         active = spec.tracing == "Active"
         if not header and not active:
             return None
+        if not active and "Sampled=" in header:
+            return Trace("", "", False, header, header)
         fields = dict(part.strip().partition("=")[::2] for part in header.split(";")) if header else {}
         root = fields.get("Root") or self._root()
         parent = fields.get("Parent", "")
         decided = fields.get("Sampled", "")
         if not active:
-            if decided in ("0", "1"):
-                return Trace(root, parent, decided == "1", header, header)
-            told = _header(root, parent or self._ids.hex(16), "0", fields)
-            return Trace(root, parent, False, header, told)
+            return Trace(root, parent, False, header, _header(root, parent or self._ids.hex(16), "0", fields))
         sampled = decided == "1" if decided in ("0", "1") else self._draw(spec.arn)
         upstream = f"Root={root}" + (f";Parent={parent}" if parent else "") + f";Sampled={int(sampled)}"
         segment_id, function_id = self._ids.hex(16), self._ids.hex(16)
