@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
+from function_kit import ROOT, SAMPLED, invocation, spec
 
 from pileus.cloud.traces import DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, Traces
 from pileus.kernel.clock import VirtualClock
 from pileus.kernel.ids import Ids
-from pileus.services.lambda_.execution import Finished, FunctionSpec, Invocation, RoleCredentials
+from pileus.services.lambda_.execution import Finished
 from pileus.services.lambda_.tracing import Tracer, write_segments
-
-ROOT = "1-5759e988-bd862e3fe1be46a994272793"
-SAMPLED = f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1"
-
-
-async def _credentials() -> RoleCredentials:
-    return RoleCredentials("", "", "")
-
-
-def spec(tracing: Literal["Active", "PassThrough"]) -> FunctionSpec:
-    return FunctionSpec(
-        fingerprint="f",
-        arn="arn:aws:lambda:us-east-1:000000000000:function:f",
-        name="f",
-        version="$LATEST",
-        account="0" * 12,
-        region="us-east-1",
-        runtime="python3.11",
-        handler="index.handler",
-        code_dir=Path("/"),
-        log_group="g",
-        tracing=tracing,
-        credentials=_credentials,
-    )
-
-
-def invocation(header: str) -> Invocation:
-    return Invocation(request_id="r", payload=b"", invoked_arn=spec("Active").arn, trace_header=header)
 
 
 @pytest.fixture

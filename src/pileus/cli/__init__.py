@@ -15,6 +15,7 @@ _COMMANDS = {
     "runtimes": "List the runtimes of functions and what they run on here; install more.",
     "invoke": "Invoke a function and print its answer.",
     "logs": "Print a log group's events.",
+    "bill": "Show what a month's functions would have cost on AWS.",
     "reset": "Forget everything in a data folder.",
 }
 

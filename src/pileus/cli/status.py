@@ -35,18 +35,19 @@ def command(*, endpoint: str, as_json: bool) -> None:
         )
         for loop in status["loops"]
     ]
-    _table(("loop", "runs", "failures", "last took", "last error"), rows)
+    table(("loop", "runs", "failures", "last took", "last error"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """For a person, or a line a row for a pipe."""
     if is_terminal():
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*head, box=None)
+        shown = Table(*head, box=None)
         for row in rows:
-            table.add_row(*row)
-        Console().print(table)
+            shown.add_row(*row)
+        Console().print(shown)
         return
     for row in (head, *rows):
         click.echo("\t".join(row))

@@ -124,6 +124,9 @@ class Service:
     downloads: Mapping[str, Callable[[Cloud, str, str], Awaitable[AsyncIterator[bytes] | None]]] = field(
         default_factory=dict
     )
+    # Pages of Pileus's own for the machine's user, by their path ("/_pileus/lambda/bill"), as JSON; called as (cloud,
+    # the query's parameters).
+    pages: Mapping[str, Callable[[Cloud, dict[str, str]], Awaitable[dict[str, Any]]]] = field(default_factory=dict)
     # Answers a browser's preflight (OPTIONS) with these headers; called as (cloud, path, the request's headers). None:
     # OPTIONS is a method like any other.
     preflight: Callable[[Cloud, str, Mapping[str, str]], Awaitable[dict[str, str]]] | None = None

@@ -6,7 +6,7 @@
     GET  /_pileus/metrics         what services have counted, for Prometheus
     GET  /_pileus/traces          segments of traces: ?account=000000000000
     POST /_pileus/clock           {"advance_s": seconds}: on a node that runs on virtual time
-    GET  /_pileus/<service>/...   a service's downloads, for whoever has a signed address
+    GET  /_pileus/<service>/...   a service's pages; its downloads, for whoever has a signed address
 
 Code inside an execution environment reaches health only: it is a stranger.
 """
@@ -58,6 +58,8 @@ class Internal:
                 return HttpAnswer(200, [("content-type", "application/octet-stream")], content)
         if not trusted:
             return _json(403, {"message": "Only from the machine that Pileus runs on."})
+        if service is not None and path in service.pages and method == "GET":
+            return _json(200, await service.pages[path](self._cloud, dict(parse_qsl(request.query))))
         if path == "/_pileus/status" and method == "GET":
             return _json(200, await self._status())
         if path == "/_pileus/metrics" and method == "GET":

@@ -223,6 +223,10 @@ class Pool(Protocol):
         """Environments of that fingerprint that are initialized, busy ones included."""
         ...
 
+    def provisioned(self) -> list[tuple[FunctionSpec, int]]:
+        """How many environments are kept, by version that has any."""
+        ...
+
     async def retire(self, fingerprint: str) -> None:
         """Take no more events for it; returns when its last environment is gone. Busy ones finish first."""
         ...

@@ -228,3 +228,17 @@ def code(sha256: str) -> bytes:
 
 def secret(purpose: str) -> bytes:
     return pack("lambda", "", "", "secret", purpose)
+
+
+def usage(day: str, account: str, region: str, name: str, architecture: str) -> bytes:
+    return pack("lambda", "", "", "usage", day[:7], day, account, region, name, architecture)
+
+
+def usage_of_month(month: str) -> Range:
+    return prefix_range("lambda", "", "", "usage", month)
+
+
+def usage_place(key: bytes) -> tuple[str, str, str, str, str]:
+    """Day, account, region, name and architecture of a key of `usage`."""
+    day, account, region, name, architecture = unpack(key)[5:]
+    return str(day), str(account), str(region), str(name), str(architecture)

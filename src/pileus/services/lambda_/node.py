@@ -11,6 +11,7 @@ from pileus.services.lambda_.execution import Pool
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.resolver import Resolver
+from pileus.services.lambda_.usage import UsageMeter
 
 
 @dataclass(eq=False, kw_only=True)
@@ -18,6 +19,7 @@ class Node:
     code: CodeStore
     logs: LogWriter
     metrics: FunctionMetrics
+    usage: UsageMeter
     concurrency: Concurrency
     pool: Pool
     resolver: Resolver

@@ -168,6 +168,9 @@ class EnvironmentPool:
         function = self._functions.get(fingerprint)
         return sum(each.life in (Life.READY, Life.BUSY) for each in function.all) if function else 0
 
+    def provisioned(self) -> list[tuple[FunctionSpec, int]]:
+        return [(function.spec, function.wanted) for function in self._functions.values() if function.wanted]
+
     async def retire(self, fingerprint: str) -> None:
         function = self._functions.get(fingerprint)
         if function is None:

@@ -244,6 +244,18 @@ class LayerVersion(msgspec.Struct, kw_only=True, omit_defaults=True):
     architectures: list[str] | None = None
 
 
+class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a function has used on one day; memory times time is in MB-milliseconds."""
+
+    requests: int = 0
+    duration_mb_ms: int = 0
+    # Invocations in provisioned environments, and these environments themselves.
+    provisioned_duration_mb_ms: int = 0
+    provisioned_mb_ms: int = 0
+    # Of /tmp, what is above the 512 MB that cost nothing.
+    storage_mb_ms: int = 0
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
@@ -262,6 +274,7 @@ _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
         Code,
         LayerHead,
         LayerVersion,
+        Usage,
     )
 }
 

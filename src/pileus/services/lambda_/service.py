@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.lambda_ import asynchronous, deployments, locations, loops, start, urls
+from pileus.services.lambda_ import asynchronous, billing, deployments, locations, loops, start, urls
 from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.feeding import failures
 from pileus.services.lambda_.operations import (
@@ -173,6 +173,7 @@ SERVICE = Service(
         "InvokeAsync": free(invocations.invoke_async, on_function("InvokeFunction"), function_policy),
     },
     loops=(
+        Loop("lambda.keep-usage", billing.keep, period_s=5),
         Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
         Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
         Loop("lambda.provision", loops.provision, period_s=60),
@@ -190,6 +191,7 @@ SERVICE = Service(
     target_limits={asynchronous.TARGET: ACCOUNT_MAX},
     start=start.start,
     stop=start.stop,
+    pages={"/_pileus/lambda/bill": billing.page},
     downloads={locations.PATH: locations.download},
     hosts={urls.LABEL: urls.serve},
     # A 50 MB package, in base64.

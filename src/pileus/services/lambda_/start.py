@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pileus.cloud.context import Cloud
 from pileus.sandbox.choice import choose
 from pileus.services.lambda_ import keys
+from pileus.services.lambda_.billing import keep
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
 from pileus.services.lambda_.execution import Finished
@@ -19,6 +20,7 @@ from pileus.services.lambda_.pool import EnvironmentPool
 from pileus.services.lambda_.provisioning import Provisioner
 from pileus.services.lambda_.resolver import Resolver
 from pileus.services.lambda_.tracing import write_segments
+from pileus.services.lambda_.usage import UsageMeter
 from pileus.store.contract import Transaction
 
 SECRET_BYTES = 32
@@ -30,10 +32,11 @@ async def start(cloud: Cloud) -> None:
     code.start()
     logs = LogWriter(cloud)
     logs.start()
-    metrics = FunctionMetrics(cloud.metrics, cloud.clock)
+    metrics, usage = FunctionMetrics(cloud.metrics, cloud.clock), UsageMeter()
 
     def finished(done: Finished) -> None:
         metrics.finished(done)
+        usage.finished(done)
         write_segments(cloud.traces, done)
 
     pool = EnvironmentPool(
@@ -52,6 +55,7 @@ async def start(cloud: Cloud) -> None:
         code=code,
         logs=logs,
         metrics=metrics,
+        usage=usage,
         concurrency=Concurrency(),
         pool=pool,
         resolver=Resolver(cloud, code=code, logs=logs, pool=pool),
@@ -68,6 +72,7 @@ async def stop(cloud: Cloud) -> None:
     mine = node(cloud)
     await mine.resolver.close()
     await mine.pool.close()
+    await keep(cloud)
     await mine.logs.close()
 
 
