@@ -51,6 +51,7 @@ class Lab:
     folder: Path
     pool: EnvironmentPool = field(init=False)
     logs: dict[str, list[LogEvent]] = field(default_factory=dict)
+    datagrams: list[tuple[str, str, bytes]] = field(default_factory=list)
     ids: Ids = field(default_factory=Ids)
     clock: Clock = field(default_factory=SystemClock)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +61,15 @@ class Lab:
             return self.backend
 
         settings = Settings(data_dir=self.folder, **self.settings)
-        self.pool = EnvironmentPool(settings, self.clock, self.ids, choose, on_log=self._on_log, endpoint_port=4566)
+        self.pool = EnvironmentPool(
+            settings,
+            self.clock,
+            self.ids,
+            choose,
+            on_log=self._on_log,
+            on_datagram=lambda *what: self.datagrams.append(what),
+            endpoint_port=4566,
+        )
 
     @asynccontextmanager
     async def another(self, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Lab]:

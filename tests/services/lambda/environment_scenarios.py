@@ -402,3 +402,183 @@ loop()
     assert len(chunks) == 3
     assert result.stream.error == ("Own.Error", "e30=")
     assert lab.messages(spec)[-1].startswith("REPORT RequestId")
+
+
+# A runtime of our own in place of AWS's client: it is imported as the function, and never returns.
+OWN_RUNTIME = """
+import http.client, json, os, socket, sys, time
+API = os.environ["AWS_LAMBDA_RUNTIME_API"]
+def call(method, path, body=None, **headers):
+    c = http.client.HTTPConnection(API)
+    c.request(method, "/2018-06-01/runtime/" + path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+    a = c.getresponse()
+    return a, a.read().decode()
+def next_event():
+    a, body = call("GET", "invocation/next")
+    return a.headers["Lambda-Runtime-Aws-Request-Id"], json.loads(body)
+def respond(request_id, body):
+    a, said = call("POST", f"invocation/{request_id}/response", body)
+    print(a.status, said.strip(), flush=True)
+"""
+LAST = "last = None\nwhile True:\n    me, event = next_event()\n"
+
+
+async def try_runtimes_that_answer_wrongly(lab: Lab) -> None:
+    """Twice, to another's request id, to the last one's, in two bodies: each is refused, and nobody gets what is not his."""
+    code = (
+        LAST
+        + """
+    if event == "foreign":
+        respond("8476a536-e9f4-11e8-9739-2dfe598c3fcd", "1")
+    if event == "late":
+        respond(last, "2")
+    respond(me, json.dumps(["answer to", event]))
+    if event == "twice":
+        respond(me, "3")
+        print(call("POST", f"invocation/{me}/error", "{}")[0].status, flush=True)
+    last = me
+"""
+    )
+    spec = lab.function(OWN_RUNTIME + code)
+    for event in ("plain", "foreign", "late", "twice"):
+        assert await lab.answer(spec, event) == ["answer to", event]
+    await lab.until(lambda: "403\n" in lab.messages(spec))
+    assert await lab.answer(spec, "plain") == ["answer to", "plain"]
+    taken, refused = '202 {"status":"OK"}', '400 {"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}'
+    again = (
+        '403 {"errorMessage":"State transition from ResponseSent to InvocationResponse failed for runtime.'
+        ' Error: State transition is not allowed","errorType":"InvalidStateTransition"}'
+    )
+    said = [each.strip() for each in lab.messages(spec) if each[:1] in "24"]
+    assert said[:8] == [taken, refused, taken, refused, taken, taken, again, "403"]
+
+
+async def try_wrong_content_lengths(lab: Lab) -> None:
+    """A body that is shorter than it says is no answer; what is longer is no other call."""
+    code = (
+        LAST
+        + """
+    s = socket.create_connection(API.split(":"))
+    length = {"short": 10, "long": 2}[event]
+    s.sendall(f"POST /2018-06-01/runtime/invocation/{me}/response HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: {length}\\r\\n\\r\\n".encode() + b"[1]x")
+    if event == "short":
+        s.close()
+        time.sleep(0.05)
+        respond(me, '"after all"')
+    else:
+        time.sleep(0.05)
+        s.close()
+"""
+    )
+    spec = lab.function(OWN_RUNTIME + code, timeout_s=5.0)
+    assert await lab.answer(spec, "short") == "after all"
+    result = await lab.run(spec, "long")
+    assert result.payload == b"[1"
+    assert await lab.answer(spec, "short") == "after all"
+
+
+async def try_answers_that_are_too_large_for_the_api(lab: Lab) -> None:
+    code = (
+        LAST
+        + """
+    a, said = call("POST", f"invocation/{me}/response", "x" * (6 * 1024 * 1024 + 101))
+    print(a.status, said, flush=True)
+"""
+    )
+    spec = lab.function(OWN_RUNTIME + code)
+    assert error(await lab.run(spec))["errorType"] == "Function.ResponseSizeTooLarge"
+    await lab.until(lambda: any("413" in each for each in lab.messages(spec)))
+    assert any(
+        each.startswith(
+            '413 {"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).","errorType":"RequestEntityTooLarge"}'
+        )
+        for each in lab.messages(spec)
+    )
+
+
+async def try_restoring(lab: Lab) -> None:
+    """A runtime that lets itself be snapshotted, and is not: it goes on at once; what it says out of turn is refused."""
+    code = (
+        """
+a, _ = call("GET", "restore/next")
+b, _ = call("GET", "restore/next")
+c, said = call("POST", "init/error", "{}")
+"""
+        + LAST
+        + "    respond(me, json.dumps([a.status, b.status, c.status, json.loads(said)['errorMessage']]))\n"
+    )
+    assert await lab.answer(lab.function(OWN_RUNTIME + code)) == [
+        200, 403, 403, "State transition from Restoring to InitError failed for runtime. Error: State transition is not allowed",
+    ]  # fmt: skip
+
+
+async def try_levels_of_logs(lab: Lab) -> None:
+    function = "import json, sys\ndef handler(event, context):\n    for level in ('trace', 'debug', 'info', 'warn', 'error', 'odd'):\n        print(json.dumps({'level': level, 'message': 'm'}))\n    print('plain')\n    if event: raise ValueError('no')\n"
+
+    def levels(spec: Any) -> list[str]:
+        lines = [each for each in lab.messages(spec) if '"message": "m"' in each]
+        return [json.loads(each)["level"] for each in lines] + [
+            each for each in lab.messages(spec) if each == "plain\n"
+        ]
+
+    def kinds(spec: Any) -> list[str]:
+        lines = [json.loads(each) for each in lab.messages(spec) if each.startswith("{")]
+        return [each["type"].removeprefix("platform.") for each in lines if "type" in each]
+
+    for level, expected in (
+        ("DEBUG", ["debug", "info", "warn", "error", "odd", "plain\n"]),
+        ("INFO", ["info", "warn", "error", "odd", "plain\n"]),
+        ("ERROR", ["error"]),
+    ):
+        spec = lab.function(function, log_format="JSON", application_log_level=level)
+        await lab.run(spec)
+        assert levels(spec) == expected, level
+    for level, told in (
+        ("DEBUG", ["initStart", "initRuntimeDone", "initReport", "start", "runtimeDone", "report"]),
+        ("INFO", ["initStart", "start", "report"]),
+        ("WARN", []),
+    ):
+        spec = lab.function(function, log_format="JSON", system_log_level=level)
+        await lab.run(spec)
+        assert kinds(spec) == told, level
+    # What goes wrong is told of whatever the level.
+    spec = lab.function(function, log_format="JSON", system_log_level="WARN")
+    await lab.run(spec, True)
+    assert kinds(spec) == ["runtimeDone", "report"]
+    report = next(json.loads(each) for each in lab.messages(spec) if "platform.report" in each)
+    assert list(report) == ["time", "type", "record"]
+    assert list(report["record"]) == ["requestId", "metrics", "status", "errorType"]
+    assert (report["record"]["status"], report["record"]["errorType"]) == ("error", "ValueError")
+    crash = lab.function("raise SystemExit(1)\n", log_format="JSON")
+    await lab.run(crash)
+    failed = [json.loads(each) for each in lab.messages(crash) if "platform.initReport" in each]
+    assert [(each["record"]["phase"], each["record"]["status"], each["record"]["errorType"]) for each in failed] == [
+        ("init", "error", "Runtime.ExitError"), ("invoke", "error", "Runtime.ExitError"),
+    ]  # fmt: skip
+
+
+async def try_the_xray_daemon(lab: Lab) -> None:
+    """What is sent to its address is handed on, with whose it is; the report names the trace."""
+    function = """
+import json, os, socket
+def handler(event, context):
+    host, port = os.environ["AWS_XRAY_DAEMON_ADDRESS"].split(":")
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b'{"format": "json", "version": 1}\\n{"name": "mine"}', (host, int(port)))
+    return os.environ["_X_AMZN_TRACE_ID"]
+"""
+    spec = lab.function(function, tracing="Active")
+    result = await lab.run(
+        spec, trace_header="Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    )
+    told = re.fullmatch(
+        r'"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=([0-9a-f]{16});Sampled=1"', result.payload.decode()
+    )
+    assert told is not None
+    await lab.until(lambda: bool(lab.datagrams))
+    assert lab.datagrams == [(ACCOUNT, REGION, b'{"format": "json", "version": 1}\n{"name": "mine"}')]
+    line = re.search(
+        r"\nXRAY TraceId: 1-5759e988-bd862e3fe1be46a994272793\tSegmentId: [0-9a-f]{16}\tSampled: true\t\n$",
+        result.log_tail.decode(),
+    )
+    assert line is not None

@@ -418,6 +418,10 @@ class Environment:
             outcome = await self._gather(outcome.stream, self._left_s(run))
         if outcome.kind == "stream" and outcome.stream is not None:
             return self._begin_stream(run, outcome.stream)
+        if outcome.kind == "too_large":
+            # The runtime has been told, and goes on.
+            failure = self._explain(outcome, run.limit_s)
+            outcome = _Outcome("error", failure.payload(), failure.error_type)
         if outcome.kind not in ("answer", "error"):
             failure = self._explain(outcome, run.limit_s)
             self._break(_reason(failure))
