@@ -53,6 +53,11 @@ def dynamodb(server: Server, operation: str, body: bytes) -> bytes:
     return signed(server, "dynamodb", "POST /", body, headers)
 
 
+def events(server: Server, operation: str, body: bytes) -> bytes:
+    headers = {"X-Amz-Target": f"AWSEvents.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+    return signed(server, "events", "POST /", body, headers)
+
+
 def invoke(server: Server, function: str, event: bytes) -> bytes:
     return signed(server, "lambda", f"POST /2015-03-31/functions/{function}/invocations", event)
 

@@ -45,4 +45,6 @@ METRICS = (
     Metric("s3_put_large_mb_per_s", "s3", "S3 put of 64 MB", "MB/s", more=True, bar=250),
     Metric("s3_get_large_mb_per_s", "s3", "S3 get of 64 MB", "MB/s", more=True, bar=500),
     Metric("s3_large_peak_mb", "s3", "Memory gained at the peak of a 64 MB put and get", "MB", bar=32),
+    Metric("events_put_per_s", "events", "EventBridge put, a bus of 1,000 rules, 64 connections", "/s", more=True),
+    Metric("events_to_handler_ms", "events", "From PutEvents into a function's handler, median", "ms", bar=25),
 )
