@@ -26,7 +26,7 @@ def pileus_command(*arguments: str, **environment: str) -> subprocess.CompletedP
 
 def test_help_names_every_subcommand() -> None:
     out = pileus_command("--help").stdout
-    for name in ("start", "status", "doctor", "runtimes", "invoke", "logs", "reset"):
+    for name in ("start", "status", "doctor", "runtimes", "watch", "invoke", "logs", "reset"):
         assert f"  {name}" in out
         assert "Usage: " in pileus_command(name, "--help").stdout
 

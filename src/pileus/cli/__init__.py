@@ -14,6 +14,7 @@ _COMMANDS = {
     "doctor": "Show what this machine can do, what is missing and how to get it.",
     "runtimes": "List the runtimes of functions and what they run on here; install more.",
     "invoke": "Invoke a function and print its answer.",
+    "watch": "Update a function's code from a folder, each time something is saved there.",
     "logs": "Print a log group's events.",
     "bill": "Show what a month's functions would have cost on AWS.",
     "reset": "Forget everything in a data folder.",

@@ -57,6 +57,13 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="How functions are isolated; auto takes the strongest that works here (see: pileus doctor).",
 )
 @click.option(
+    "--hot-reload",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="Let functions run their code from folders below DIR, as it is saved (S3Bucket=hot-reload, S3Key=the folder).",
+)
+@click.option(
     "--strict-runtimes",
     is_flag=True,
     help="Refuse functions whose runtime's very version is not installed, in place of running them on the nearest.",
@@ -80,6 +87,7 @@ def command(
     region: str,
     domains: tuple[str, ...],
     sandbox: str,
+    hot_reload: tuple[Path, ...],
     strict_runtimes: bool,
     internet: bool,
     clock: str,
@@ -101,6 +109,7 @@ def command(
         region=region,
         domains=domains,
         sandbox=sandbox,  # type: ignore[arg-type]
+        hot_reload=hot_reload,
         strict_runtimes=strict_runtimes,
         internet=internet,
         clock=clock,  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ class Settings:
     domains: tuple[str, ...] = ()
     # Which sandbox backend to use: the strongest that works, unless one is named.
     sandbox: Literal["auto", "namespaces", "process"] = "auto"
+    # Folders of this machine from which functions may run their code as it is saved.
+    hot_reload: tuple[Path, ...] = ()
     # Refuse functions whose runtime's very version is not installed, in place of running them on the nearest.
     strict_runtimes: bool = False
     # Whether functions may reach the internet. Not built: starting with it is refused.

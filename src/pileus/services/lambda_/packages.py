@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
+import zipfile
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NamedTuple
 
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.lambda_ import errors, keys
+from pileus.services.lambda_ import errors, hot_reload, keys
 from pileus.services.lambda_.archive import UNPACKED_BYTES_MAX, inspect
 from pileus.services.lambda_.records import Code, Configuration, decode, encode
 from pileus.store.contract import Transaction
@@ -24,6 +26,8 @@ class Package(NamedTuple):
     size_bytes: int
     unpacked_bytes: int
     blob: str
+    # Where the code runs from a folder of this machine: that folder.
+    hot_reload: str = ""
 
 
 async def take(ctx: Context, source: dict[str, Any]) -> Package:
@@ -40,6 +44,25 @@ async def take(ctx: Context, source: dict[str, Any]) -> Package:
             raise errors.too_large(f"Zipped size must be smaller than {ZIPPED_BYTES_MAX} bytes")
         return await _store(ctx.cloud, _once(bytes(data)))
     return await _store(ctx.cloud, await _from_s3(ctx, source))
+
+
+async def take_code(ctx: Context, source: dict[str, Any]) -> Package:
+    """The same for a function, whose code may also be a folder of this machine that is run as it is saved."""
+    folder = hot_reload.folder_of(source)
+    if not folder or source.get("ZipFile") is not None:
+        return await take(ctx, source)
+    found = hot_reload.check(folder, ctx.cloud.settings.hot_reload)
+    # What stands for it where a package is shown: the very code is another one with each change.
+    package = await _store(ctx.cloud, _once(_note(f"The code of this function runs from {found}.\n")))
+    return package._replace(hot_reload=str(found))
+
+
+def _note(text: str) -> bytes:
+    """A package with one file, the same for the same text."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("HOT-RELOAD.txt", (1980, 1, 1, 0, 0, 0)), text)
+    return out.getvalue()
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -36,6 +36,8 @@ class Configuration(msgspec.Struct, kw_only=True, omit_defaults=True):
     code_sha256: str
     code_size_bytes: int
     unpacked_bytes: int
+    # The folder of this machine that the code runs from, as it is saved; "" where it is the package.
+    hot_reload: str = ""
     description: str = ""
     timeout_s: int = 3
     memory_mb: int = 128

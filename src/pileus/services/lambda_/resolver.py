@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.principal import Principal
-from pileus.services.lambda_ import concurrency, configurations, errors, provisioned, roles, runtimes
+from pileus.services.lambda_ import concurrency, configurations, errors, hot_reload, provisioned, roles, runtimes
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.execution import FunctionSpec, Pool, RoleCredentials
 from pileus.services.lambda_.logwriter import LogWriter
@@ -138,6 +138,7 @@ class Resolver:
             if stored.provisioned_versions.get(version.version):
                 ready[version.version] = self._provisioned(at, spec)
         first = stored.versions[0][0]
+        hot = any((version.serving or version.configuration).hot_reload for version, _share in stored.versions)
         return Resolved(
             at=at,
             role=(first.serving or first.configuration).role,
@@ -147,7 +148,8 @@ class Resolver:
             provisioned=ready,
             reserved_left=None if stored.reserved is None else max(0, stored.reserved - stored.provisioned),
             stops_loops=stored.stops_loops,
-            expires=self._cloud.clock.monotonic() + ENTRY_AGE_MAX_S,
+            # What was saved meanwhile is seen by the next invocation.
+            expires=self._cloud.clock.monotonic() + (0.0 if hot else ENTRY_AGE_MAX_S),
         )
 
     def _provisioned(self, at: Target, spec: FunctionSpec) -> FunctionSpec:
@@ -169,10 +171,14 @@ class Resolver:
         config = version.serving or version.configuration
         if (reason := await self._pool.supports(config.runtime)) is not None:
             raise errors.runtime_not_here(config.runtime, reason)
+        folder, saved = None, ""
+        if config.hot_reload:
+            folder = hot_reload.check(config.hot_reload, self._cloud.settings.hot_reload)
+            saved = await asyncio.to_thread(hot_reload.stamp, folder)
         session = await roles.session(self._cloud, function, config.role)
         # Described otherwise, a function still runs the same.
         plain = configurations.replaced(config, description="")
-        fingerprint = configurations.digest(plain, at.arn, version.version, session.access_key_id)
+        fingerprint = configurations.digest(plain, at.arn, version.version, session.access_key_id, saved)
         self._logs.writes_as(function, config.role, config.log_group)
         self._goes_by(function, version.version, fingerprint)
         return FunctionSpec(
@@ -190,7 +196,7 @@ class Resolver:
             timeout_s=float(config.timeout_s),
             tmp_mb=config.tmp_mb,
             environment=config.environment or {},
-            code_dir=await self._code.ensure(config.code_sha256),
+            code_dir=folder or await self._code.ensure(config.code_sha256),
             layer_dirs=[await self._code.ensure(layer.code_sha256) for layer in config.layers],
             log_group=config.log_group,
             log_format="JSON" if config.log_format == "JSON" else "Text",

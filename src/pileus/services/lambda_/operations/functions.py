@@ -66,7 +66,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
     await _check_runtime(ctx, request["Runtime"])
     await _check_role(ctx, at, request["Role"])
     await _check_dead_letter(ctx, at, request["Role"], request)
-    package = await packages.take(ctx, request["Code"])
+    package = await packages.take_code(ctx, request["Code"])
 
     async def create(tx: Transaction) -> Answer:
         if await find_function(tx, at) is not None:
@@ -76,6 +76,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
             code_sha256=package.sha256,
             code_size_bytes=package.size_bytes,
             unpacked_bytes=package.unpacked_bytes,
+            hot_reload=package.hot_reload,
             layers=await layers_of(ctx, tx, request.get("Layers") or []),
             **configurations.settings(request),
             **configurations.logging_settings(request, None, at.name),
@@ -207,7 +208,7 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
         await check_signature(tx, at)
 
     await ctx.cloud.store.read(check)
-    package = await packages.take(ctx, request)
+    package = await packages.take_code(ctx, request)
 
     async def update(tx: Transaction) -> Answer:
         latest = await get_latest(tx, at)
@@ -219,6 +220,7 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
             code_sha256=package.sha256,
             code_size_bytes=package.size_bytes,
             unpacked_bytes=package.unpacked_bytes,
+            hot_reload=package.hot_reload,
             architecture=(request.get("Architectures") or [latest.configuration.architecture])[0],
         )
         _check_size(config)
