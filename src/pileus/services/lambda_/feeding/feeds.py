@@ -17,7 +17,7 @@ from pileus.kernel.clock import VirtualClock
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.feeding.feed import Feed
 from pileus.services.lambda_.feeding.queue_feed import QueueFeed
-from pileus.services.lambda_.feeding.sources import is_queue
+from pileus.services.lambda_.feeding.sources import is_kafka, is_queue
 from pileus.services.lambda_.feeding.stream_feed import StreamFeed
 from pileus.services.lambda_.records import EventSource, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -100,8 +100,7 @@ class Feeds:
                 self._locks.pop(place, None)
                 return
             if feed is None and mapping.enabled and mapping.state != "Deleting":
-                kind = QueueFeed if is_queue(mapping.source) else StreamFeed
-                feed = self._feeds[place] = kind(self._cloud, place[0], place[1], mapping)
+                feed = self._feeds[place] = _kind_of(mapping)(self._cloud, place[0], place[1], mapping)
                 await feed.start()
             if mapping.state not in ("Enabled", "Disabled"):
                 await self._cloud.store.write(lambda tx: self._settle(tx, place, mapping.revision))
@@ -116,6 +115,15 @@ class Feeds:
         else:
             mapping.state = "Enabled" if mapping.enabled else "Disabled"
             tx.put(keys.event_source(*place), encode(mapping))
+
+
+def _kind_of(mapping: EventSource) -> type[Feed]:
+    if is_kafka(mapping):
+        # Its library is large, and rarely there.
+        from pileus.services.lambda_.feeding.kafka_feed import KafkaFeed
+
+        return KafkaFeed
+    return QueueFeed if is_queue(mapping.source) else StreamFeed
 
 
 async def find_mapping(tx: Reader, place: Place) -> EventSource | None:

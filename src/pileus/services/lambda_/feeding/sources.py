@@ -6,6 +6,7 @@ answers.
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from pileus.cloud.manifest import Answer, Request
@@ -33,14 +34,11 @@ _OF_STREAMS = (
 )
 # Sources that have members of their own, and are not read from yet.
 _OTHERS = {
-    "SelfManagedEventSource": "Self-managed Kafka",
     "AmazonManagedKafkaEventSourceConfig": "Amazon MSK",
-    "SelfManagedKafkaEventSourceConfig": "Self-managed Kafka",
     "DocumentDBEventSourceConfig": "Amazon DocumentDB",
     "Queues": "Amazon MQ",
-    "Topics": "Kafka",
-    "SourceAccessConfigurations": "Amazon MQ and Kafka",
 }
+_OF_KAFKA = ("SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "Topics", "SourceAccessConfigurations")
 _SERVICES = {
     "kinesis": "Amazon Kinesis",
     "kafka": "Amazon MSK",
@@ -50,7 +48,19 @@ _SERVICES = {
 
 
 def is_queue(source: str) -> bool:
-    return source.split(":", 3)[2] == "sqs"
+    return source.startswith("arn:") and source.split(":", 3)[2] == "sqs"
+
+
+def is_kafka(mapping: EventSource) -> bool:
+    """Whether it reads from Kafka brokers of one's own."""
+    return not mapping.source
+
+
+def pairs_of(mapping: EventSource) -> list[str]:
+    """What there may be one mapping of for each function: the source, or every topic of every broker."""
+    if mapping.source:
+        return [mapping.source]
+    return [f"{broker}/{topic}" for broker in mapping.brokers for topic in mapping.topics]
 
 
 def is_fifo(source: str) -> bool:
@@ -66,10 +76,12 @@ def mapping_arn(account: str, region: str, id: str) -> str:
     return make_arn("lambda", region, account, f"event-source-mapping:{id}")
 
 
-def source_of(request: Request) -> Arn:
-    """The source that a new mapping names; raises for what is none, or none that is built."""
+def source_of(request: Request) -> Arn | None:
+    """The source that a new mapping names, None for Kafka; raises for what is none, or none that is built."""
     text = request.get("EventSourceArn")
     if not text:
+        if request.get("SelfManagedEventSource"):
+            return None
         for member, name in _OTHERS.items():
             if request.get(member):
                 raise NotBuilt(f"{name} as an event source")
@@ -84,21 +96,24 @@ def source_of(request: Request) -> Arn:
     return arn
 
 
-def new_mapping(at: Target, source: Arn, request: Request, id: str, now: float) -> EventSource:
+def new_mapping(at: Target, source: Arn | None, request: Request, id: str, now: float) -> EventSource:
     """The mapping that a request asks for; raises what AWS refuses of it."""
+    is_sqs = source is not None and source.service == "sqs"
     mapping = EventSource(
         id=id,
         name=at.name,
         qualifier=at.qualifier,
-        source=str(source),
+        source=str(source or ""),
         state="Creating",
         enabled=request.get("Enabled") is not False,
         revision=id,
         modified=now,
-        batch_size=QUEUE_BATCH_DEFAULT if source.service == "sqs" else STREAM_BATCH_DEFAULT,
+        batch_size=QUEUE_BATCH_DEFAULT if is_sqs else STREAM_BATCH_DEFAULT,
         tags=request.get("Tags") or {},
     )
-    if source.service != "sqs":
+    if source is None:
+        _set_brokers(mapping, request)
+    if not is_sqs:
         _set_start(mapping, request)
     change_mapping(mapping, request)
     return mapping
@@ -112,8 +127,34 @@ def _set_start(mapping: EventSource, request: Request) -> None:
             "not be null."
         )
     if start == "AT_TIMESTAMP":
-        raise errors.invalid_parameter(f"Unsupported starting position for arn type: {mapping.source}")
+        if mapping.source:
+            raise errors.invalid_parameter(f"Unsupported starting position for arn type: {mapping.source}")
+        if request.get("StartingPositionTimestamp") is None:
+            raise errors.invalid_parameter(
+                "1 validation error detected: Value null at 'startingPositionTimestamp' failed to satisfy constraint: "
+                "Member must not be null."
+            )
+        mapping.start_at = request["StartingPositionTimestamp"]
     mapping.start = start
+
+
+def _set_brokers(mapping: EventSource, request: Request) -> None:
+    if importlib.util.find_spec("confluent_kafka") is None:
+        raise NotBuilt("Self-managed Kafka as an event source, without the package confluent-kafka (pileus[kafka]),")
+    endpoints = request["SelfManagedEventSource"].get("Endpoints") or {}
+    mapping.brokers = list(endpoints.get("KAFKA_BOOTSTRAP_SERVERS") or ())
+    if not mapping.brokers:
+        raise errors.invalid_parameter("Required 'selfManagedEventSource.endpoints' parameter is missing.")
+    if not request.get("SourceAccessConfigurations"):
+        raise errors.invalid_parameter("Required 'sourceAccessConfigurations' parameter is missing.")
+    if not request.get("Topics"):
+        raise errors.invalid_parameter("Required 'topics' parameter is missing.")
+    mapping.topics = request["Topics"]
+    config = request.get("SelfManagedKafkaEventSourceConfig") or {}
+    for member in ("SchemaRegistryConfig", "ConsumptionMode"):
+        if config.get(member):
+            raise NotBuilt(f"{member} of an event source mapping")
+    mapping.group = config.get("ConsumerGroupId") or mapping.id
 
 
 def change_mapping(mapping: EventSource, request: Request) -> None:
@@ -121,10 +162,13 @@ def change_mapping(mapping: EventSource, request: Request) -> None:
     for member, name in _OTHERS.items():
         if request.get(member):
             raise NotBuilt(f"{name} as an event source")
-    if is_queue(mapping.source):
-        _change_queue(mapping, request)
+    if is_kafka(mapping):
+        _change_kafka(mapping, request)
     else:
-        _change_stream(mapping, request)
+        for member in _OF_KAFKA:
+            if request.get(member):
+                raise errors.invalid_parameter(f"{member} is not valid for the event source {mapping.source}.")
+        (_change_queue if is_queue(mapping.source) else _change_stream)(mapping, request)
     for member, field in (
         ("BatchSize", "batch_size"),
         ("MaximumBatchingWindowInSeconds", "window_s"),
@@ -145,6 +189,14 @@ def change_mapping(mapping: EventSource, request: Request) -> None:
         mapping.pollers = request["ProvisionedPollerConfig"] or None
     if is_queue(mapping.source):
         _check_queue(mapping)
+
+
+def _change_kafka(mapping: EventSource, request: Request) -> None:
+    for member in (*_OF_STREAMS[2:], "DestinationConfig", "FunctionResponseTypes"):
+        if request.get(member):
+            raise NotBuilt(f"{member} of an event source mapping for Kafka")
+    if request.get("SourceAccessConfigurations") is not None:
+        mapping.access = [dict(each) for each in request["SourceAccessConfigurations"]]
 
 
 def _change_queue(mapping: EventSource, request: Request) -> None:
@@ -203,6 +255,8 @@ def _destination(given: dict[str, Any]) -> str:
 
 def describe(account: str, region: str, mapping: EventSource) -> Answer:
     """An EventSourceMappingConfiguration."""
+    if is_kafka(mapping):
+        return _describe_kafka(account, region, mapping)
     answer: Answer = {
         "UUID": mapping.id,
         "EventSourceMappingArn": mapping_arn(account, region, mapping.id),
@@ -214,16 +268,7 @@ def describe(account: str, region: str, mapping: EventSource) -> Answer:
         "LastModified": mapping.modified,
         "State": mapping.state,
     }
-    if mapping.filters:
-        answer["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in mapping.filters]}
-    if mapping.kms_key:
-        answer["KMSKeyArn"] = mapping.kms_key
-    if mapping.metrics is not None:
-        answer["MetricsConfig"] = {"Metrics": mapping.metrics}
-    if mapping.log_level:
-        answer["LoggingConfig"] = {"SystemLogLevel": mapping.log_level}
-    if mapping.pollers:
-        answer["ProvisionedPollerConfig"] = mapping.pollers
+    _describe_rest(mapping, answer)
     if is_queue(mapping.source):
         answer["StateTransitionReason"] = "USER_INITIATED"
         if mapping.concurrency_max:
@@ -240,3 +285,41 @@ def describe(account: str, region: str, mapping: EventSource) -> Answer:
         "TumblingWindowInSeconds": mapping.tumbling_s,
         "DestinationConfig": {"OnFailure": {"Destination": mapping.on_failure} if mapping.on_failure else {}},
     }
+
+
+def _describe_rest(mapping: EventSource, answer: Answer) -> None:
+    """What is shown only where it was given, whatever the source."""
+    if mapping.filters:
+        answer["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in mapping.filters]}
+    if mapping.kms_key:
+        answer["KMSKeyArn"] = mapping.kms_key
+    if mapping.metrics is not None:
+        answer["MetricsConfig"] = {"Metrics": mapping.metrics}
+    if mapping.log_level:
+        answer["LoggingConfig"] = {"SystemLogLevel": mapping.log_level}
+    if mapping.pollers:
+        answer["ProvisionedPollerConfig"] = mapping.pollers
+
+
+def _describe_kafka(account: str, region: str, mapping: EventSource) -> Answer:
+    answer: Answer = {
+        "UUID": mapping.id,
+        "EventSourceMappingArn": mapping_arn(account, region, mapping.id),
+        "FunctionArn": target_of(account, region, mapping).asked_arn,
+        "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": mapping.brokers}},
+        "SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": mapping.group},
+        "SourceAccessConfigurations": mapping.access,
+        "Topics": mapping.topics,
+        "StartingPosition": mapping.start,
+        "BatchSize": mapping.batch_size,
+        "LastModified": mapping.modified,
+        "LastProcessingResult": mapping.result,
+        "State": mapping.state,
+        "StateTransitionReason": "USER_INITIATED",
+    }
+    if mapping.start_at is not None:
+        answer["StartingPositionTimestamp"] = mapping.start_at
+    if mapping.window_s:
+        answer["MaximumBatchingWindowInSeconds"] = mapping.window_s
+    _describe_rest(mapping, answer)
+    return answer

@@ -31,14 +31,15 @@ async def create_event_source_mapping(ctx: Context, request: Request) -> Answer:
     mapping = sources.new_mapping(at, source, request, ctx.cloud.ids.uuid(), ctx.now)
     config = await ctx.cloud.store.read(lambda tx: _configuration(tx, at))
     await ctx.cloud.store.read(lambda tx: _check_pair(tx, at, mapping))
-    await _check_source(ctx, at, source, config, mapping.on_failure)
+    if source is not None:
+        await _check_source(ctx, at, source, config, mapping.on_failure)
     place = (ctx.account, ctx.region, mapping.id)
 
     async def create(tx: Transaction) -> Answer:
         await get_qualified(tx, at)
         await _check_pair(tx, at, mapping)
         tx.put(keys.event_source(*place), encode(mapping))
-        tx.put(keys.event_source_pair(at, mapping.source), mapping.id.encode())
+        _put_pairs(tx, at, mapping)
         tx.put(keys.fed(*place), b"")
         tx.on_commit(feeds.changes(ctx.cloud, place))
         return sources.describe(ctx.account, ctx.region, mapping)
@@ -50,18 +51,32 @@ async def _configuration(tx: Reader, at: Target) -> Configuration:
     return (await get_qualified(tx, at)).configuration
 
 
+def _put_pairs(tx: Transaction, at: Target, mapping: EventSource) -> None:
+    for pair in sources.pairs_of(mapping):
+        tx.put(keys.event_source_pair(at, pair), mapping.id.encode())
+
+
+def _delete_pairs(tx: Transaction, at: Target, mapping: EventSource) -> None:
+    for pair in sources.pairs_of(mapping):
+        tx.delete(keys.event_source_pair(at, pair))
+
+
 async def _check_pair(tx: Reader, at: Target, mapping: EventSource) -> None:
     """Raise where there is a mapping between the two already."""
-    found = await tx.get(keys.event_source_pair(at, mapping.source))
-    if found is None or found.decode() == mapping.id:
+    found = await tx.get_many([keys.event_source_pair(at, pair) for pair in sources.pairs_of(mapping)])
+    other = next((each.decode() for each in found if each is not None and each.decode() != mapping.id), None)
+    if other is None:
         return
-    if sources.is_queue(mapping.source):
+    if sources.is_kafka(mapping):
+        brokers, topics = ",".join(mapping.brokers), ",".join(mapping.topics)
+        what = (
+            f'An event source mapping with event source ("{brokers}"), function ("{at.asked_arn}"), topics ("{topics}")'
+        )
+    elif sources.is_queue(mapping.source):
         what = f'An event source mapping with SQS arn (" {mapping.source} ") and function (" {at.name} ")'
     else:
         what = f'The event source arn (" {mapping.source} ") and function (" {at.name} ") provided mapping'
-    raise errors.conflict(
-        f"{what} already exists. Please update or delete the existing mapping with UUID {found.decode()}"
-    )
+    raise errors.conflict(f"{what} already exists. Please update or delete the existing mapping with UUID {other}")
 
 
 async def _check_source(ctx: Context, at: Target, source: Arn, config: Configuration, on_failure: str) -> None:
@@ -145,8 +160,8 @@ async def update_event_source_mapping(ctx: Context, tx: Transaction, request: Re
         former = sources.target_of(ctx.account, ctx.region, mapping)
         if at != former:
             await _check_pair(tx, at, mapping)
-            tx.delete(keys.event_source_pair(former, mapping.source))
-            tx.put(keys.event_source_pair(at, mapping.source), mapping.id.encode())
+            _delete_pairs(tx, former, mapping)
+            _put_pairs(tx, at, mapping)
             mapping.name, mapping.qualifier = at.name, at.qualifier
     wanted = mapping.enabled if request.get("Enabled") is None else request["Enabled"]
     if wanted != mapping.enabled:
@@ -164,7 +179,7 @@ async def delete_event_source_mapping(ctx: Context, tx: Transaction, request: Re
         raise _in_use("delete")
     mapping.state, mapping.enabled = "Deleting", False
     # Another one may take its place at once.
-    tx.delete(keys.event_source_pair(sources.target_of(ctx.account, ctx.region, mapping), mapping.source))
+    _delete_pairs(tx, sources.target_of(ctx.account, ctx.region, mapping), mapping)
     _save(ctx, tx, mapping)
     return sources.describe(ctx.account, ctx.region, mapping)
 

@@ -1,0 +1,133 @@
+"""Functions fed from Kafka: the brokers are the mock cluster that librdkafka brings, on real sockets."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from feed_kit import allow, events, make_table, recorder, wait_events, wait_state
+from lambda_kit import caught, until
+
+NO_SECRET = [
+    {"Type": "VPC_SUBNET", "URI": "subnet:subnet-1"},
+    {"Type": "VPC_SECURITY_GROUP", "URI": "security_group:sg-1"},
+]
+
+
+class Brokers:
+    def __init__(self) -> None:
+        from confluent_kafka import Producer
+
+        self._producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 2})
+        found = self._producer.list_topics(timeout=10).brokers.values()
+        self.servers = [f"{each.host}:{each.port}" for each in found]
+
+    def send(self, topic: str, value: bytes, **options: Any) -> None:
+        self._producer.produce(topic, value, partition=0, **options)
+        self._producer.flush(10)
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Brokers:
+    return Brokers()
+
+
+def create(lambda_: Any, servers: list[str], topic: str, **settings: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = lambda_.create_event_source_mapping(
+        FunctionName="f",
+        SelfManagedEventSource={"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": servers}},
+        Topics=[topic],
+        **{"StartingPosition": "TRIM_HORIZON", "SourceAccessConfigurations": NO_SECRET, **settings},
+    )
+    return answer
+
+
+def test_messages_reach_the_function_in_order_and_failed_ones_again(
+    aws: Any, lambda_: Any, role: str, make: Callable[..., Any], brokers: Brokers
+) -> None:
+    allow(aws, {"Effect": "Allow", "Action": "dynamodb:Scan", "Resource": "*"})
+    make_table(aws, "seen", stream=None)
+    fail_once = "    if seen.scan(TableName='seen', ConsistentRead=True)['Count'] == 1: raise Exception('once')"
+    make(code=recorder(fail_once))
+    topic = f"t{aws.account}"
+    brokers.send(topic, b"first", key=b"k", headers=[("h", b"\x01\xff")])
+    brokers.send(topic, b"second")
+    uuid = create(lambda_, brokers.servers, topic)["UUID"]
+    wait_state(lambda_, uuid)
+    first = wait_events(aws, 2)[0]
+    records = first.pop("records")
+    assert first == {"eventSource": "SelfManagedKafka", "bootstrapServers": ",".join(brokers.servers)}
+    assert list(records) == [f"{topic}-0"]
+    record = records[f"{topic}-0"][0]
+    assert record.pop("timestamp") > 1e12
+    assert record == {
+        "topic": topic,
+        "partition": 0,
+        "offset": 0,
+        "timestampType": "CREATE_TIME",
+        "key": "aw==",
+        "value": "Zmlyc3Q=",
+        "headers": [{"h": [1, -1]}],
+    }
+    brokers.send(topic, b"third")
+
+    def values() -> list[bytes]:
+        return [b64decode(each["value"]) for event in events(aws) for each in event["records"][f"{topic}-0"]]
+
+    until(lambda: b"third" in values())
+    assert values()[-1] == b"third"
+    assert set(values()) == {b"first", b"second", b"third"}
+    until(lambda: lambda_.get_event_source_mapping(UUID=uuid)["LastProcessingResult"] == "OK")
+    lambda_.delete_event_source_mapping(UUID=uuid)
+
+
+def test_what_a_mapping_of_kafka_shows(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    arn = make()["FunctionArn"]
+    secret = f"arn:aws:secretsmanager:us-east-1:{aws.account}:secret:s"
+    access = [{"Type": "BASIC_AUTH", "URI": secret}]
+    created = create(lambda_, ["kafka:1000"], "topic", SourceAccessConfigurations=access, Enabled=False)
+    assert created.pop("ResponseMetadata")["HTTPStatusCode"] == 202
+    uuid = created["UUID"]
+    del created["LastModified"]
+    assert created == {
+        "UUID": uuid,
+        "EventSourceMappingArn": f"arn:aws:lambda:us-east-1:{aws.account}:event-source-mapping:{uuid}",
+        "FunctionArn": arn,
+        "BatchSize": 100,
+        "LastProcessingResult": "No records processed",
+        "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["kafka:1000"]}},
+        "SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": uuid},
+        "SourceAccessConfigurations": access,
+        "StartingPosition": "TRIM_HORIZON",
+        "State": "Creating",
+        "StateTransitionReason": "USER_INITIATED",
+        "Topics": ["topic"],
+    }
+    message = (
+        f'An event source mapping with event source ("kafka:1000,kafka:2000"), function ("{arn}"), topics ("topic") '
+        f"already exists. Please update or delete the existing mapping with UUID {uuid}"
+    )
+    servers = ["kafka:1000", "kafka:2000"]
+    assert caught(create, lambda_=lambda_, servers=servers, topic="topic", SourceAccessConfigurations=access) == (
+        "ResourceConflictException",
+        409,
+        message,
+    )
+    missing = caught(create, lambda_=lambda_, servers=servers, topic="other", SourceAccessConfigurations=[])
+    assert missing[::2] == (
+        "InvalidParameterValueException",
+        "Required 'sourceAccessConfigurations' parameter is missing.",
+    )
+    named = create(
+        lambda_,
+        ["kafka:1000"],
+        "topic_2",
+        SelfManagedKafkaEventSourceConfig={"ConsumerGroupId": "random_id"},
+        StartingPosition="LATEST",
+        BatchSize=1,
+        Enabled=False,
+    )
+    assert named["SelfManagedKafkaEventSourceConfig"] == {"ConsumerGroupId": "random_id"}
+    assert (named["BatchSize"], named["StartingPosition"]) == (1, "LATEST")
