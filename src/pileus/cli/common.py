@@ -68,7 +68,7 @@ def fetch(endpoint: str, path: str) -> dict[str, Any]:
         raise click.ClickException(f"Pileus does not answer at {endpoint} ({reason}). Start it: pileus start") from None
 
 
-def client(service: str, endpoint: str) -> Any:
+def client(service: str, endpoint: str, *, patience_s: int = 910) -> Any:
     """A boto3 client for the node: the caller's own credentials where there are some, else the loopback root key."""
     import boto3
     from botocore.config import Config
@@ -79,7 +79,7 @@ def client(service: str, endpoint: str) -> Any:
         service,
         endpoint_url=endpoint,
         region_name=session.region_name or DEFAULT_REGION,
-        config=Config(retries={"max_attempts": 0}, read_timeout=910),
+        config=Config(retries={"max_attempts": 0}, read_timeout=patience_s),
         **named,
     )
 

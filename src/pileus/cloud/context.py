@@ -146,6 +146,8 @@ class HttpInfo:
     source_ip: str = ""
     user_agent: str = ""
     secure: bool = False
+    # A program of this machine asks: neither code inside an environment, nor a web page, nor another machine.
+    trusted: bool = False
     # Set when the client goes away while the operation runs; long polls watch it.
     disconnected: Callable[[], Awaitable[None]] | None = None
 

@@ -372,6 +372,7 @@ class _HttpCall:
             source_ip=incoming.client,
             user_agent=headers.get("user-agent", ""),
             secure=incoming.secure,
+            trusted=_is_trusted(incoming),
             disconnected=self._disconnected,
         )
 

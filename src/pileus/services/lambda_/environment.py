@@ -24,7 +24,7 @@ from typing import Any
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.ids import Ids
 from pileus.sandbox.contract import Assignment, Exit, Sandbox, SandboxError
-from pileus.services.lambda_ import extensions, failures, telemetry
+from pileus.services.lambda_ import debugging, extensions, failures, telemetry
 from pileus.services.lambda_.environment_log import EnvironmentLog, OutputReader
 from pileus.services.lambda_.execution import (
     PAYLOAD_BYTES_MAX,
@@ -180,6 +180,7 @@ class Environment:
         self._stop_endpoint: Callable[[], None] | None = None
         self._serve_endpoint = serve_endpoint
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._close_debugger: Callable[[], None] | None = None
 
     # life
 
@@ -195,6 +196,8 @@ class Environment:
             daemon.setblocking(False)
             self._loop.add_reader(daemon.fileno(), self._read_datagrams, daemon)
         self._output.start()
+        if self.spec.debug_port:
+            self._close_debugger = await debugging.open_port(self.sandbox, self.spec.debug_port)
 
     async def close(self) -> None:
         """End it, whatever it does; extensions are told before."""
@@ -211,6 +214,8 @@ class Environment:
         self._cancel_timers()
         if self._server is not None:
             self._server.close()
+        if self._close_debugger is not None:
+            self._close_debugger()
         if self._stop_endpoint is not None:
             self._stop_endpoint()
         daemon = self.sandbox.listeners.get(XRAY_DAEMON_PORT)
@@ -450,7 +455,9 @@ class Environment:
 
     async def _init_first(self) -> tuple[Failure | None, float | None]:
         """Init with a time of its own: what went wrong, else the milliseconds it took."""
-        failure, took = await self._init(INIT_TIMEOUT_S, phase="init")
+        # Who debugs takes the time it takes.
+        limit_s = self.spec.timeout_s if self.spec.debug_port else INIT_TIMEOUT_S
+        failure, took = await self._init(limit_s, phase="init")
         return failure, took if failure is None else None
 
     async def _init_again(self, limit_s: float) -> Failure | None:

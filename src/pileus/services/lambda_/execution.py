@@ -72,6 +72,8 @@ class FunctionSpec:
     credentials: Callable[[], Awaitable[RoleCredentials]]
     # As `FunctionConfiguration` shows it; "" leaves it out of the log.
     runtime_version_arn: str = ""
+    # Not 0: the runtime waits for a debugger, which finds it on this port of the machine's loopback.
+    debug_port: int = 0
     initialization_type: Literal["on-demand", "provisioned-concurrency", "snap-start"] = "on-demand"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pileus.sandbox.contract import OWN_ADDRESS, Assignment, Limits, Sandbox
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
@@ -53,7 +54,9 @@ def assignment(
     """What makes a shell this function's environment."""
     private = sandbox.private_root
     task_root = _roots(spec, sandbox).task
-    mounts = {"/var/task": (spec.code_dir,)} | ({"/opt": tuple(spec.layer_dirs)} if spec.layer_dirs else {})
+    mounts: dict[str, Sequence[Path]] = {**start.mounts, "/var/task": (spec.code_dir,)}
+    if spec.layer_dirs:
+        mounts["/opt"] = tuple(spec.layer_dirs)
     return Assignment(
         mounts=mounts if private else {},
         readable=() if private else (spec.code_dir, *spec.layer_dirs, *start.readable),

@@ -17,7 +17,7 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend, SandboxError, Template
-from pileus.services.lambda_ import errors
+from pileus.services.lambda_ import debugging, errors
 from pileus.services.lambda_.environment import DatagramSink, Environment, Life
 from pileus.services.lambda_.execution import (
     FinishedSink,
@@ -291,6 +291,8 @@ class EnvironmentPool:
         self._hosted[spec.runtime] = hosted
         self._fetch_what_is_wanting(spec.runtime)
         memory_mb = spec.memory_mb if _starts_ahead(hosted, spec) else 0
+        if spec.debug_port:
+            await debugging.prepare(hosted, self.catalog.folder)
         try:
             template = await asyncio.shield(self._template(hosted, memory_mb))
             sandbox = await template.shell()
@@ -467,8 +469,10 @@ def _template_key(hosted: Hosted, memory_mb: int) -> TemplateKey:
 
 
 def _starts_ahead(hosted: Hosted, spec: FunctionSpec) -> bool:
-    return hosted.language.ahead and not any(
-        name.startswith(hosted.language.read_at_start) for name in spec.environment
+    return (
+        hosted.language.ahead
+        and not spec.debug_port
+        and not any(name.startswith(hosted.language.read_at_start) for name in spec.environment)
     )
 
 

@@ -68,6 +68,8 @@ class Start:
 
     argv: Sequence[str] = ()
     payload: Mapping[str, Any] = field(default_factory=dict)
+    # Directories of the machine that it needs beside the template's, by their paths inside.
+    mounts: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     # Without a private root: what it must be able to read beside the function's own files.
     readable: Sequence[Path] = ()
     # It cannot be started at all: type and text of the error.
@@ -107,6 +109,8 @@ class Language:
     install: Callable[[Version, Path], Awaitable[None]] | None = None
     # Fetches what functions may find beside the interpreter without needing it to start.
     complete: Callable[[Path, Callable[[str], None]], Awaitable[None]] | None = None
+    # Fetches what a debugger needs; None: functions cannot be debugged. `start` honours the spec's `debug_port`.
+    debugger: Callable[[Interpreter, Path], Awaitable[None]] | None = None
     # What is worth knowing where all is well.
     remark: Callable[[Path], str] = lambda _folder: ""
     # The program starts before its function is known, where the function sets no variables that begin with these.

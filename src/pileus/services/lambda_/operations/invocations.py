@@ -10,7 +10,7 @@ from dataclasses import replace
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.lambda_ import asynchronous, errors, payloads
+from pileus.services.lambda_ import asynchronous, debugging, errors, payloads
 from pileus.services.lambda_.execution import Invocation, InvokeResult
 from pileus.services.lambda_.invoking import new_trace, run
 from pileus.services.lambda_.names import Target, parse
@@ -33,7 +33,13 @@ async def invoke(ctx: Context, request: Request) -> Answer:
         return {"StatusCode": 202, "Payload": b""}
 
     spec = resolved.choose(ctx.cloud.ids.uniform)
-    result = await run(node(ctx.cloud), resolved, spec, invocation)
+    if port := debugging.asked_port(ctx):
+        spec = debugging.debugged(spec, port, ctx.request_id)
+    try:
+        result = await run(node(ctx.cloud), resolved, spec, invocation)
+    finally:
+        if port:
+            await node(ctx.cloud).pool.retire(spec.fingerprint)
     answer: Answer = {"StatusCode": 200, "ExecutedVersion": spec.version, "Payload": result.payload}
     if result.function_error:
         answer["FunctionError"] = result.function_error

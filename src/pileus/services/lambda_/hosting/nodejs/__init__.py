@@ -69,6 +69,19 @@ def _options(memory_mb: int) -> list[str]:
     ]
 
 
+def _inspector(interpreter: Interpreter, port: int) -> list[str]:
+    """Wait for a debugger: before the first line where that is possible, else stopped in it."""
+    if not port:
+        return []
+    number = tuple(int(each) for each in interpreter.full.split(".")[:2])
+    waits = number >= (22, 2) or (20, 15) <= number < (21, 0)
+    return [f"--inspect-{'wait' if waits else 'brk'}=127.0.0.1:{port}"]
+
+
+async def debugger(_interpreter: Interpreter, _folder: Path) -> None:
+    """The inspector is part of Node.js."""
+
+
 def template(hosted: Hosted, place: Place, memory_mb: int) -> TemplateSpec:
     interpreter = hosted.interpreter
     assert interpreter is not None
@@ -110,9 +123,10 @@ def start(spec: FunctionSpec, hosted: Hosted, where: Roots, _place: Place, ahead
     assert interpreter is not None
     if ahead:
         return Start()
-    program = [_NODE_INSIDE, *_options(spec.memory_mb), _CLIENT_INSIDE]
+    options = [*_options(spec.memory_mb), *_inspector(interpreter, spec.debug_port)]
+    program = [_NODE_INSIDE, *options, _CLIENT_INSIDE]
     if not where.private:
-        program = [str(interpreter.program), *_options(spec.memory_mb), str(_CLIENT)]
+        program = [str(interpreter.program), *options, str(_CLIENT)]
     return Start(
         argv=wrapped(program) if WRAPPER in spec.environment else program,
         readable=() if where.private else (interpreter.program, _CLIENT),
@@ -132,6 +146,7 @@ LANGUAGE = Language(
     variables=variables,
     install=packages.install_node,
     complete=packages.fetch_sdk,
+    debugger=debugger,
     remark=lambda folder: "" if packages.sdk(folder) else "without the AWS SDK: `pileus runtimes install` fetches it",
     ahead=True,
     # Read when it starts, by V8, libuv, OpenSSL or the dynamic linker.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from pileus.services.lambda_.hosting.python import packages
 
 _INSIDE = Path(__file__).parent / "inside.py"
 _BOOTSTRAP = "/var/runtime/bootstrap.py"
+# Where debugpy is found when a function is debugged.
+_DEBUGGER = "/var/debugger"
 # What Lambda has: others are not looked for.
 _MINORS = range(9, 15)
 _PLACES = (
@@ -105,7 +107,7 @@ def template(hosted: Hosted, place: Place, _memory_mb: int) -> TemplateSpec:
     for path in found.values():
         root.binds[f"/var/runtime/{path.name}"] = path
     root.binds[_BOOTSTRAP] = _INSIDE
-    root.directories += ["/var/task", "/opt"]
+    root.directories += ["/var/task", "/opt", _DEBUGGER]
     # Whatever is installed beside this machine's interpreter is not the function's.
     libraries = [f"lib/{name}/site-packages", f"lib/{name}/dist-packages", "lib/python3/dist-packages"]
     return TemplateSpec(
@@ -157,14 +159,25 @@ def start(spec: FunctionSpec, hosted: Hosted, where: Roots, place: Place, _ahead
     interpreter = hosted.interpreter
     assert interpreter is not None
     told = payload(spec, interpreter, where)
-    if WRAPPER not in spec.environment:
+    if WRAPPER not in spec.environment and not spec.debug_port:
         return Start(payload=told, readable=() if where.private else (interpreter.home,))
     found = _runtime_packages(interpreter, place.folder)
     runtime_path = ["/var/runtime"] if where.private else _folders(found)
     program = [_inside(interpreter), _BOOTSTRAP] if where.private else [str(interpreter.program), str(_INSIDE)]
     config = {"runtime_path": runtime_path, "sdk": False, "fixed_port": False}
-    argv = wrapped([*program, json.dumps({"config": config, "payload": told})])
-    return Start(argv=argv, readable=() if where.private else (interpreter.home, _INSIDE, *map(Path, runtime_path)))
+    mounts, readable = {}, [interpreter.home, _INSIDE, *map(Path, runtime_path)]
+    if spec.debug_port:
+        found_debugger = packages.debugger_of(interpreter, place.folder)
+        mounts = {_DEBUGGER: (found_debugger,)} if where.private else {}
+        readable.append(found_debugger)
+        debugpy = f"{_DEBUGGER if where.private else found_debugger}/debugpy"
+        program[1:1] = [debugpy, "--listen", f"127.0.0.1:{spec.debug_port}", "--wait-for-client"]
+    argv: Sequence[str] = [*program, json.dumps({"config": config, "payload": told})]
+    return Start(
+        argv=wrapped(argv) if WRAPPER in spec.environment else argv,
+        mounts=mounts,
+        readable=() if where.private else readable,
+    )
 
 
 def payload(spec: FunctionSpec, interpreter: Interpreter, where: Roots) -> dict[str, Any]:
@@ -192,4 +205,5 @@ LANGUAGE = Language(
     usable=usable,
     fetch=packages.fetch,
     install=packages.install_python,
+    debugger=packages.fetch_debugger,
 )

@@ -65,7 +65,7 @@ async def fetch(interpreter: Interpreter, folder: Path) -> None:
     target = place_of(interpreter, folder)
     with new_folder(target) as making:
         said = ""
-        for command in _commands(interpreter, making):
+        for command in _commands(interpreter, making, *_WANTED):
             said = await run_quietly(command)
             if not said:
                 break
@@ -77,15 +77,34 @@ def _holds(folder: Path, name: str) -> bool:
     return (folder / name).exists()
 
 
-def _commands(interpreter: Interpreter, target: Path) -> list[list[str]]:
+def debugger_of(interpreter: Interpreter, folder: Path) -> Path:
+    return folder / f"python{interpreter.full}-debugpy"
+
+
+async def fetch_debugger(interpreter: Interpreter, folder: Path) -> None:
+    """debugpy, which editors speak to. Raises `SandboxError`."""
+    target = debugger_of(interpreter, folder)
+    if _holds(target, "debugpy"):
+        return
+    with new_folder(target) as making:
+        said = ""
+        for command in _commands(interpreter, making, "debugpy"):
+            said = await run_quietly(command)
+            if not said:
+                break
+        if said:
+            raise SandboxError(f"debugpy for Python {interpreter.full} cannot be installed: {said}")
+
+
+def _commands(interpreter: Interpreter, target: Path, *wanted: str) -> list[list[str]]:
     python = str(interpreter.program)
     commands = []
     if uv := shutil.which("uv"):
         options = ["--quiet", "--compile-bytecode", "--python", python, "--target", str(target)]
-        commands.append([uv, "pip", "install", *options, *_WANTED])
+        commands.append([uv, "pip", "install", *options, *wanted])
     pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target", str(target)]
-    commands.append([python, *pip, *_WANTED])
-    commands.append([sys.executable, "-m", "pip", "--python", python, *pip[2:], *_WANTED])
+    commands.append([python, *pip, *wanted])
+    commands.append([sys.executable, "-m", "pip", "--python", python, *pip[2:], *wanted])
     return commands
 
 
