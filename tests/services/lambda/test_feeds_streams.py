@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from feed_kit import allow, events, feed, ids_of, make_table, put, recorder, wait_events, wait_state
-from lambda_kit import caught, until
+from lambda_kit import caught, package, until
 
 
 @pytest.fixture
@@ -75,6 +75,21 @@ def test_a_mapping_at_the_latest_record_sees_only_later_ones(
     feed(lambda_, stream, StartingPosition="LATEST")
     put(aws, "after")
     assert ids_of(wait_events(aws, 1)[0]) == ["after"]
+
+
+def test_nothing_is_missed_while_the_function_is_still_being_made(
+    aws: Any, lambda_: Any, role: str, stream: str
+) -> None:
+    lambda_.create_function(
+        FunctionName="f",
+        Runtime="python3.11",
+        Handler="index.handler",
+        Role=role,
+        Code={"ZipFile": package({"index.py": recorder()})},
+    )
+    feed(lambda_, stream, StartingPosition="LATEST")
+    put(aws, "a")
+    assert ids_of(wait_events(aws, 1)[0]) == ["a"]
 
 
 def test_filters_let_through_what_matches_one_of_them(
@@ -235,7 +250,7 @@ def test_windows_carry_a_state_and_are_closed(start_pileus: Callable[..., Any], 
 
 def _function(aws: Any, code: str) -> tuple[Any, str]:
     """A function on a server of the test's own, with a role that may feed it."""
-    from lambda_kit import LOGGING, TRUST, package
+    from lambda_kit import LOGGING, TRUST
 
     iam, lambda_ = aws.client("iam"), aws.client("lambda")
     iam.create_role(RoleName="function-role", AssumeRolePolicyDocument=json.dumps(TRUST))

@@ -11,10 +11,12 @@ from typing import Any
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import keys
+from pileus.kernel.principal import Principal
+from pileus.services.lambda_ import keys, roles
 from pileus.services.lambda_.execution import Invocation, InvokeResult
 from pileus.services.lambda_.feeding.sources import target_of
 from pileus.services.lambda_.invoking import run
+from pileus.services.lambda_.lookup import get_qualified
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.records import EventSource, decode, encode
 from pileus.store.contract import Transaction
@@ -109,9 +111,18 @@ class Feed:
 
     async def call(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """A call as the function's role."""
+        return await self.cloud.call(await self._role(), service, operation, request, region=self.region)
+
+    async def _role(self) -> Principal:
         mine = node(self.cloud)
-        role = await mine.resolver.caller(await mine.resolver.resolve(self.at))
-        return await self.cloud.call(role, service, operation, request, region=self.region)
+        try:
+            return await mine.resolver.caller(await mine.resolver.resolve(self.at))
+        except AWSError as error:
+            if error.code != "ResourceConflictException":
+                raise
+        # It cannot run yet, and its source can be read already: what comes from now on is not to be missed.
+        config = (await self.cloud.store.read(lambda tx: get_qualified(tx, self.at))).configuration
+        return (await roles.session(self.cloud, self.at._replace(qualifier=""), config.role)).principal
 
     async def invoke(self, payload: bytes, trace_header: str) -> Outcome:
         """Run the function with one batch. Raises `Throttled`, and `RecursiveInvocationException`."""

@@ -66,7 +66,11 @@ class StreamFeed(Feed):
         waiting.cancel()
 
     async def _run(self) -> None:
-        described = await self.call(SOURCE, "DescribeStream", {"StreamArn": self.mapping.source})
+        try:
+            described = await self.call(SOURCE, "DescribeStream", {"StreamArn": self.mapping.source})
+        except AWSError as error:
+            await self.tell(f"PROBLEM: {error.message}")
+            raise
         shards = [shard["ShardId"] for shard in described["StreamDescription"]["Shards"]]
         readers = [asyncio.ensure_future(_Shard(self, shard, self._passes).run()) for shard in shards]
         try:
