@@ -65,9 +65,16 @@ def run_function(endpoint: str) -> None:
 
 
 def traces(pid: int) -> set[tuple[str, str]]:
-    """What a node and its environments hold of this machine, apart from files: processes, groups, namespaces."""
+    """What a node and its environments hold of this machine, apart from files: processes, groups, namespaces.
+
+    And who else is there: a stranger that makes namespaces of its own later may be given the same numbers.
+    """
     found: set[tuple[str, str]] = set()
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+    own_processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in psutil.process_iter():
+        if process not in own_processes:
+            found.add(("stranger", f"{process.pid} {process.create_time()}"))
+    for process in own_processes:
         found.add(("process", f"{process.pid} {process.create_time()}"))
         for kind in ("mnt", "net", "pid", "ipc", "uts"):
             own = os.readlink(f"/proc/self/ns/{kind}")
@@ -87,6 +94,8 @@ def left_of(before: set[tuple[str, str]], ended: float) -> set[tuple[str, str]]:
     for process in psutil.process_iter():
         try:
             if process.status() == psutil.STATUS_ZOMBIE or process.create_time() >= ended:
+                continue
+            if ("stranger", f"{process.pid} {process.create_time()}") in before:
                 continue
             now.add(("process", f"{process.pid} {process.create_time()}"))
             for kind in ("mnt", "net", "pid", "ipc", "uts"):

@@ -26,9 +26,6 @@ _SHARES_V1, _WEIGHT_V2 = 1024, 100
 class Group(Protocol):
     """One sandbox's group."""
 
-    # Where "THAWED" must be written before frozen processes can be killed (version 1), else -1.
-    freezer: int
-
     def attach(self, pid: int) -> None: ...
 
     def limit(self, limits: Limits) -> None: ...
@@ -64,6 +61,10 @@ class Groups(Protocol):
     can_freeze: bool
 
     def create(self, name: str) -> Group: ...
+
+    def freezers(self) -> int:
+        """A descriptor of the folder of groups that must be thawed before they can be killed (version 1), else -1."""
+        ...
 
     def close(self) -> None: ...
 
@@ -280,6 +281,9 @@ class _GroupsV1:
             each.mkdir()
         return _GroupV1(places)
 
+    def freezers(self) -> int:
+        return os.open(self._parents["freezer"], os.O_RDONLY | os.O_CLOEXEC) if self.can_freeze else -1
+
     def close(self) -> None:
         _end(self._parents.values())
 
@@ -287,9 +291,9 @@ class _GroupsV1:
 class _GroupV1:
     def __init__(self, places: dict[str, Path]) -> None:
         self._places = places
-        self.freezer = -1
+        self._freezer = -1
         if "freezer" in places:
-            self.freezer = os.open(places["freezer"] / "freezer.state", os.O_WRONLY | os.O_CLOEXEC)
+            self._freezer = os.open(places["freezer"] / "freezer.state", os.O_WRONLY | os.O_CLOEXEC)
         memory = places.get("memory", Path("/nonexistent"))
         self._stat = _Figures(memory / "memory.stat")
         self._peak = _Figures(memory / "memory.max_usage_in_bytes")
@@ -310,10 +314,10 @@ class _GroupV1:
             _write(place / "pids.max", limits.pids + 1)
 
     def freeze(self) -> bool:
-        return self.freezer >= 0 and os.write(self.freezer, b"FROZEN") > 0
+        return self._freezer >= 0 and os.write(self._freezer, b"FROZEN") > 0
 
     def thaw(self) -> bool:
-        return self.freezer >= 0 and os.write(self.freezer, b"THAWED") > 0
+        return self._freezer >= 0 and os.write(self._freezer, b"THAWED") > 0
 
     def memory(self) -> tuple[int, int] | None:
         if "memory" not in self._places:
@@ -329,9 +333,9 @@ class _GroupV1:
         return _read_table(place / "memory.oom_control").get("oom_kill", 0) if place is not None else 0
 
     def remove(self) -> None:
-        if self.freezer >= 0:
-            os.close(self.freezer)
-            self.freezer = -1
+        if self._freezer >= 0:
+            os.close(self._freezer)
+            self._freezer = -1
         self._stat.close()
         self._peak.close()
         for place in self._places.values():
@@ -382,6 +386,9 @@ class _GroupsV2:
         place.mkdir()
         return _GroupV2(place, frozenset({"memory", "cpu", "pids"} - self.missing.keys()))
 
+    def freezers(self) -> int:
+        return -1
+
     def close(self) -> None:
         _end((self._parent,))
 
@@ -390,7 +397,6 @@ class _GroupV2:
     def __init__(self, place: Path, controllers: frozenset[str]) -> None:
         self._place = place
         self._controllers = controllers
-        self.freezer = -1
         self._freezer = os.open(place / "cgroup.freeze", os.O_WRONLY | os.O_CLOEXEC)
         self._stat = _Figures(place / "memory.stat")
         self._peak = _Figures(place / "memory.peak")

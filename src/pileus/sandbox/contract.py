@@ -50,8 +50,8 @@ class TemplateSpec:
     # The Python that runs the template, by its paths inside and outside. Sandboxes may run anything.
     python_inside: str
     python_outside: Path
-    # A Python file (outside) with `preload(config)` and `enter(config, payload)`: the first is run once in the
-    # template, the second in each sandbox with the payload of its assignment. It imports only what is found inside.
+    # A Python file (outside) with `run(config, wait)`: it is called in the template, loads what all need and calls
+    # `wait()`, which returns in each sandbox, with the payload of its assignment. It imports only what is found inside.
     entry: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -84,9 +84,9 @@ class Assignment:
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: str = "/"
     limits: Limits = Limits()
-    # For the template's `enter`; JSON-like.
+    # What the template's `wait` returns; JSON-like.
     payload: Mapping[str, Any] = field(default_factory=dict)
-    # Or a program: run instead of `enter`.
+    # Or a program: run instead.
     argv: Sequence[str] = ()
 
 

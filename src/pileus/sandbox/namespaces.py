@@ -10,24 +10,28 @@ import asyncio
 import contextlib
 import itertools
 import os
+import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from pileus.sandbox import filters, roots
 from pileus.sandbox.cgroups import Groups, open_groups
-from pileus.sandbox.clones import Clones, Parts, boot_arguments
+from pileus.sandbox.clones import Clones, boot_arguments
 from pileus.sandbox.contract import Assignment, Limits, Probe, SandboxError, Template, TemplateSpec
 from pileus.sandbox.inside import bootstrap, kernel
 from pileus.sandbox.inside.messages import Message
+from pileus.sandbox.parts import Parts
 
 T = TypeVar("T")
 
 _PACKAGE_DIR = "/.pileus"
-_CLONE_FLAGS = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+_CLONE_FLAGS = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
+)
 # Above the ranges that container tools and systemd hand out.
 _USERS_FROM, _USERS = 0x70000000, 1 << 22
 
@@ -160,7 +164,7 @@ class Namespaces:
             "package_dir": _PACKAGE_DIR,
             "entry": f"{_PACKAGE_DIR}/entry.py" if spec.entry else None,
             "config": dict(spec.config),
-            "clone_flags": _CLONE_FLAGS | (kernel.CLONE_NEWNET if self._unprivileged else 0),
+            "clone_flags": _CLONE_FLAGS,
             "listen": list(spec.ports) if self._unprivileged else [],
             "listen_datagrams": list(spec.datagram_ports) if self._unprivileged else [],
             "unprivileged": self._unprivileged,
@@ -181,17 +185,33 @@ class Namespaces:
             groups = self._open_groups()
             if groups is not None:
                 parts.group = groups.create(f"{spec.name}-{next(self._names)}")
-            if not self._unprivileged:
-                parts.network, sockets = _network_namespace(list(spec.ports), list(spec.datagram_ports))
-                parts.listeners = dict(zip([*spec.ports, *spec.datagram_ports], sockets, strict=True))
         except OSError as error:
-            parts.drop()
-            for each in parts.listeners.values():
-                each.close()
-            if parts.group is not None:
-                parts.group.remove()
             raise SandboxError(f"cannot prepare a sandbox: {error}") from error
         return parts
+
+    def take_in(self, parts: Parts, spec: TemplateSpec, pids: list[int], joins: bool) -> None:
+        try:
+            if parts.group is not None:
+                for pid in pids:
+                    parts.group.attach(pid)
+            if not self._unprivileged and not joins:
+                ports, datagrams = list(spec.ports), list(spec.datagram_ports)
+                with _network_of(pids[0]):
+                    kernel.loopback_up()
+                    sockets = kernel.listen_inside(ports, datagrams, own_network=True)
+                parts.listeners = dict(zip([*ports, *datagrams], sockets, strict=True))
+        except OSError as error:
+            raise SandboxError(f"cannot prepare a sandbox: {error}") from error
+
+    def new_socket(self, pid: int) -> socket.socket | None:
+        if self._unprivileged:
+            return None
+        with _network_of(pid):
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+    def freezers(self) -> int:
+        groups = self._open_groups()
+        return groups.freezers() if groups is not None else -1
 
     def assignment(self, parts: Parts, assignment: Assignment, *, again: bool) -> tuple[Message, list[int]]:
         detached: list[str] = []
@@ -225,6 +245,7 @@ class Namespaces:
             "tmp_mb": assignment.limits.tmp_mb,
             "files": assignment.limits.files,
             "rlimits": rlimits,
+            "user": parts.user,
             "payload": dict(assignment.payload),
             "argv": list(assignment.argv),
         }
@@ -251,19 +272,18 @@ def _ahead(spec: TemplateSpec) -> Message:
     }
 
 
-def _network_namespace(ports: list[int], datagram_ports: list[int]) -> tuple[int, list]:  # type: ignore[type-arg]
-    """A new network namespace with `lo` up: a descriptor of it, and sockets that listen in it. Enters and leaves it."""
+@contextlib.contextmanager
+def _network_of(pid: int) -> Iterator[None]:
+    """This thread, in the network namespace of a process."""
     home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        kernel.unshare(kernel.CLONE_NEWNET)
+        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            made = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                kernel.loopback_up()
-                return made, kernel.listen_inside(ports, datagram_ports, own_network=True)
-            except OSError:
-                os.close(made)
-                raise
+            kernel.setns(there, kernel.CLONE_NEWNET)
+        finally:
+            os.close(there)
+        try:
+            yield
         finally:
             kernel.setns(home, kernel.CLONE_NEWNET)
     finally:

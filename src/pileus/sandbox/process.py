@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,10 +21,11 @@ from typing import TypeVar
 
 from pileus.sandbox import filters, roots
 from pileus.sandbox.cgroups import Groups, open_groups
-from pileus.sandbox.clones import Clones, Parts, boot_arguments
+from pileus.sandbox.clones import Clones, boot_arguments
 from pileus.sandbox.contract import Assignment, Probe, SandboxError, Template, TemplateSpec
 from pileus.sandbox.inside import kernel
 from pileus.sandbox.inside.messages import Message
+from pileus.sandbox.parts import Parts
 
 T = TypeVar("T")
 
@@ -142,10 +144,26 @@ class Processes:
             raise SandboxError(f"cannot prepare a sandbox: {error}") from error
         return parts
 
+    def take_in(self, parts: Parts, spec: TemplateSpec, pids: list[int], joins: bool) -> None:
+        if parts.group is not None:
+            try:
+                for pid in pids:
+                    parts.group.attach(pid)
+            except OSError as error:
+                raise SandboxError(f"cannot prepare a sandbox: {error}") from error
+
+    def new_socket(self, pid: int) -> socket.socket | None:
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+    def freezers(self) -> int:
+        groups = self._open_groups()
+        return groups.freezers() if groups is not None else -1
+
     def assignment(self, parts: Parts, assignment: Assignment, *, again: bool) -> tuple[Message, list[int]]:
         scratch = str(parts.scratch)
         message: Message = {
             "again": again,
+            "user": parts.user,
             "environment": {**assignment.environment, "TMPDIR": scratch},
             "working_directory": assignment.working_directory,
             "files": assignment.limits.files,

@@ -38,15 +38,21 @@ def _rollup(pid: int, name: str) -> float:
     return 0.0
 
 
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    except OSError:
+        pass
+    return found
+
+
 def below(pid: int) -> list[int]:
     """Every process below one, itself left out."""
     found, index = [pid], 0
     while index < len(found):
-        try:
-            for task in os.listdir(f"/proc/{found[index]}/task"):
-                found += map(int, Path(f"/proc/{found[index]}/task/{task}/children").read_text().split())
-        except OSError:
-            pass
+        found += children(found[index])
         index += 1
     return found[1:]
 

@@ -23,6 +23,8 @@ def main(control: int) -> None:
         return
     plan, _fds = received
     if plan["isolation"] == "namespaces":
+        # Whatever is killed for want of memory, it is not the template. Clones begin with the same score.
+        protect_from_memory_shortage("-1000")
         _enter_user_namespace(plan)
         kernel.unshare(kernel.CLONE_NEWNS)
         kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
@@ -30,6 +32,15 @@ def main(control: int) -> None:
     send(connection, {"booted": True})
     os.set_inheritable(control, True)
     os.execve(plan["argv"][0], plan["argv"], plan["environment"])  # noqa: S606 -- that is the plan
+
+
+def protect_from_memory_shortage(score: str) -> None:
+    """The kernel chooses by this score whom it kills; only root may lower it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(score)
+    except OSError:
+        pass
 
 
 def _enter_user_namespace(plan: Message) -> None:

@@ -9,6 +9,8 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
+from types import SimpleNamespace
 
 CLONE_FS = 0x00000200
 CLONE_PARENT = 0x00008000
@@ -61,9 +63,11 @@ LANDLOCK_RULE_PATH_BENEATH = 1
 _X86 = platform.machine() in ("x86_64", "AMD64")
 # The newer calls have one number on every architecture.
 SYS_CLONE = 56 if _X86 else 220
+SYS_SENDMSG = 46 if _X86 else 211
 SYS_PIVOT_ROOT = 155 if _X86 else 41
 SYS_CAPSET = 126 if _X86 else 91
 SYS_OPEN_TREE = 428
+SYS_PIDFD_OPEN = 434
 SYS_MOVE_MOUNT = 429
 SYS_FSOPEN = 430
 SYS_FSCONFIG = 431
@@ -90,18 +94,82 @@ def _syscall(number: int, what: str, *arguments: int | bytes | ctypes.Array[ctyp
     return _check(_free.syscall(ctypes.c_long(number), *values), what)
 
 
-def clone(flags: int) -> int:
-    """Like `os.fork`, into new namespaces. Only for processes of one thread."""
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid: int = _held.syscall(ctypes.c_long(SYS_CLONE), ctypes.c_long(flags | signal.SIGCHLD), None, None, None, None)
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-    else:
-        number = ctypes.get_errno()
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
-        if pid < 0:
-            raise OSError(number, f"clone: {os.strerror(number)}")
-    return pid
+# For processes of one thread: copies of it that Python is not told of. What Python does around `os.fork` writes to most
+# of a clone's memory; where there is one thread and no lock is held, nothing of it is needed.
+fork = _held.fork
+# The C library's own, looked up once: each lookup would be a clone's.
+bare = SimpleNamespace(
+    **{
+        name: getattr(_held, name)
+        for name in (
+            "read",
+            "write",
+            "close",
+            "socketpair",
+            "waitpid",
+            "kill",
+            "signal",
+            "prctl",
+            "_exit",
+            "syscall",
+            "recv",
+        )
+    }
+)
+
+
+def cloner(flags: int) -> Callable[[], int]:
+    """A function like `fork`, into new namespaces; made ahead, so that calling it touches little."""
+    if not flags:
+        return fork
+    syscall = bare.syscall
+    arguments = (ctypes.c_long(SYS_CLONE), ctypes.c_long(flags | signal.SIGCHLD), None, None, None, None)
+    return lambda: int(syscall(*arguments))
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_char_p), ("length", ctypes.c_size_t))
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_int),
+        ("vectors", ctypes.c_void_p),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_uint),
+    )
+
+
+class DescriptorSender:
+    """Sends one and the same message with other descriptors each time, all of it made ahead (Linux)."""
+
+    def __init__(self, sock: int, message: bytes, count: int) -> None:
+        class Control(ctypes.Structure):
+            _fields_ = (
+                ("length", ctypes.c_size_t),
+                ("level", ctypes.c_int),
+                ("kind", ctypes.c_int),
+                ("descriptors", ctypes.c_int * count),
+            )
+
+        before = Control.descriptors.offset
+        control = Control(before + 4 * count, socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        vector = _Vector(message, len(message))
+        header = _Header(None, 0, ctypes.addressof(vector), 1, ctypes.addressof(control), ctypes.sizeof(control), 0)
+        self._kept = control, vector, header
+        self.descriptors = control.descriptors
+        self._arguments = (
+            ctypes.c_long(SYS_SENDMSG),
+            ctypes.c_long(sock),
+            ctypes.c_void_p(ctypes.addressof(header)),
+            ctypes.c_long(0),
+        )
+
+    def send(self) -> int:
+        return int(bare.syscall(*self._arguments))
 
 
 def unshare(flags: int) -> None:

@@ -18,12 +18,17 @@ _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 def send(sock: socket.socket, message: Message, fds: list[int] | None = None) -> None:
     """Send it whole; blocks where the other side does not read."""
-    body = json.dumps({**message, "fds": len(fds)} if fds else message).encode()
-    data = _LENGTH.pack(len(body)) + body
+    data = encode(message, len(fds or ()))
     ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     sent = sock.sendmsg([data], ancillary)
     if sent < len(data):
         sock.sendall(data[sent:])
+
+
+def encode(message: Message, fds: int = 0) -> bytes:
+    """As it is sent beside so many descriptors."""
+    body = json.dumps({**message, "fds": fds} if fds else message).encode()
+    return _LENGTH.pack(len(body)) + body
 
 
 class Receiver:

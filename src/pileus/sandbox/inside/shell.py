@@ -1,18 +1,20 @@
-"""A sandbox's own two processes: the supervisor and the runner.
+"""A sandbox's own two processes: the first of its namespaces, and the runner.
 
-The supervisor is the first process of its namespaces. It makes what needs privileges, forks the runner, gives its
-privileges up, reaps, passes signals on, takes everything down when the runner ends, and forks another when told to.
-The runner waits for the assignment, moves what it names into place, becomes the unprivileged user and runs it. It is
-forked with libc's own `fork`, so that threads, signals and process ids are to it what they are to any program.
+The first process does nothing but wait: it reaps, tells how the runner ended, takes down what the runner started, and
+forks another runner when told to. It calls the C library and hardly any Python, so that nearly all of its memory stays
+the template's. The runner takes an order, makes the namespaces a world to live in, waits for its assignment, moves what
+it names into place, becomes the unprivileged user and runs it.
 
-Supervisor's socket:  -> {"go": true, "user": n}, {"signal": n, "first": alone?}, {"socket": true},
-                         {"restart": number of the run} + runner's socket, {"start": number} + its socket, output pipe
-                      <- {"listening": ports} + sockets, {"exit": status or minus the signal, "run": number},
-                         {"exit": ..., "program": number}, {"socket": true} + a TCP socket
-Runner's socket:      -> the assignment + detached mounts, with "prepare": only these
-                      <- {"ready": true}, {"prepared": true}, {"failed": why}, {"not_executed": error number}
+Runner's socket:     <- {"here": true}                       -> one byte, to go on
+                     <- {"listening": ports} + sockets, {"ready": true}, {"prepared": true}, {"failed": why},
+                        {"not_executed": error number}
+                     -> the assignment + [output, detached mounts...], with "prepare": only these
+Channel (first):     <- four bytes: how a run ended, as `waitpid` says
+                     -> "k": end what is left of it             <- four bytes, when that is done
+                     -> "r": the same, a message + the next runner's socket
 
-Further programs ({"start": number}) are run by runners of their own, and their sockets speak the same way.
+What joins a sandbox is another runner. Its parent, which stays outside of the process namespace, first takes a message
+with a descriptor of the sandbox's first process off the runner's socket.
 
 Where a program runs ahead of the assignment, the runner becomes that program at once, and a helper waits in its place:
 it moves things into place and hands the assignment on.
@@ -21,6 +23,7 @@ it moves things into place and hands the assignment on.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -29,12 +32,11 @@ import signal
 import socket
 import sys
 import traceback
-from types import ModuleType
 from typing import NoReturn
 
 from . import kernel
-from .bootstrap import HOST, write_maps
-from .messages import Message, Receiver, send
+from .bootstrap import HOST, protect_from_memory_shortage, write_maps
+from .messages import Message, Receiver, encode, send
 
 # The visible figures of an AWS environment ("Lambda quotas" and what `getrlimit` answers there).
 _LIMITS: list[tuple[int, int, int]] = [
@@ -48,179 +50,360 @@ if hasattr(resource, "RLIMIT_MEMLOCK"):
 _OWN_MODULES = tuple(f"inside{name}" for name in ("", ".bootstrap", ".kernel", ".messages", ".shell", ".template"))
 
 
-def run(plan: Message, fds: list[int], entry: ModuleType | None) -> NoReturn:
-    """Be a sandbox. Called in a fresh clone of the template."""
+_DEFAULT, IGNORE = ctypes.c_void_p(0), ctypes.c_void_p(1)
+_PR_GET_DUMPABLE = 3
+_REHEARSALS = 12
+_HERE, _READY = encode({"here": True}), encode({"ready": True})
+_PEEK = int(socket.MSG_PEEK)
+_byte, _status = ctypes.create_string_buffer(1), ctypes.c_int(0)
+_status_by_reference = ctypes.byref(_status)
+
+
+def be_first(channel: int, talk: int) -> int:
+    """Be the first process of new namespaces; returns in each runner, with its socket."""
+    fork, bare = kernel.fork, kernel.bare
+    bare.prctl(kernel.PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    bare.signal(int(signal.SIGCHLD), _DEFAULT)
+    while True:
+        runner = fork()
+        if runner == 0:
+            return talk if talk >= 0 else _next_socket(channel)
+        if talk >= 0:
+            bare.close(talk)
+            talk = -1
+        if runner < 0:
+            _status.value = 70 << 8
+        else:
+            while bare.waitpid(-1, _status_by_reference, 0) != runner:
+                pass
+        bare.write(channel, _status_by_reference, 4)
+        while True:
+            if bare.read(channel, _byte, 1) != 1:
+                bare._exit(0)
+            # All that is inside, but for this process.
+            bare.kill(-1, 9)
+            while bare.waitpid(-1, None, 0) > 0:
+                pass
+            if _byte.raw == b"r":
+                break
+            bare.write(channel, _status_by_reference, 4)
+
+
+def _next_socket(channel: int) -> int:
+    with socket.socket(fileno=os.dup(channel)) as connection:
+        received = Receiver(connection).receive()
+    if received is None:
+        os._exit(70)
+    return received[1][0]
+
+
+def be_first_without_namespaces(channel: int, talk: int) -> int:
+    """The same where nobody but this process finds what the runner has started: it hears of the server's end, too."""
+    kernel.die_with_parent(signal.SIGTERM)
+    if sys.platform == "linux":
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    os.setsid()
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    poller.register(wake_read, select.POLLIN)
+    while True:
+        runner = os.fork()
+        if runner == 0:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            kernel.die_with_parent()
+            for fd in (wake_read, wake_write, channel):
+                os.close(fd)
+            return talk
+        os.close(talk)
+        again = False
+        while not again:
+            ready = {fd for fd, _events in poller.poll()}
+            if wake_read in ready:
+                if signal.SIGTERM in os.read(wake_read, 4096):
+                    _kill_descendants()
+                    os._exit(0)
+                status = _reap(runner)
+                if status is not None:
+                    os.write(channel, status.to_bytes(4, sys.byteorder))
+            elif channel in ready:
+                asked = os.read(channel, 1)
+                _kill_descendants()
+                if not asked:
+                    os._exit(0)
+                again = asked == b"r"
+                if again:
+                    # Taken here: both of us would read.
+                    talk = _next_socket(channel)
+                else:
+                    os.write(channel, bytes(4))
+
+
+def join(plan: Message, channel: int, talk: int) -> Message:
+    """Be another runner of a sandbox that is there; returns in it. Its parent, this process, tells how it ended."""
     code = 70
     try:
-        _supervise(plan, fds, entry)
+        kernel.die_with_parent()
+        kernel.bare.signal(int(signal.SIGCHLD), _DEFAULT)
+        connection = socket.socket(fileno=talk)
+        received = Receiver(connection).receive()
+        if received is None:
+            os._exit(code)
+        message, fds = received
+        if plan["clone_flags"]:
+            kernel.setns(fds[0], plan["clone_flags"])
+            os.close(fds[0])
+        if "socket" in message:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+                send(connection, {"socket": True}, [made.fileno()])
+            os._exit(0)
+        runner = os.fork()
+        if runner == 0:
+            return be_runner(plan, connection.detach(), first=False)
+        connection.close()
+        _pid, status = os.waitpid(runner, 0)
+        os.write(channel, status.to_bytes(4, sys.byteorder))
         code = 0
-    except BaseException:  # noqa: BLE001 -- whatever it is, this clone must not go on as a second template
+    except BaseException:  # noqa: BLE001 -- this clone must not go on as a second template
         traceback.print_exc()
-    finally:
-        os._exit(code)
+    os._exit(code)
 
 
-def _supervise(plan: Message, fds: list[int], entry: ModuleType | None) -> None:
-    control, runner_socket = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
-    output = fds[2]
-    # Without a process namespace nobody but the supervisor ends the others: it must be told, not killed.
-    kernel.die_with_parent(signal.SIGKILL if plan["clone_flags"] else signal.SIGTERM)
-    receiver = Receiver(control)
+def rehearse() -> None:
+    """Do in the template what a runner does and undo it, as often as it takes Python to keep what it learns of it."""
+    for number in range(_REHEARSALS):
+        ours, theirs = socket.socketpair()
+        sample = {"number": number, "again": False, "environment": dict(os.environ), "argv": [], "share": 0.5}
+        send(ours, sample, [ours.fileno(), theirs.fileno()])
+        received = Receiver(theirs).receive()
+        assert received is not None
+        message, fds = received
+        os.environ.clear()
+        os.environ.update(message["environment"])
+        null = os.open("/dev/null", os.O_RDWR)
+        os.dup2(null, fds[0])
+        if sys.platform == "linux":
+            kernel.prctl(_PR_GET_DUMPABLE)
+        for kind, _soft, _hard in _LIMITS:
+            resource.setrlimit(kind, resource.getrlimit(kind))
+        os.chdir("/")
+        for each in (null, *fds):
+            os.close(each)
+        ours.close()
+        theirs.close()
+
+
+def be_runner(plan: Message, talk: int, *, first: bool = True) -> Message:
+    """Returns once it is what it was assigned to be."""
+    bare = kernel.bare
+    bare.write(talk, _HERE, len(_HERE))
     # The server puts this process into its cgroup before anything of weight happens.
-    begin = receiver.receive()
-    if begin is None:
-        return
-    user = begin[0]["user"]
-    if plan["clone_flags"]:
-        _protect_from_memory_shortage("-1000")
-    if len(fds) > 3:
-        kernel.setns(fds[3], kernel.CLONE_NEWNET)
-        os.close(fds[3])
+    if bare.read(talk, _byte, 1) != 1:
+        bare._exit(70)
+    control = None
+    try:
+        again = not first or _byte.raw == b"a"
+        listening = [] if again else _make_world(plan)
+        if plan["clone_flags"]:
+            kernel.drop_bounding_set()
+        if listening:
+            control = socket.socket(fileno=talk)
+            ports = [each.getsockname()[1] for each in listening]
+            send(control, {"listening": ports}, [each.fileno() for each in listening])
+            for one in listening:
+                one.close()
+        if first and plan["ahead"]:
+            control = control or socket.socket(fileno=talk)
+            _run_ahead(plan, control)
+        bare.write(talk, _READY, len(_READY))
+        # Until it is assigned, it waits without having touched more.
+        bare.recv(talk, _byte, 1, _PEEK)
+        control = control or socket.socket(fileno=talk)
+        received = _receive(plan, control)
+        if received is None:
+            os._exit(70)
+        return _assigned(plan, *received, control)
+    except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
+        control = control or socket.socket(fileno=talk)
+        if control.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                send(control, {"failed": traceback.format_exc()})
+            os._exit(70)
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _receive(plan: Message, control: socket.socket) -> tuple[Message, list[int]] | None:
+    """The assignment; what is to be prepared ahead of it is."""
+    receiver = Receiver(control)
+    while (received := receiver.receive()) is not None and received[0].get("prepare"):
+        message, fds = received
+        os.close(fds.pop(0))
+        if plan["clone_flags"]:
+            _mount(plan, message, fds)
+        send(control, {"prepared": True})
+    return received
+
+
+def _make_world(plan: Message) -> list[socket.socket]:
+    """What the namespaces need before anything is assigned, and the sockets that listen inside where we make them."""
+    isolated = bool(plan["clone_flags"])
+    listening: list[socket.socket] = []
     if plan["listen"] or plan["listen_datagrams"]:
-        own = bool(plan["clone_flags"])
-        if own:
+        if isolated:
             kernel.loopback_up()
         # Without a network namespace the ports are the host's: whichever are free.
-        listen, datagrams = ([port if own else 0 for port in plan[name]] for name in ("listen", "listen_datagrams"))
-        listeners = kernel.listen_inside(listen, datagrams, own_network=own)
-        ports = [each.getsockname()[1] for each in listeners]
-        send(control, {"listening": ports}, [each.fileno() for each in listeners])
-        for each in listeners:
-            each.close()
-    if plan["clone_flags"]:
+        ports, datagrams = ([port if isolated else 0 for port in plan[name]] for name in ("listen", "listen_datagrams"))
+        listening = kernel.listen_inside(ports, datagrams, own_network=isolated)
+    if isolated:
         kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
         kernel.mount("/proc/sys", "/proc/sys", None, kernel.MS_BIND)
         flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
         kernel.mount(None, "/proc/sys", None, flags | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
         kernel.sethostname(plan["host_name"].encode())
-        kernel.drop_bounding_set()
-    elif sys.platform == "linux":
-        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    return listening
+
+
+def _assigned(plan: Message, assignment: Message, fds: list[int], control: socket.socket) -> Message:
+    isolated = bool(plan["clone_flags"])
+    output = fds.pop(0)
     os.setsid()
+    if isolated:
+        protect_from_memory_shortage("0")
+        if not assignment["again"]:
+            _mount(plan, assignment, fds)
+    null = os.open("/dev/null", os.O_RDWR)
+    _redirect(null, output)
+    os.chdir(assignment["working_directory"])
+    _limit(plan, assignment)
+    _become_user(plan, assignment["user"])
+    _confine(plan, assignment.get("landlock"))
+    if assignment["argv"]:
+        _execute(assignment["argv"], assignment["environment"], control)
+    os.environ.clear()
+    os.environ.update(assignment["environment"])
+    control.close()
+    os.closerange(3, 1024)
+    for name in _OWN_MODULES:
+        sys.modules.pop(name, None)
+    payload: Message = assignment["payload"]
+    return payload
 
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
-    def fork_runner(its_socket: socket.socket, output: int, *, ahead: bool = True) -> int:
-        pid = os.fork()
-        if pid == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            kernel.die_with_parent()
-            for fd in (wake_read, wake_write):
-                os.close(fd)
-            control.close()
-            _Runner(plan, its_socket, output, entry, user).run(ahead=ahead)
-        its_socket.close()
-        return pid
+def _run_ahead(plan: Message, control: socket.socket) -> NoReturn:
+    """Be the program that waits for its assignment on standard input."""
+    received = Receiver(control).receive()
+    if received is None:
+        os._exit(70)
+    message, fds = received
+    ahead = plan["ahead"]
+    reading, writing = os.pipe()
+    going_read, going_write = os.pipe()
+    gone_read, gone_write = os.pipe()
+    helper = os.fork()
+    if helper == 0:
+        # Its parent shall be the first process, which reaps it.
+        if os.fork() == 0:
+            for each in (reading, going_read, gone_write, fds[0]):
+                os.close(each)
+            _hand_over(plan, control, writing, going_write, gone_read)
+        os._exit(0)
+    os.waitpid(helper, 0)
+    for each in (writing, going_write, gone_read):
+        os.close(each)
+    os.setsid()
+    protect_from_memory_shortage("0")
+    _redirect(reading, fds[0])
+    _limit(plan, ahead)
+    _become_user(plan, message["user"])
+    if kernel.cloner(kernel.CLONE_FS | kernel.CLONE_PARENT)() == 0:
+        # Whoever shares its working directory can change it for a program that runs already.
+        _go(going_read, gone_write, reading, control)
+    _confine(plan, None)
+    _execute(ahead["argv"], ahead["environment"], control)
 
-    if not plan["clone_flags"]:
-        signal.signal(signal.SIGTERM, _stop)
-    run, runner = 0, fork_runner(runner_socket, output)
-    programs: dict[int, int] = {}
-    if plan["clone_flags"]:
-        # To stop and end the others, and to make the next runner another user (mapping user 0 needs SETFCAP).
-        kernel.set_capabilities(kernel.CAP_KILL, kernel.CAP_SETUID, kernel.CAP_SETGID, kernel.CAP_SETFCAP)
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    poller = select.poll()
-    poller.register(control, select.POLLIN)
-    poller.register(wake_read, select.POLLIN)
+
+def _go(going: int, gone: int, others: int, control: socket.socket) -> NoReturn:
+    """Change the working directory of the program that runs ahead, once it is known."""
     try:
-        while True:
-            ready = {fd for fd, _events in poller.poll(0 if receiver.holds_more() else None)}
-            if wake_read in ready:
-                os.read(wake_read, 4096)
-                for pid, code in _reap().items():
-                    if pid == runner:
-                        if not programs:
-                            # What it has started ends with it.
-                            _kill_rest(plan)
-                        send(control, {"exit": code, "run": run})
-                        runner = -1
-                    elif pid in programs:
-                        send(control, {"exit": code, "program": programs.pop(pid)})
-            if control.fileno() in ready or receiver.holds_more():
-                received = receiver.receive()
-                if received is None:
-                    break
-                message, sockets = received
-                if "signal" in message:
-                    if not message.get("first"):
-                        _signal_all(plan, message["signal"])
-                    elif runner > 0:
-                        os.kill(runner, message["signal"])
-                elif "socket" in message:
-                    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
-                        send(control, {"socket": True}, [made.fileno()])
-                elif "start" in message:
-                    its_output = sockets[1]
-                    pid = fork_runner(socket.socket(fileno=sockets[0]), its_output, ahead=False)
-                    os.close(its_output)
-                    programs[pid] = message["start"]
-                elif "restart" in message:
-                    _kill_rest(plan)
-                    programs.clear()
-                    run = message["restart"]
-                    runner = fork_runner(socket.socket(fileno=sockets[0]), output)
+        os.close(others)
+        control.close()
+        folder = os.read(going, 65536)
+        if folder:
+            os.chdir(folder)
+            os.write(gone, b"1")
     finally:
-        if not plan["clone_flags"]:
-            _kill_rest(plan)
-    # Otherwise the kernel ends the rest with this process, the first of its namespace.
+        os._exit(0)
 
 
-def _stop(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit
-
-
-def _protect_from_memory_shortage(score: str) -> None:
-    """The kernel chooses by this score whom it kills; only root may lower it."""
+def _hand_over(plan: Message, control: socket.socket, writing: int, going: int, gone: int) -> None:
+    """Wait for the assignment in the place of the program that runs ahead."""
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(score)
-    except OSError:
-        pass
-
-
-def _kill_rest(plan: Message) -> None:
-    """End every process but this one and wait until they are gone."""
-    if not plan["clone_flags"]:
-        _kill_descendants()
-        return
-    while True:
-        try:
-            os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
+        send(control, {"ready": True})
+        received = _receive(plan, control)
+        if received is None:
             return
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def _reap() -> dict[int, int]:
-    """Collect what has ended: exit codes (negative: signals) by process."""
-    found: dict[int, int] = {}
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return found
-        if pid == 0:
-            return found
-        found[pid] = os.waitstatus_to_exitcode(status)
-
-
-def _signal_all(plan: Message, number: int) -> None:
-    if plan["clone_flags"]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, number)
+        assignment, fds = received
+        os.close(fds.pop(0))
+        if not assignment["again"]:
+            _mount(plan, assignment, fds)
+        os.write(going, assignment["working_directory"].encode())
+        if not os.read(gone, 1):
+            raise FileNotFoundError(assignment["working_directory"])
+        told = {name: assignment[name] for name in ("environment", "working_directory", "payload")}
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(json.dumps(told).encode())
+    except BrokenPipeError:
+        # The program has ended: the first process tells of it.
         return
-    for pid in _descendants():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+    except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
+        send(control, {"failed": traceback.format_exc()})
+
+
+def _redirect(standard_input: int, output: int) -> None:
+    os.dup2(standard_input, 0, inheritable=True)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+
+
+def _confine(plan: Message, landlock: Message | None) -> None:
+    if sys.platform == "linux":
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        if landlock:
+            kernel.landlock(landlock["readable"], landlock["writable"])
+        if plan["filter"]:
+            kernel.install_filter(bytes.fromhex(plan["filter"]))
+
+
+def _execute(argv: list[str], environment: dict[str, str], control: socket.socket) -> NoReturn:
+    """Become another program, or end with the exit code of a shell that could not."""
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    # The socket tells of a failure; it closes by itself when the program is there.
+    os.set_inheritable(control.fileno(), False)
+    os.closerange(3, control.fileno())
+    os.closerange(control.fileno() + 1, 1024)
+    try:
+        os.execvpe(argv[0], argv, environment)  # noqa: S606 -- that is the assignment
+    except OSError as error:
+        send(control, {"not_executed": error.errno})
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _reap(runner: int = 0) -> int | None:
+    """Collect what has ended; how the runner did, if it is among them."""
+    found = None
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == runner:
+                found = ended[1]
+    return found
 
 
 def _descendants() -> list[int]:
@@ -263,213 +446,62 @@ def _is_stopped(pid: int, number: int) -> bool:
     return state in (b"Z", b"X") or (number == signal.SIGSTOP and state in (b"T", b"t"))
 
 
-class _Runner:
-    def __init__(self, plan: Message, control: socket.socket, output: int, entry: ModuleType | None, user: int) -> None:
-        self._plan = plan
-        self._user = user
-        self._control = control
-        self._output = output
-        self._entry = entry
-
-    def run(self, *, ahead: bool) -> NoReturn:
-        """Wait for the assignment and run it; ends the process."""
-        code = 70
-        try:
-            if ahead and self._plan["ahead"]:
-                self._run_ahead(self._plan["ahead"])
-            received = self._receive()
-            if received is not None:
-                code = self._run_assigned(*received)
-        except SystemExit as stop:
-            code = _exit_code(stop)
-            _finish()
-        except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
-            if self._control.fileno() >= 0:
-                send(self._control, {"failed": traceback.format_exc()})
-            else:
-                traceback.print_exc()
-                code = 1
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError, AttributeError):
-                    stream.flush()
-            os._exit(code)
-
-    def _run_assigned(self, assignment: Message, fds: list[int]) -> int:
-        plan, isolated = self._plan, bool(self._plan["clone_flags"])
-        os.setsid()
-        if isolated:
-            _protect_from_memory_shortage("0")
-            if not assignment["again"]:
-                self._mount(assignment, fds)
-        null = os.open("/dev/null", os.O_RDWR)
-        self._redirect(null)
-        os.chdir(assignment["working_directory"])
-        self._limit(assignment)
-        self._become_user()
-        self._confine(assignment.get("landlock"))
-        if assignment["argv"]:
-            return self._execute(assignment["argv"], assignment["environment"])
-        os.environ.clear()
-        os.environ.update(assignment["environment"])
-        self._control.close()
-        os.closerange(3, 1024)
-        for name in _OWN_MODULES:
-            sys.modules.pop(name, None)
-        assert self._entry is not None
-        self._entry.enter(plan["config"], assignment["payload"])
-        return 0
-
-    def _run_ahead(self, ahead: Message) -> NoReturn:
-        """Be the program that waits for its assignment on standard input."""
-        reading, writing = os.pipe()
-        going_read, going_write = os.pipe()
-        gone_read, gone_write = os.pipe()
-        helper = os.fork()
-        if helper == 0:
-            # Its parent shall be the supervisor, who reaps it.
-            if os.fork() == 0:
-                for each in (reading, going_read, gone_write):
-                    os.close(each)
-                self._hand_over(writing, going_write, gone_read)
-            os._exit(0)
-        os.waitpid(helper, 0)
-        for each in (writing, going_write, gone_read):
-            os.close(each)
-        os.setsid()
-        _protect_from_memory_shortage("0")
-        self._redirect(reading)
-        self._limit(ahead)
-        self._become_user()
-        if kernel.clone(kernel.CLONE_FS | kernel.CLONE_PARENT) == 0:
-            # Whoever shares its working directory can change it for a program that runs already.
-            self._go(going_read, gone_write, reading)
-        self._confine(None)
-        os._exit(self._execute(ahead["argv"], ahead["environment"]))
-
-    def _go(self, going: int, gone: int, others: int) -> NoReturn:
-        """Change the working directory of the program that runs ahead, once it is known."""
-        try:
-            os.close(others)
-            self._control.close()
-            if folder := os.read(going, 65536):
-                os.chdir(folder)
-                os.write(gone, b"1")
-        finally:
-            os._exit(0)
-
-    def _hand_over(self, writing: int, going: int, gone: int) -> None:
-        """Wait for the assignment in the place of the program that runs ahead."""
-        try:
-            received = self._receive()
-            if received is None:
-                return
-            assignment, fds = received
-            if not assignment["again"]:
-                self._mount(assignment, fds)
-            os.write(going, assignment["working_directory"].encode())
-            if not os.read(gone, 1):
-                raise FileNotFoundError(assignment["working_directory"])
-            told = {name: assignment[name] for name in ("environment", "working_directory", "payload")}
-            with os.fdopen(writing, "wb") as pipe:
-                pipe.write(json.dumps(told).encode())
-        except BrokenPipeError:
-            # The program has ended: the supervisor tells of it.
-            return
-        except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
-            send(self._control, {"failed": traceback.format_exc()})
-
-    def _receive(self) -> tuple[Message, list[int]] | None:
-        """The assignment; what is to be prepared ahead of it is."""
-        send(self._control, {"ready": True})
-        receiver = Receiver(self._control)
-        while (received := receiver.receive()) is not None and received[0].get("prepare"):
-            if self._plan["clone_flags"]:
-                self._mount(*received)
-            send(self._control, {"prepared": True})
-        return received
-
-    def _redirect(self, standard_input: int) -> None:
-        os.dup2(standard_input, 0, inheritable=True)
-        os.dup2(self._output, 1)
-        os.dup2(self._output, 2)
-
-    def _confine(self, landlock: Message | None) -> None:
-        if sys.platform == "linux":
-            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-            if landlock:
-                kernel.landlock(landlock["readable"], landlock["writable"])
-            if self._plan["filter"]:
-                kernel.install_filter(bytes.fromhex(self._plan["filter"]))
-
-    def _execute(self, argv: list[str], environment: dict[str, str]) -> int:
-        """Become another program; the exit code of a shell that could not."""
-        for number in (signal.SIGINT, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        # The socket tells of a failure; it closes by itself when the program is there.
-        os.closerange(3, self._control.fileno())
-        os.closerange(self._control.fileno() + 1, 1024)
-        try:
-            os.execvpe(argv[0], argv, environment)  # noqa: S606 -- that is the assignment
-        except OSError as error:
-            send(self._control, {"not_executed": error.errno})
-            return 127 if isinstance(error, FileNotFoundError) else 126
-
-    def _mount(self, assignment: Message, fds: list[int]) -> None:
-        for target, fd in zip(assignment["detached"], fds):  # noqa: B905 -- `strict` is unknown to Python 3.9
+def _mount(plan: Message, assignment: Message, fds: list[int]) -> None:
+    for target, fd in zip(assignment["detached"], fds):  # noqa: B905 -- `strict` is unknown to Python 3.9
+        kernel.move_mount(fd, target)
+        os.close(fd)
+    for target, sources in assignment["sources"].items():
+        found = [HOST + each for each in sources]
+        if len(found) == 1:
+            fd = kernel.open_tree(found[0])
+            kernel.restrict_mount(fd)
             kernel.move_mount(fd, target)
             os.close(fd)
-        for target, sources in assignment["sources"].items():
-            found = [HOST + each for each in sources]
-            if len(found) == 1:
-                fd = kernel.open_tree(found[0])
-                kernel.restrict_mount(fd)
-                kernel.move_mount(fd, target)
-                os.close(fd)
-            else:
-                flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
-                kernel.mount("overlay", target, "overlay", flags, f"lowerdir={kernel.overlay_options(found)}")
-        owner = f"uid={self._user},gid={self._user}"
-        size = assignment["tmp_mb"]
-        kernel.mount(
-            "tmpfs",
-            "/tmp",  # noqa: S108 -- that is the sandbox's own
-            "tmpfs",
-            kernel.MS_NOSUID | kernel.MS_NODEV,
-            f"mode=0700,size={size}m,nr_inodes={size * 256},{owner}",
-        )
-        for path in self._plan["dropped"]:
-            kernel.umount(path)
-
-    def _limit(self, assignment: Message) -> None:
-        limits = [*_LIMITS, (resource.RLIMIT_NOFILE, assignment["files"], assignment["files"])]
-        limits += [(getattr(resource, name), value, value) for name, value in assignment["rlimits"].items()]
-        for kind, soft, wanted in limits:
-            hard, ceiling = wanted, resource.getrlimit(kind)[1]
-            if ceiling != resource.RLIM_INFINITY and not self._plan["may_raise_limits"]:
-                hard = ceiling if wanted == resource.RLIM_INFINITY else min(wanted, ceiling)
-            resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
-
-    def _become_user(self) -> None:
-        plan, user = self._plan, self._user
-        if not plan["clone_flags"]:
-            if sys.platform == "linux":
-                kernel.drop_bounding_set()
-                kernel.set_capabilities()
-            return
-        if not plan["unprivileged"]:
-            os.setgroups([])
-            os.setresgid(user, user, user)
-            os.setresuid(user, user, user)
-            # Otherwise /proc/self is root's, and nobody but root may map users.
-            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-        if plan["user_namespace"]:
-            kernel.unshare(kernel.CLONE_NEWUSER)
-            write_maps(user, user, plan["user_id"], plan["group_id"])
-        kernel.set_capabilities()
+        else:
+            flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+            kernel.mount("overlay", target, "overlay", flags, f"lowerdir={kernel.overlay_options(found)}")
+    owner = f"uid={assignment['user']},gid={assignment['user']}"
+    size = assignment["tmp_mb"]
+    kernel.mount(
+        "tmpfs",
+        "/tmp",  # noqa: S108 -- that is the sandbox's own
+        "tmpfs",
+        kernel.MS_NOSUID | kernel.MS_NODEV,
+        f"mode=0700,size={size}m,nr_inodes={size * 256},{owner}",
+    )
+    for path in plan["dropped"]:
+        kernel.umount(path)
 
 
-def _finish() -> None:
+def _limit(plan: Message, assignment: Message) -> None:
+    limits = [*_LIMITS, (resource.RLIMIT_NOFILE, assignment["files"], assignment["files"])]
+    limits += [(getattr(resource, name), value, value) for name, value in assignment["rlimits"].items()]
+    for kind, soft, wanted in limits:
+        hard, ceiling = wanted, resource.getrlimit(kind)[1]
+        if ceiling != resource.RLIM_INFINITY and not plan["may_raise_limits"]:
+            hard = ceiling if wanted == resource.RLIM_INFINITY else min(wanted, ceiling)
+        resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _become_user(plan: Message, user: int) -> None:
+    if not plan["clone_flags"]:
+        if sys.platform == "linux":
+            kernel.drop_bounding_set()
+            kernel.set_capabilities()
+        return
+    if not plan["unprivileged"]:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        # Otherwise /proc/self is root's, and nobody but root may map users.
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    if plan["user_namespace"]:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+        write_maps(user, user, plan["user_id"], plan["group_id"])
+    kernel.set_capabilities()
+
+
+def finish() -> None:
     """What Python does before it ends: wait for threads, run `atexit` functions."""
     import atexit
     import threading
@@ -482,7 +514,7 @@ def _finish() -> None:
                 traceback.print_exc()
 
 
-def _exit_code(stop: SystemExit) -> int:
+def exit_code(stop: SystemExit) -> int:
     """The status that Python gives a process which ends by `sys.exit(...)`."""
     if stop.code is None:
         return 0

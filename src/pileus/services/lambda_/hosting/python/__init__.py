@@ -181,7 +181,7 @@ def start(spec: FunctionSpec, hosted: Hosted, where: Roots, place: Place, _ahead
 
 
 def payload(spec: FunctionSpec, interpreter: Interpreter, where: Roots) -> dict[str, Any]:
-    """What `enter` is told. The roots are paths as the function sees them."""
+    """What the template's `wait` answers inside. The roots are paths as the function sees them."""
     version = "python" + ".".join(map(str, interpreter.version))
     layers = [
         path for root in where.layers for path in (f"{root}/python/lib/{version}/site-packages", f"{root}/python")

@@ -1,16 +1,19 @@
 """Runs inside the environments of Python functions; imports nothing of Pileus.
 
-`preload` is run once, in the template; `enter` in each environment. AWS's runtime client (`awslambdaric`) is what talks
-to the Runtime API and calls the handler.
+AWS's runtime client (`awslambdaric`) is what talks to the Runtime API and calls the handler. The template runs it up to
+where it looks for the handler and waits there: all that comes before is the same for every function, and what is done
+already costs its clones neither time nor memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 # What the SDK has brought along: modules, and the first parts of their names.
@@ -24,8 +27,11 @@ _WARM_SERVICES = ("s3", "dynamodb", "sqs", "sns")
 _READ_BY_SESSIONS = ("AWS_CONFIG_FILE", "AWS_DATA_PATH", "AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 
 
-def preload(config: dict[str, Any]) -> None:
-    """Load the runtime client and the SDK. `config`: {"runtime_path": [...], "sdk": bool, "fixed_port": bool}."""
+Wait = Callable[[], "dict[str, Any]"]
+
+
+def run(config: dict[str, Any], wait: Wait) -> None:
+    """`config`: {"runtime_path": [...], "sdk": bool, "fixed_port": bool}. The template waits in `wait`."""
     global _extra, _extra_tops  # noqa: PLW0603 -- the template's one memory
     sys.path[:0] = config["runtime_path"]
     if config["fixed_port"]:
@@ -36,6 +42,11 @@ def preload(config: dict[str, Any]) -> None:
         _preload_sdk()
     _extra = frozenset(sys.modules) - base
     _extra_tops = frozenset(name.partition(".")[0] for name in _extra)
+    if config["fixed_port"]:
+        _rehearse()
+        _wait_for_handler(config, wait)
+    else:
+        _run_client(_become(config, wait()))
 
 
 def _preload_sdk() -> None:
@@ -108,27 +119,135 @@ def _remembered_by_function(original: Any) -> Any:
     return accepts_kwargs
 
 
-def enter(config: dict[str, Any], payload: dict[str, Any]) -> None:
-    """Be the function: `payload` is {"handler": ..., "path": [before, after], "roots": [...]}."""
-    time.tzset()
-    _forget_what_is_shipped(payload["roots"])
-    before, after = payload["path"]
-    runtime = config["runtime_path"]
-    sys.path[:] = [*before, *runtime, *(each for each in sys.path if each and each not in runtime), *after]
-    sys.argv[:] = ["/var/runtime/bootstrap.py", payload["handler"]]
-    if "random" in sys.modules:
-        sys.modules["random"].seed()
+def _wait_for_handler(config: dict[str, Any], wait: Wait) -> None:
+    """Run the runtime client, and wait where it looks for the handler."""
+    from awslambdaric import bootstrap
+
+    get_handler = bootstrap._get_handler
+    telemetry = os.dup(1)
+
+    def found_out(_handler: str) -> Any:
+        handler = _become(config, wait())
+        bootstrap._get_handler = get_handler
+        os.dup2(1, telemetry, inheritable=False)
+        environment = os.environ
+        if (
+            "AWS_LAMBDA_LOG_FORMAT" in environment
+            or "AWS_LAMBDA_LOG_LEVEL" in environment
+            or environment.get("AWS_EXECUTION_ENV", "") in _POLL_IN_A_THREAD
+        ):
+            _start_over(handler)
+        return get_handler(handler)
+
+    bootstrap._get_handler = found_out
+    os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(telemetry)
+    importlib.import_module("awslambdaric.__main__").main(["/var/runtime/bootstrap.py", "handler"])
+
+
+# Runtimes for which the client is made another way.
+_POLL_IN_A_THREAD = tuple(f"AWS_Lambda_python3.{minor}" for minor in range(12, 16))
+
+
+def _start_over(handler: str) -> None:
+    """The client goes another way from its beginning on: undo what it has done so far."""
+    import logging
+
+    logging.getLogger().handlers.clear()
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    _run_client(handler)
+
+
+def _run_client(handler: str) -> None:
     import awslambdaric.__main__
     import awslambdaric.bootstrap
 
-    if any(name in os.environ for name in _READ_BY_SESSIONS):
-        vars(sys.modules.get("boto3", awslambdaric))["DEFAULT_SESSION"] = None
     if os.environ.get("AWS_LAMBDA_LOG_FORMAT") or os.environ.get("AWS_LAMBDA_LOG_LEVEL"):
         # It looks at these when it is imported.
         importlib.reload(awslambdaric.bootstrap)
     # Frames on standard output keep the messages of a logger whole; see environment.py.
     os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
-    awslambdaric.__main__.main(sys.argv)
+    awslambdaric.__main__.main(["/var/runtime/bootstrap.py", handler])
+
+
+class _Enough(BaseException):
+    """Ends the rehearsal."""
+
+
+def _rehearse() -> None:
+    """Go the way of a few invocations, so that what Python keeps of a first time is there before the clones."""
+    import logging
+
+    import awslambdaric.__main__ as client
+    from awslambdaric import bootstrap
+
+    runtime_client: Any = importlib.import_module("runtime_client")
+    originals = bootstrap._get_handler, runtime_client.next, runtime_client.post_invocation_result
+    before = sys.argv[:], sys.path[:], sys.stdout, sys.stderr
+    for _ in range(_REHEARSALS):
+        # This very file, as a function's module would be: found on the path, compiled, run.
+        folder, name = os.path.split(os.path.splitext(__file__)[0])
+        sys.path.insert(0, folder)
+        originals[0](f"{name}._rehearsed")
+        del sys.path[0], sys.modules[name]
+    sys.path_importer_cache.pop(folder, None)
+    left = [0]
+
+    def next_event() -> tuple[bytes, dict[str, Any]]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise _Enough
+        return b'{"key": [1, 2.5, null, true, "text"]}', dict(_REHEARSED_HEADERS)
+
+    try:
+        bootstrap._get_handler = lambda _handler: _rehearsed
+        runtime_client.next, runtime_client.post_invocation_result = next_event, lambda *_arguments: None
+        for _ in range(_REHEARSALS):
+            left[0] = 2
+            os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
+            with contextlib.suppress(_Enough):
+                client.main(["/var/runtime/bootstrap.py", "handler"])
+            logging.getLogger().handlers.clear()
+            sys.stdout, sys.stderr = before[2:]
+    finally:
+        bootstrap._get_handler, runtime_client.next, runtime_client.post_invocation_result = originals
+        sys.argv[:], sys.path[:] = before[:2]
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+        bootstrap._GLOBAL_AWS_REQUEST_ID = None
+
+
+# Python specializes what has run eight times.
+_REHEARSALS = 12
+_REHEARSED_HEADERS = {
+    "Content-Type": "application/json",
+    "Lambda-Runtime-Aws-Request-Id": "00000000-0000-0000-0000-000000000000",
+    "Lambda-Runtime-Deadline-Ms": 4102444800000,
+    "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:000000000000:function:rehearsal",
+    "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000",
+}
+
+
+def _rehearsed(event: Any, context: Any) -> Any:
+    context.get_remaining_time_in_millis()
+    return {"statusCode": 200, "body": "", "event": event}
+
+
+def _become(config: dict[str, Any], payload: dict[str, Any]) -> str:
+    """Be the function: `payload` is {"handler": ..., "path": [before, after], "roots": [...]}; returns the handler."""
+    if os.environ.get("TZ") != ":UTC":
+        time.tzset()
+    _forget_what_is_shipped(payload["roots"])
+    before, after = payload["path"]
+    runtime = config["runtime_path"]
+    sys.path[:] = [*before, *runtime, *(each for each in sys.path if each and each not in runtime), *after]
+    sys.argv[:] = ["/var/runtime/bootstrap.py", payload["handler"]]
+    # What Python's own fork would have done.
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    if "threading" in sys.modules:
+        sys.modules["threading"].main_thread()._set_native_id()
+    if any(name in os.environ for name in _READ_BY_SESSIONS) and "boto3" in sys.modules:
+        vars(sys.modules["boto3"])["DEFAULT_SESSION"] = None
+    return str(payload["handler"])
 
 
 def _forget_what_is_shipped(roots: list[str]) -> None:
@@ -160,5 +279,4 @@ if __name__ == "__main__":
     # Started as a program, behind a function's wrapper script.
     told = json.loads(sys.argv[1])
     sys.path.pop(0)
-    preload(told["config"])
-    enter(told["config"], told["payload"])
+    run(told["config"], lambda: told["payload"])

@@ -1,0 +1,163 @@
+"""The server's side of single processes inside: fresh clones, the sockets of their runners, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from pileus.sandbox import processes
+from pileus.sandbox.contract import Exit, SandboxError
+from pileus.sandbox.inside.messages import Message, Receiver, send
+
+START_TIMEOUT_S = 30.0
+_PIPE_BYTES = 1 << 18
+
+
+class Cloned:
+    """A fresh clone, as the template tells of it."""
+
+    def __init__(self, fds: list[int], pid: int) -> None:
+        self._fds = fds
+        self.process = Process(pid_of(fds[2]), fds[2]) if fds[2:] else Process(pid, -1)
+
+    def take(self) -> tuple[socket.socket, socket.socket]:
+        """Its channel and its runner's socket."""
+        channel, talk = socket.socket(fileno=self._fds[0]), socket.socket(fileno=self._fds[1])
+        channel.setblocking(False)
+        return channel, talk
+
+    def close(self) -> None:
+        for fd in self._fds[:2]:
+            os.close(fd)
+        self.process.close()
+
+
+class Runner:
+    """The server's end of one runner's socket."""
+
+    def __init__(self, talk: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._socket = talk
+        self._socket.setblocking(False)
+        self._receiver = Receiver(self._socket)
+        # That it is there, that it waits for its assignment, that it has prepared for it.
+        self.here: asyncio.Future[None] = loop.create_future()
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.prepared: asyncio.Future[None] = loop.create_future()
+        # Ports and sockets that listen inside; a socket that was asked for.
+        self.listening: tuple[list[int], list[socket.socket]] = ([], [])
+        self.made: socket.socket | None = None
+        self.failure = ""
+        # The number of the error for which it could not become its program.
+        self.not_executed = 0
+        loop.add_reader(self._socket.fileno(), self.hear)
+
+    def hear(self) -> None:
+        while self._socket.fileno() >= 0:
+            try:
+                received = self._receiver.receive()
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                self.fail(f"the sandbox did not start: {self.failure or 'it ended'}")
+                asyncio.get_running_loop().remove_reader(self._socket.fileno())
+                return
+            message, fds = received
+            if "failed" in message:
+                self.failure = message["failed"].strip()
+            elif "not_executed" in message:
+                self.not_executed = message["not_executed"]
+            elif "listening" in message:
+                self.listening = message["listening"], [socket.socket(fileno=fd) for fd in fds]
+            elif "socket" in message:
+                self.made = socket.socket(fileno=fds[0])
+            for name, future in (("here", self.here), ("ready", self.ready), ("prepared", self.prepared)):
+                if name in message and not future.done():
+                    future.set_result(None)
+
+    def fail(self, why: str) -> None:
+        for future in (self.here, self.ready, self.prepared):
+            if not future.done():
+                future.set_exception(SandboxError(why))
+                # Whether or not anybody waits for it.
+                future.exception()
+
+    def go(self, *, again: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.send(b"a" if again else b"g")
+
+    def send(self, message: Message, fds: list[int] | None = None) -> None:
+        self._socket.setblocking(True)
+        try:
+            send(self._socket, message, fds)
+        finally:
+            self._socket.setblocking(False)
+
+    def close(self) -> None:
+        self.hear()
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+        self.fail("the sandbox was closed")
+
+
+def make_output() -> tuple[int, int]:
+    """A pipe for what is written inside: its read end, not blocking, and the other."""
+    output, inside = os.pipe()
+    with contextlib.suppress(OSError, AttributeError):
+        import fcntl
+
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    os.set_blocking(output, False)
+    return output, inside
+
+
+def pid_of(handle: int) -> int:
+    lines = Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pid:")), -1)
+
+
+def exit_of(status: bytes, not_executed: int = 0) -> Exit:
+    code = os.waitstatus_to_exitcode(int.from_bytes(status, sys.byteorder))
+    return Exit(status=code, not_executed=not_executed) if code >= 0 else Exit(signal=-code)
+
+
+class Process:
+    """A runner that has said who it is: something that can be signalled without mistaking it for another."""
+
+    def __init__(self, pid: int, handle: int) -> None:
+        self.pid = pid
+        self.handle = handle
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.handle >= 0:
+                signal.pidfd_send_signal(self.handle, number)
+            elif self.pid > 0:
+                os.kill(self.pid, number)
+
+    def close(self) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+        self.pid = -1
+
+
+def only_child(parent: Process) -> Process:
+    """The runner, as long as it is the only one. Raises `SandboxError`."""
+    for pid in processes.children(parent.pid):
+        if parent.handle < 0:
+            return Process(pid, -1)
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(pid)
+            if pid in processes.children(parent.pid):
+                return Process(pid, handle)
+            os.close(handle)
+    raise SandboxError("the sandbox has ended")
