@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from datetime import UTC, datetime
 from typing import Any
 
@@ -283,3 +284,28 @@ def function(aws: Any) -> Any:
         return arn
 
     return make
+
+
+def test_what_rules_do_is_counted(aws: Any) -> None:
+    events, group = aws.client("events"), Group(aws, "counted")
+    events.create_event_bus(Name="counted")
+    events.put_rule(Name="r", EventBusName="counted", EventPattern=PATTERN)
+    gone = group.arn.replace("counted", "gone")
+    targets = [{"Id": "t", "Arn": group.arn}, {"Id": "gone", "Arn": gone}]
+    events.put_targets(Rule="r", EventBusName="counted", Targets=targets)
+    events.put_events(Entries=[{**ENTRY, "EventBusName": "counted"}, {**ENTRY, "EventBusName": "counted"}])
+
+    def counts() -> dict[str, float]:
+        with urllib.request.urlopen(aws.endpoint + "/_pileus/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        mine = [line for line in lines if f'"{aws.account}"' in line and 'event_bus_name="counted"' in line]
+        return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in mine}
+
+    until(lambda: sum(counts().values()) >= 8)
+    found = counts()
+    assert {name.removeprefix("aws_events_"): value for name, value in found.items()} == {
+        "matched_events_total": 2,
+        "triggered_rules_total": 2,
+        "invocations_total": 2,
+        "failed_invocations_total": 2,
+    }

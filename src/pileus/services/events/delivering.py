@@ -21,7 +21,7 @@ from pileus.delivery.json_paths import MISSING
 from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
-from pileus.services.events import inputs
+from pileus.services.events import inputs, metrics
 from pileus.services.events.names import BusName, bus_of_arn
 from pileus.services.events.operations.events import FORWARDED
 
@@ -187,6 +187,7 @@ async def bury(cloud: Cloud, delivery: Delivery) -> None:
     dead = msgspec.convert(delivery.payload, Dead)
     lost = dead.delivery
     target = lost.payload["target"]
+    metrics.count(cloud, metrics.FAILED_INVOCATIONS, lost.payload["rule"])
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
     if not queue:
         return
@@ -206,6 +207,7 @@ async def bury(cloud: Cloud, delivery: Delivery) -> None:
     principal = service_principal("events", account=rule_arn.split(":")[4], source_arn=rule_arn)
     letter = Message(body=lost.payload["event"].encode(), attributes=attributes)
     await send(cloud, principal, queue, letter, region=rule_arn.split(":")[3])
+    metrics.count(cloud, metrics.SENT_TO_DEAD_LETTERS, rule_arn)
 
 
 def _told(last_error: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.delivery.event_patterns import Leaves
 from pileus.kernel.arn import parse_arn
-from pileus.services.events import archiving
+from pileus.services.events import archiving, metrics
 from pileus.services.events.book import Books
 from pileus.services.events.names import ARCHIVES_MANAGER, BusName
 from pileus.services.events.records import Rule
@@ -65,11 +66,17 @@ async def route(
         if only is not None and rule_arn not in only:
             continue
         matched += 1
+        tx.on_commit(partial(_count, cloud, rule_arn))
         if rule.managed_by == ARCHIVES_MANAGER:
             await archiving.keep(cloud, tx, bus, rule, event, now)
         else:
             put_deliveries(cloud, tx, rule_arn, rule, event, now=now, way=(*way, bus.arn), trace=trace)
     return matched
+
+
+def _count(cloud: Cloud, rule_arn: str) -> None:
+    metrics.count(cloud, metrics.MATCHED_EVENTS, rule_arn)
+    metrics.count(cloud, metrics.TRIGGERED_RULES, rule_arn)
 
 
 def put_deliveries(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, reading, writing
-from pileus.services.events import authorizing, calling, delivering, loops, replaying, routing, timers
+from pileus.services.events import authorizing, calling, delivering, loops, metrics, replaying, routing, timers
 from pileus.services.events.book import Books
 from pileus.services.events.operations import (
     api_destinations,
@@ -118,12 +118,12 @@ SERVICE = Service(
     ),
     targets={
         **{
-            routing.target_name(kind): delivering.deliver
+            routing.target_name(kind): metrics.counted(delivering.deliver)
             for kind in routing.KINDS
             if kind not in ("bus", "api-destination")
         },
-        routing.target_name("bus"): delivering.deliver_to_bus,
-        routing.target_name("api-destination"): calling.call,
+        routing.target_name("bus"): metrics.counted(delivering.deliver_to_bus),
+        routing.target_name("api-destination"): metrics.counted(calling.call),
         routing.DEAD_TARGET: delivering.bury,
         authorizing.TARGET: authorizing.authorize,
         timers.TARGET: timers.ring,
