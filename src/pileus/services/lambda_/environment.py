@@ -13,11 +13,9 @@ has answered and all extensions ask for their next event ("Understanding the Lam
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -27,22 +25,20 @@ from pileus.sandbox.contract import Assignment, Exit, Sandbox, SandboxError
 from pileus.services.lambda_ import debugging, extensions, failures, telemetry
 from pileus.services.lambda_.environment_log import EnvironmentLog, OutputReader
 from pileus.services.lambda_.execution import (
-    PAYLOAD_BYTES_MAX,
-    Finished,
     FinishedSink,
     FunctionSpec,
     Invocation,
     InvokeResult,
     LogEvent,
     LogSink,
-    Trace,
 )
 from pileus.services.lambda_.extensions import Extension, Extensions, ExtensionState
 from pileus.services.lambda_.failures import Failure, InitFailure
 from pileus.services.lambda_.guests import Guests
 from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Hosted, Place
 from pileus.services.lambda_.inside import assignment, starting
-from pileus.services.lambda_.platform_logs import PlatformEvent, PlatformLog, Report, Span, billed
+from pileus.services.lambda_.platform_logs import PlatformEvent, PlatformLog
+from pileus.services.lambda_.runs import Conclusion, Gathering, Outcome, Run
 from pileus.services.lambda_.runtime_api import (
     Event,
     OtherCall,
@@ -50,7 +46,6 @@ from pileus.services.lambda_.runtime_api import (
     RuntimeState,
     Streamed,
     StreamReader,
-    event_headers,
 )
 from pileus.services.lambda_.telemetry import Telemetry
 from pileus.services.lambda_.tracing import Tracer
@@ -79,35 +74,6 @@ class Life(Enum):
     BUSY = "busy"
     BROKEN = "broken"
     CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What ended a wait: the runtime is ready, has answered, failed or gone; extensions are ready, or one failed."""
-
-    kind: str
-    payload: bytes = b""
-    error_type: str = ""
-    stream: Streamed | None = None
-    exit: Exit | None = None
-    failure: Failure | None = None
-
-
-@dataclass(slots=True)
-class _Run:
-    """An invocation under way."""
-
-    invocation: Invocation
-    begin: float
-    begin_ms: int
-    limit_s: float
-    init_ms: float | None
-    trace: Trace | None
-    answered: float = 0.0
-    produced_bytes: int | None = None
-    spans: tuple[Span, ...] = ()
-    # When the runtime was done with it.
-    runtime_done: float = 0.0
 
 
 class Environment:
@@ -165,8 +131,8 @@ class Environment:
         self._registering = False
         self._waiting: RuntimeConnection | None = None
         self._event: Event | None = None
-        self._outcome: asyncio.Future[_Outcome] | None = None
-        self._run: _Run | None = None
+        self._outcome: asyncio.Future[Outcome] | None = None
+        self._run: Run | None = None
         self._freeze_timer: asyncio.TimerHandle | None = None
         self._overrun_timer: asyncio.TimerHandle | None = None
         self._memory_timer: asyncio.TimerHandle | None = None
@@ -228,7 +194,7 @@ class Environment:
         self._guests.dismiss()
         self._telemetry.close()
         self._output.close()
-        self._settle(_Outcome("exit", exit=Exit(signal=9)))
+        self._settle(Outcome("exit", exit=Exit(signal=9)))
 
     async def initialize(self) -> bool:
         """Init ahead of any invocation (provisioned concurrency); False where it failed."""
@@ -280,10 +246,8 @@ class Environment:
         return failure, took
 
     def _cannot_start(self) -> Failure | None:
-        if self._start.failure is None:
-            return None
-        error_type, text = self._start.failure
-        return Failure(f"RequestId: {self.request_id} Error: {text}", error_type)
+        found = self._start.failure
+        return None if found is None else Failure(f"RequestId: {self.request_id} Error: {found[1]}", found[0])
 
     def _tell_of_init(self, phase: str, took_ms: float, failure: Failure | None) -> None:
         status, error_type = ("success", "") if failure is None else (failure.status, failure.error_type)
@@ -320,7 +284,7 @@ class Environment:
     def _lose(self, failure: Failure) -> None:
         """An extension has failed: whatever is under way has, too."""
         if self._outcome is not None:
-            self._settle(_Outcome("extension", failure=failure))
+            self._settle(Outcome("extension", failure=failure))
         elif self.life is Life.READY:
             self._break("failure")
             self._on_broken(self)
@@ -377,7 +341,7 @@ class Environment:
             if was_idle and self.extensions.engaged:
                 self._break("failure")
             self.life = Life.BROKEN
-            self._settle(_Outcome("exit", exit=found))
+            self._settle(Outcome("exit", exit=found))
             if was_idle:
                 self._on_broken(self)
 
@@ -399,42 +363,40 @@ class Environment:
             must_init = first is not None
         self.life = Life.BUSY if not must_init else self.life
         trace = self._tracer.begin(self.spec, invocation)
-        limit_s = self.spec.timeout_s
-        begin_ms = self._log.now_ms()
-        run = self._run = _Run(invocation, _SYSTEM.monotonic(), begin_ms, limit_s, init_ms, trace)
+        run = self._run = Run(self.spec, invocation, trace, init_ms, _SYSTEM.monotonic(), self._log.now_ms())
         self._log.write([], self._lines.start(invocation.request_id, trace))
         if must_init:
-            failure = await self._init_again(limit_s)
+            failure = await self._init_again(run.left_s())
             if failure is not None:
                 return self._finish(run, failure)
             self.life = Life.BUSY
         self._deliver(run)
-        outcome = await self._wait(self._left_s(run), watched=True)
+        outcome = await self._wait(run.left_s(), watched=True)
         if outcome.kind == "exit" and self._event is not None:
             # It ended after its last answer and has not seen this event: another runtime takes it.
             self._event = None
-            failure = await self._init_again(self._left_s(run))
+            failure = await self._init_again(run.left_s())
             if failure is not None:
                 return self._finish(run, failure)
             self.life = Life.BUSY
             self._deliver(run)
-            outcome = await self._wait(self._left_s(run), watched=True)
+            outcome = await self._wait(run.left_s(), watched=True)
         if outcome.kind == "stream" and outcome.stream is not None and not invocation.streaming:
-            outcome = await self._gather(outcome.stream, self._left_s(run))
+            outcome = await self._gather(outcome.stream, run.left_s())
         if outcome.kind == "stream" and outcome.stream is not None:
             return self._begin_stream(run, outcome.stream)
         if outcome.kind == "too_large":
             # The runtime has been told, and goes on.
-            failure = self._explain(outcome, run.limit_s)
-            outcome = _Outcome("error", failure.payload(), failure.error_type)
+            failure = self._explain(outcome, self.spec.timeout_s)
+            outcome = Outcome("error", failure.payload(), failure.error_type)
         if outcome.kind not in ("answer", "error"):
-            failure = self._explain(outcome, run.limit_s)
+            failure = self._explain(outcome, self.spec.timeout_s)
             self._break(_reason(failure))
             return self._finish(run, failure)
         own = None
         if outcome.kind == "error":
             own = Failure("", outcome.error_type or failures.error_type_of(outcome.payload))
-        self._answered(run, len(outcome.payload))
+        run.begins_to_answer(len(outcome.payload))
         if not self.extensions.engaged:
             return self._finish(run, own, outcome.payload)
         rest = self._later(self._complete(run, own, outcome.payload))
@@ -468,36 +430,14 @@ class Environment:
         failure, _took = await self._init(limit_s, phase="invoke")
         return failure
 
-    def _left_s(self, run: _Run) -> float:
-        return run.limit_s - (_SYSTEM.monotonic() - run.begin)
-
-    def _deliver(self, run: _Run) -> None:
-        invocation = run.invocation
+    def _deliver(self, run: Run) -> None:
         self.sandbox.thaw()
         # The function compares it with the machine's own clock.
-        deadline_ms = round((_SYSTEM.time() + self._left_s(run)) * 1000)
-        header = run.trace.header if run.trace is not None else invocation.trace_header
+        deadline_ms = round((_SYSTEM.time() + run.left_s()) * 1000)
         if self.extensions.engaged:
             self._telemetry.resume()
-            event = {
-                "deadlineMs": deadline_ms,
-                "requestId": invocation.request_id,
-                "invokedFunctionArn": invocation.invoked_arn,
-                "tracing": {"type": "X-Amzn-Trace-Id", "value": header},
-            }
-            self.extensions.send("INVOKE", event)
-        told = Event(
-            invocation.request_id,
-            invocation.payload,
-            event_headers(
-                request_id=invocation.request_id,
-                deadline_ms=deadline_ms,
-                invoked_arn=invocation.invoked_arn,
-                trace_header=header,
-                client_context=invocation.client_context,
-                cognito_identity=invocation.cognito_identity,
-            ),
-        )
+            self.extensions.send("INVOKE", run.extension_event(deadline_ms))
+        told = run.event(deadline_ms)
         waiting, self._waiting = self._waiting, None
         self.state = RuntimeState.RUNNING
         if waiting is None or not waiting.send_event(told):
@@ -505,27 +445,18 @@ class Environment:
             self.state = RuntimeState.RESPONSE_SENT
             self._event = told
 
-    def _answered(self, run: _Run, size: int) -> None:
-        run.answered = _SYSTEM.monotonic()
-        run.produced_bytes = size
-        latency_ms = (run.answered - run.begin) * 1000
-        run.spans = (
-            Span("responseLatency", run.begin_ms, latency_ms),
-            Span("responseDuration", run.begin_ms + round(latency_ms), 0.0),
-        )
-
-    async def _complete(self, run: _Run, own: Failure | None, payload: bytes | None) -> InvokeResult:
+    async def _complete(self, run: Run, own: Failure | None, payload: bytes | None) -> InvokeResult:
         """Wait for the runtime and all extensions to ask for their next event."""
         failure = None
         while failure is None and not self._at_rest():
-            outcome = await self._wait(self._left_s(run), watched=True)
+            outcome = await self._wait(run.left_s(), watched=True)
             self._note_runtime_done(run, own)
             if outcome.kind == "exit":
                 # The runtime has answered, and has ended by itself.
                 self._break("failure")
                 break
             if outcome.kind != "rested":
-                failure = self._explain(outcome, run.limit_s)
+                failure = self._explain(outcome, self.spec.timeout_s)
                 self._break(_reason(failure))
         self._note_runtime_done(run, own)
         if failure is not None:
@@ -535,128 +466,50 @@ class Environment:
     def _at_rest(self) -> bool:
         return self._waiting is not None and self.extensions.all_ready
 
-    def _note_runtime_done(self, run: _Run, own: Failure | None) -> None:
+    def _note_runtime_done(self, run: Run, own: Failure | None) -> None:
         if run.runtime_done or (self._waiting is None and self.life is Life.BUSY):
             return
-        run.runtime_done = _SYSTEM.monotonic()
         self._drain()
-        report = self._report_of(run, own, (run.runtime_done - run.begin) * 1000)
-        overhead = Span("runtimeOverhead", self._log.now_ms(), (run.runtime_done - run.answered) * 1000)
-        report.spans = [*run.spans, overhead]
-        self._log.write([], self._lines.runtime_done(report, run.produced_bytes, run.trace))
+        self._log.write([], run.tell_of_runtime(self._lines, own, self._log.now_ms()))
 
-    def _report_of(self, run: _Run, failure: Failure | None, duration_ms: float) -> Report:
-        total = billed(duration_ms, run.init_ms)
-        report = Report(
-            run.invocation.request_id, duration_ms, total, self.spec.memory_mb, self.max_memory_mb, run.init_ms
-        )
-        if failure is not None:
-            report.status = failure.status
-            report.error_type = failure.error_type if failure.status == "error" else ""
-        return report
-
-    def _finish(self, run: _Run, failure: Failure | None, payload: bytes | None = None) -> InvokeResult:
+    def _finish(self, run: Run, failure: Failure | None, payload: bytes | None = None) -> InvokeResult:
         """Write the last lines and give the result. A `payload` beside a failure is the runtime's own error."""
-        now = _SYSTEM.monotonic()
-        duration_ms = (now - run.begin) * 1000
-        if failure is not None and failure.status == "timeout":
-            # It ran for its whole time, and no longer than that.
-            duration_ms = self.spec.timeout_s * 1000
         self._drain()
-        own = failure is not None and payload is not None
-        report = self._report_of(run, failure, duration_ms)
-        report.max_memory_mb = used = self._measure()
-        # An error that the function raised is no failure of the platform's: the line of text says nothing of it.
-        report.own_error = own
-        overhead_ms = (now - run.runtime_done) * 1000 if run.runtime_done and self.extensions.engaged else None
-        if overhead_ms is not None:
-            report.extension_overhead_ms = overhead_ms
-            report.overhead_start_ms = self._log.now_ms() - round(overhead_ms)
-        told: list[PlatformEvent | str] = []
-        if failure is not None and failure.status == "timeout":
-            told.append(self._lines.timed_out(self._log.now_ms(), self.request_id, self.spec.timeout_s))
-        elif failure is not None and not own and failure.message:
-            told.append(self._lines.fault(f"{failure.message}\n{failure.error_type}"))
-        if not run.runtime_done and self._log.detailed:
-            told.append(self._lines.runtime_done(report, run.produced_bytes, run.trace))
-        told += [self._lines.end(self.request_id), self._lines.report(report, run.trace)]
+        end = Conclusion(run, failure, payload, max_memory_mb=self._measure(), extensions=self.extensions.engaged)
+        told = end.told(self._lines, self._log.now_ms(), detailed=self._log.detailed)
         self._log.write(self._output.rest(), *told)
         self.last_used = self._clock.monotonic()
         self._run = None
         if self._on_finished is not None:
-            done = Finished(
-                spec=self.spec,
-                invocation=run.invocation,
-                ended=self._clock.time(),
-                duration_ms=duration_ms,
-                billed_ms=report.billed_ms,
-                init_ms=run.init_ms,
-                max_memory_mb=used,
-                failed=failure is not None,
-                overhead_ms=overhead_ms,
-                trace=run.trace,
-            )
-            self._on_finished(done)
+            self._on_finished(end.finished(self._clock.time()))
         if self.life is Life.BUSY:
             self.life = Life.READY
             self._rest()
-        if payload is None:
-            payload = failure.payload() if failure is not None else b""
-        return InvokeResult(
-            payload=payload,
-            function_error="Unhandled" if failure is not None else None,
-            log_tail=self._log.tail.bytes(),
-            duration_ms=duration_ms,
-            billed_ms=report.billed_ms,
-            init_ms=run.init_ms,
-            max_memory_mb=used,
-        )
+        return end.result(self._log.tail.bytes())
 
-    async def _gather(self, stream: Streamed, left_s: float) -> _Outcome:
+    async def _gather(self, stream: Streamed, left_s: float) -> Outcome:
         """A streamed answer for a caller who takes it whole."""
-        found = bytearray()
-
-        async def take() -> None:
-            while (chunk := await stream.chunks.get()) is not None:
-                stream.waiting_bytes -= len(chunk)
-                if len(found) <= PAYLOAD_BYTES_MAX:
-                    found.extend(chunk)
-                if stream.resume is not None:
-                    stream.resume()
-
-        taking = self._loop.create_task(take())
+        gathering = Gathering(stream)
         try:
             outcome = await self._wait_for_end(stream, left_s)
-            if outcome.kind != "stream_end":
-                return outcome
-            await taking
+            return outcome if outcome.kind != "stream_end" else await gathering.outcome()
         finally:
-            taking.cancel()
-        if stream.error is not None:
-            error_type, said = stream.error
-            with contextlib.suppress(ValueError):
-                return _Outcome("error", base64.b64decode(said, validate=True), error_type)
-            return _Outcome("error", Failure(said, error_type).payload(), error_type)
-        if len(found) > PAYLOAD_BYTES_MAX:
-            return _Outcome("too_large")
-        return _Outcome("answer", bytes(found))
+            gathering.stop()
 
-    def _begin_stream(self, run: _Run, stream: Streamed) -> InvokeResult:
+    def _begin_stream(self, run: Run, stream: Streamed) -> InvokeResult:
         """Hand the stream out; the invocation ends when the runtime has written all of it."""
-        self._answered(run, 0)
+        run.begins_to_answer(0)
 
         async def end() -> None:
-            outcome = await self._wait_for_end(stream, self._left_s(run))
+            outcome = await self._wait_for_end(stream, run.left_s())
             if outcome.kind == "stream_end":
-                ended_ms = (_SYSTEM.monotonic() - run.answered) * 1000
-                run.spans = (run.spans[0], Span("responseDuration", run.spans[1].start_ms, ended_ms))
-                run.produced_bytes = stream.total_bytes
+                run.has_streamed(stream.total_bytes)
                 if self.extensions.engaged:
                     await self._complete(run, None, b"")
                 else:
                     self._finish(run, None, b"")
                 return
-            failure = self._explain(outcome, run.limit_s)
+            failure = self._explain(outcome, self.spec.timeout_s)
             stream.error = (failure.error_type, failure.message)
             stream.chunks.put_nowait(None)
             self._break(_reason(failure))
@@ -688,20 +541,20 @@ class Environment:
             self._rest()
 
     def runtime_answered(self, payload: bytes, content_type: str) -> None:
-        self._settle(_Outcome("answer", payload))
+        self._settle(Outcome("answer", payload))
 
     def runtime_streams(self, answer: Streamed) -> None:
-        self._settle(_Outcome("stream", stream=answer))
+        self._settle(Outcome("stream", stream=answer))
 
     def runtime_stream_ended(self, answer: Streamed) -> None:
         # It may end before anybody waits for that: whoever does looks at the stream first.
-        self._settle(_Outcome("stream_end", stream=answer))
+        self._settle(Outcome("stream_end", stream=answer))
 
     def runtime_failed(self, payload: bytes, error_type: str) -> None:
-        self._settle(_Outcome("error", payload, error_type))
+        self._settle(Outcome("error", payload, error_type))
 
     def runtime_too_large(self) -> None:
-        self._settle(_Outcome("too_large"))
+        self._settle(Outcome("too_large"))
 
     def init_failed(self, payload: bytes, error_type: str) -> None:
         # The runtime ends after it has said so: then init is over.
@@ -734,14 +587,14 @@ class Environment:
             return
         if self.life in (Life.NEW, Life.BROKEN):
             if self._at_rest():
-                self._settle(_Outcome("ready"))
+                self._settle(Outcome("ready"))
             elif self._registering and self.extensions.all_registered:
-                self._settle(_Outcome("registered"))
+                self._settle(Outcome("registered"))
         elif self._run is not None and self._run.answered:
             # The runtime's end is told of as soon as it comes; then the wait goes on.
             self._note_runtime_done(self._run, None)
             if self._at_rest():
-                self._settle(_Outcome("rested"))
+                self._settle(Outcome("rested"))
 
     def extension_failed(self, extension: Extension, error_type: str) -> None:
         self._lose(Failure(f"RequestId: {self.request_id} Error: {extension.error_type}", error_type))
@@ -749,15 +602,13 @@ class Environment:
     def _subscribed(self, api: str, name: str, types: list[str]) -> None:
         self._log.write([], self._lines.subscription(api, name, types))
 
-    def _explain(self, outcome: _Outcome, limit_s: float) -> Failure:
+    def _explain(self, outcome: Outcome, limit_s: float) -> Failure:
         if outcome.failure is not None:
             return outcome.failure
         if outcome.kind == "timeout":
-            message = f"RequestId: {self.request_id} Error: Task timed out after {limit_s:.2f} seconds"
-            return Failure(message, "Sandbox.Timedout", "timeout")
+            return failures.timed_out(self.request_id, limit_s)
         if outcome.kind == "too_large":
-            text = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes)."
-            return Failure(text, "Function.ResponseSizeTooLarge")
+            return failures.too_large()
         if self._init_error is not None:
             payload, error_type = self._init_error
             return InitFailure("", error_type or failures.error_type_of(payload), "error", payload)
@@ -766,11 +617,11 @@ class Environment:
 
     # waiting
 
-    async def _wait(self, limit_s: float, *, watched: bool = False) -> _Outcome:
+    async def _wait(self, limit_s: float, *, watched: bool = False) -> Outcome:
         self._outcome = self._loop.create_future()
         if self.life is Life.BROKEN and self._watcher is not None and self._watcher.done():
-            self._settle(_Outcome("exit", exit=await self.sandbox.wait()))
-        timer = self._loop.call_later(max(limit_s, 0.0), self._settle, _Outcome("timeout"))
+            self._settle(Outcome("exit", exit=await self.sandbox.wait()))
+        timer = self._loop.call_later(max(limit_s, 0.0), self._settle, Outcome("timeout"))
         if watched:
             self._memory_timer = self._loop.call_later(_MEMORY_WATCH_S, self._watch_memory)
         try:
@@ -782,10 +633,10 @@ class Environment:
                 self._memory_timer.cancel()
                 self._memory_timer = None
 
-    async def _wait_for_end(self, stream: Streamed, limit_s: float) -> _Outcome:
-        return _Outcome("stream_end") if stream.complete else await self._wait(limit_s, watched=True)
+    async def _wait_for_end(self, stream: Streamed, limit_s: float) -> Outcome:
+        return Outcome("stream_end") if stream.complete else await self._wait(limit_s, watched=True)
 
-    def _settle(self, outcome: _Outcome) -> None:
+    def _settle(self, outcome: Outcome) -> None:
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(outcome)
 

@@ -9,6 +9,7 @@ import signal
 from dataclasses import dataclass
 
 from pileus.sandbox.contract import Exit
+from pileus.services.lambda_.execution import PAYLOAD_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class InitFailure(Failure):
 
     def payload(self) -> bytes:
         return self.said
+
+
+def timed_out(request_id: str, limit_s: float) -> Failure:
+    message = f"RequestId: {request_id} Error: Task timed out after {limit_s:.2f} seconds"
+    return Failure(message, "Sandbox.Timedout", "timeout")
+
+
+def too_large() -> Failure:
+    message = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes)."
+    return Failure(message, "Function.ResponseSizeTooLarge")
 
 
 def of_runtime(request_id: str, program: str, found: Exit, *, over_memory: bool) -> Failure:
