@@ -16,7 +16,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Only schedules in a time zone need it.
+    from zoneinfo import ZoneInfo
 
 YEAR_FIRST, YEAR_LAST = 1970, 2199
 

@@ -27,24 +27,25 @@ def test_entries_fail_one_by_one(aws: Any) -> None:
             {**ENTRY, "Detail": "[1]"},
             {**ENTRY, "Detail": "{"},
             {**ENTRY, "Detail": '"text"'},
+            {**ENTRY, "Detail": '{"a":' * 1000 + "1" + "}" * 1000},
             {**ENTRY, "Source": "aws.s3"},
             # Nobody is there, nobody is told.
             {**ENTRY, "EventBusName": "nowhere"},
         ]
     )
-    assert answer["FailedEntryCount"] == 7
+    assert answer["FailedEntryCount"] == 8
     assert [one.get("ErrorMessage") for one in answer["Entries"]] == [
         None,
         required.format("DetailType"),
         required.format("Source"),
         required.format("Detail"),
-        *["Detail is malformed."] * 3,
+        *["Detail is malformed."] * 4,
         "Not authorized for the source.",
         None,
     ]
-    assert [one.get("ErrorCode") for one in answer["Entries"]][1:8] == [
+    assert [one.get("ErrorCode") for one in answer["Entries"]][1:9] == [
         *["InvalidArgument"] * 3,
-        *["MalformedDetail"] * 3,
+        *["MalformedDetail"] * 4,
         "NotAuthorizedForSourceException",
     ]
     assert all(one.keys() == {"EventId"} for one in (answer["Entries"][0], answer["Entries"][-1]))

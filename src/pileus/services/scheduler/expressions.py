@@ -9,9 +9,12 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from pileus.delivery.cron import Cron, InvalidSchedule, Rate, parse_schedule
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _AT = re.compile(r"at\((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\)")
 
@@ -39,6 +42,8 @@ def parse(text: str) -> Once | Rate | Cron:
 @lru_cache(maxsize=512)
 def zone_of(name: str) -> ZoneInfo:
     """Raises InvalidSchedule where there is no such zone."""
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):

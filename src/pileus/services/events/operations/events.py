@@ -53,7 +53,9 @@ async def _put(ctx: Context, tx: Transaction, entry: dict[str, Any]) -> Answer:
             return _failed("NotAuthorizedForSourceException", "Not authorized for the source.")
         try:
             detail = orjson.loads(entry["Detail"])
-        except (orjson.JSONDecodeError, RecursionError):
+            # What is nested so deep that it could not be written again reaches nobody.
+            orjson.dumps({"event": {"detail": detail}})
+        except (orjson.JSONDecodeError, TypeError):
             detail = None
         if not isinstance(detail, dict):
             return _failed("MalformedDetail", "Detail is malformed.")
