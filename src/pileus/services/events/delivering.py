@@ -6,6 +6,7 @@ their messages, error codes), "Sending and receiving events between AWS accounts
 
 from __future__ import annotations
 
+import logging
 from hashlib import blake2b
 from typing import Any
 
@@ -24,6 +25,8 @@ from pileus.kernel.principal import Principal, service_principal
 from pileus.services.events import inputs, metrics
 from pileus.services.events.names import BusName, bus_of_arn
 from pileus.services.events.operations.events import FORWARDED
+
+log = logging.getLogger("pileus.events")
 
 # An event goes from bus to bus this often; it comes to no bus twice.
 BUSES_MAX = 5
@@ -189,9 +192,10 @@ async def bury(cloud: Cloud, delivery: Delivery) -> None:
     target = lost.payload["target"]
     metrics.count(cloud, metrics.FAILED_INVOCATIONS, lost.payload["rule"])
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
-    if not queue:
-        return
     code, message = _told(lost.last_error)
+    if not queue:
+        log.warning("rule %s: an event for %s is lost: %s: %s", lost.payload["rule"], target["Arn"], code, message)
+        return
     attributes = {
         "RULE_ARN": lost.payload["rule"],
         "TARGET_ARN": target["Arn"],

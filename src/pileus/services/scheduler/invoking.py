@@ -6,6 +6,7 @@ guide.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -21,6 +22,8 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.services.scheduler.names import ScheduleName
 from pileus.services.scheduler.targets import call_of
+
+log = logging.getLogger("pileus.scheduler")
 
 # What a message of a queue holds at most; what is more is cut off.
 _PAYLOAD_MAX = 1024 * 1024 - 8192
@@ -93,9 +96,10 @@ async def bury(cloud: Cloud, delivery: Delivery) -> None:
     lost = dead.delivery
     payload = lost.payload
     queue = (payload["target"].get("DeadLetterConfig") or {}).get("Arn")
-    if not queue:
-        return
     at = ScheduleName(*payload["at"])
+    if not queue:
+        log.warning("%s: an invocation of %s is lost: %s", at.arn, payload["target"]["Arn"], lost.last_error)
+        return
     _, _, told = lost.last_error.partition(": ")
     code, _, message = told.partition(": ")
     text = _input(at, payload, attempt=max(1, lost.attempts))
