@@ -87,6 +87,10 @@ SHAPES: dict[tuple[str, str], dict[str, Any]] = {
     ("cloudformation", "TemplateBody"): {"max": 51200},
     # Items are large and their model demands nothing; what is wrong in them the service says itself.
     ("dynamodb", "AttributeValue"): {"opaque": True},
+    ("lambda", "LayerVersionArn"): {
+        "pattern": r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:"
+        r"[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"
+    },
     # The service words these itself.
     ("lambda", "Runtime"): {"enum": None},
     ("lambda", "TaggableResource"): {

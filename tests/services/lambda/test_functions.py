@@ -455,3 +455,16 @@ def test_functions_by_qualifier(aws: Any, lambda_: Any, make: Callable[..., Any]
             404,
             f"Function not found: {arn}:{qualifier}",
         )
+
+
+def test_a_function_in_another_account_is_nobodys_to_make(lambda_: Any, role: str) -> None:
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:x"
+    request = {"Runtime": "python3.12", "Handler": "i.h", "Role": role, "Code": {"ZipFile": package({"i.py": ""})}}
+    assert caught(lambda_.create_function, FunctionName=arn, **request)[:2] == ("AccessDeniedException", 403)
+    layers = [arn.replace("function:x", "layer:l")]
+    assert caught(lambda_.create_function, FunctionName="x", Layers=layers, **request)[2].endswith(
+        r"[Member must have length less than or equal to 2048, Member must have length greater than or equal to 1, "
+        r"Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso("
+        r"[a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:"
+        r"[a-zA-Z0-9-_]+), Member must not be null]"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Request
 from pileus.services.lambda_ import keys
-from pileus.services.lambda_.names import parse, parse_layer
+from pileus.services.lambda_.names import parse, parse_layer, parse_own
 from pileus.services.lambda_.records import Policy, decode
 from pileus.store.contract import Reader
 
@@ -25,6 +25,16 @@ def on_function(action: str) -> Permissions:
     def permissions(ctx: Context, request: Request) -> list[Permission]:
         at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
         return [Permission(f"lambda:{action}", at.asked_arn), *_passed(ctx, request)]
+
+    return permissions
+
+
+def on_new_function(action: str) -> Permissions:
+    """The same for a function that is to be: in another account there is nobody who could allow it."""
+
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        parse_own(ctx, request["FunctionName"])
+        return on_function(action)(ctx, request)
 
     return permissions
 

@@ -30,6 +30,7 @@ from pileus.services.lambda_.permissions import (
     on_code_signing,
     on_function,
     on_layer,
+    on_new_function,
     on_resource,
     on_tagged,
     on_url,
@@ -38,7 +39,7 @@ from pileus.services.lambda_.permissions import (
 SERVICE = Service(
     name="lambda",
     operations={
-        "CreateFunction": free(functions.create_function, on_function("CreateFunction")),
+        "CreateFunction": free(functions.create_function, on_new_function("CreateFunction")),
         "GetFunction": reading(functions.get_function_, on_function("GetFunction"), function_policy),
         "GetFunctionConfiguration": reading(
             functions.get_function_configuration, on_function("GetFunctionConfiguration"), function_policy
