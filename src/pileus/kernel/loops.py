@@ -95,9 +95,10 @@ class Driver:
             self._start(loop)
 
     def nudge(self, name: str) -> None:
-        """Run the loop soon. From any thread; cheap, and harmless where it runs already or not yet."""
-        loop = self._loops[name]
-        if loop.nudged:
+        """Run the loop soon. From any thread; cheap, and harmless where it runs already, or is not there yet."""
+        loop = self._loops.get(name)
+        # One that is added later runs at once.
+        if loop is None or loop.nudged:
             return
         loop.nudged = True
         if threading.get_ident() == self._thread:
