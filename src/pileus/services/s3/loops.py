@@ -153,7 +153,17 @@ async def _change(cloud: Cloud, name: str, seen: Sequence[_Seen], now: float, tx
         if due.storage_class:
             version.storage_class = due.storage_class
             await versions.change(tx, bucket, one.key, version)
-            notifications.announce(ctx, tx, bucket, "s3:LifecycleTransition", key=one.key, version=version, now=now)
+            moved = {"transitionEventData": {"destinationStorageClass": version.storage_class}}
+            notifications.announce(
+                ctx,
+                tx,
+                bucket,
+                "s3:LifecycleTransition",
+                key=one.key,
+                version=version,
+                now=now,
+                more={"lifecycleEventData": moved},
+            )
         elif one.newer >= 0 or not bucket.versioning:
             await deleting.remove(ctx, tx, bucket, one.key, version, latest, "s3:LifecycleExpiration:Delete")
         elif not version.delete_marker:

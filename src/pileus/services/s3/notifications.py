@@ -13,7 +13,6 @@ from typing import Any
 
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.arn import parse_arn
-from pileus.kernel.errors import NotBuilt
 from pileus.kernel.ids import Ids, host_id
 from pileus.kernel.principal import Principal
 from pileus.services.s3 import errors
@@ -91,16 +90,6 @@ def check(configuration: Mapping[str, Any], bucket: Bucket, ids: Ids) -> dict[st
     return kept
 
 
-def refuse_unbuilt(kept: Mapping[str, Any]) -> None:
-    for member, service in (
-        ("TopicConfigurations", "Amazon SNS"),
-        ("QueueConfigurations", "Amazon SQS"),
-        ("EventBridgeConfiguration", "Amazon EventBridge"),
-    ):
-        if member in kept:
-            raise NotBuilt(f"PutBucketNotificationConfiguration to {service}")
-
-
 def _check_entry(entry: Mapping[str, Any], arn_member: str, ids: Ids) -> dict[str, Any]:
     events = entry.get("Events") or ()
     if not events or arn_member not in entry or any(event not in _EVENTS for event in events):
@@ -163,16 +152,16 @@ def _check_overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     )
 
 
-def matching(configuration: Mapping[str, Any], event: str, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(configuration's id, entry) of those that ask for `event` ("s3:ObjectCreated:Put") of `key`."""
+def matching(configuration: Mapping[str, Any], event: str, key: str) -> Iterator[tuple[str, str]]:
+    """(configuration's id, destination's ARN) of those that ask for `event` ("s3:ObjectCreated:Put") of `key`."""
     family = event.rpartition(":")[0] + ":*"
-    for member in DESTINATIONS:
+    for member, (arn_member, _, _) in DESTINATIONS.items():
         for entry in configuration.get(member, ()):
             if event not in entry["Events"] and family not in entry["Events"]:
                 continue
             prefix, suffix = _affixes(entry)
             if key.startswith(prefix) and key.endswith(suffix):
-                yield entry["Id"], entry
+                yield entry["Id"], entry[arn_member]
 
 
 def principal_id(principal: Principal) -> str:
@@ -184,26 +173,37 @@ def principal_id(principal: Principal) -> str:
 
 
 def record(
-    ctx: Context, bucket: Bucket, configuration_id: str, event: str, *, key: str, version: Object, now: float
+    ctx: Context,
+    bucket: Bucket,
+    configuration_id: str,
+    event: str,
+    *,
+    key: str,
+    version: Object,
+    now: float,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One event record; `version` is the object that was made or changed, or what its removal left (`removal`)."""
     object_: dict[str, Any] = {"key": url_encoded(key)}
-    if event.startswith("s3:ObjectCreated:"):
+    if event.startswith(_WITH_SIZE):
         object_["size"] = version.size
     if version.etag:
         object_["eTag"] = version.etag
     if version.version_id:
         object_["versionId"] = version.version_id
-    if not event.startswith("s3:ObjectTagging"):
+    if not event.startswith(_WITHOUT_SEQUENCER):
         object_["sequencer"] = f"{version.sequence:018X}"
-    by_itself = event.startswith("s3:Lifecycle")
-    made: dict[str, Any] = {
-        "eventVersion": "2.3" if by_itself or event.startswith("s3:ObjectTagging") else "2.1",
+    by_itself = event.startswith(("s3:Lifecycle", "s3:Replication"))
+    who = ctx.principal.service if by_itself else principal_id(ctx.principal)
+    if event in ("s3:ObjectRestore:Completed", "s3:ObjectRestore:Delete"):
+        who = f"AmazonCustomer:{customer_id(bucket.account)}"
+    return {
+        "eventVersion": "2.3" if by_itself or event.startswith(_WITHOUT_SEQUENCER) else "2.1",
         "eventSource": "aws:s3",
         "awsRegion": bucket.region,
-        "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "eventTime": shown_time(now),
         "eventName": event.removeprefix("s3:"),
-        "userIdentity": {"principalId": ctx.principal.service if by_itself else principal_id(ctx.principal)},
+        "userIdentity": {"principalId": who},
         "requestParameters": {"sourceIPAddress": ctx.http.source_ip},
         "responseElements": {"x-amz-request-id": ctx.request_id, "x-amz-id-2": host_id(ctx.request_id)},
         "s3": {
@@ -216,10 +216,16 @@ def record(
             },
             "object": object_,
         },
+        **(more or {}),
     }
-    if event == "s3:LifecycleTransition":
-        made["lifecycleEventData"] = {"transitionEventData": {"destinationStorageClass": version.storage_class}}
-    return made
+
+
+_WITH_SIZE = ("s3:ObjectCreated:", "s3:ObjectRestore:", "s3:Replication:")
+_WITHOUT_SEQUENCER = ("s3:ObjectTagging:", "s3:ObjectAcl:")
+
+
+def shown_time(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def removal(now: float, sequence: int, version_id: str = "") -> Object:
@@ -227,27 +233,120 @@ def removal(now: float, sequence: int, version_id: str = "") -> Object:
     return Object(body=Body(), etag="", modified=now, sequence=sequence, version_id=version_id)
 
 
+# Detail types of the events that Amazon EventBridge gets; what it is not told of is missing here.
+_DETAIL_TYPES = {
+    "s3:ObjectCreated": "Object Created",
+    "s3:ObjectRemoved": "Object Deleted",
+    "s3:LifecycleExpiration": "Object Deleted",
+    "s3:ObjectRestore:Post": "Object Restore Initiated",
+    "s3:ObjectRestore:Completed": "Object Restore Completed",
+    "s3:ObjectRestore:Delete": "Object Restore Expired",
+    "s3:LifecycleTransition": "Object Storage Class Changed",
+    "s3:ObjectTagging:Put": "Object Tags Added",
+    "s3:ObjectTagging:Delete": "Object Tags Deleted",
+    "s3:ObjectAcl:Put": "Object ACL Updated",
+}
+_REASONS = {
+    "Put": "PutObject",
+    "Post": "POST Object",
+    "Copy": "CopyObject",
+    "CompleteMultipartUpload": "CompleteMultipartUpload",
+}
+
+
+def detail(
+    ctx: Context, bucket: Bucket, event: str, *, key: str, version: Object, more: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]] | None:
+    """(detail type, detail) of an event for Amazon EventBridge; None where it hears nothing of it.
+
+    Source: "EventBridge event message structure" in the Amazon S3 User Guide; recorded answers.
+    """
+    family, _, kind = event.rpartition(":")
+    detail_type = _DETAIL_TYPES.get(event) or _DETAIL_TYPES.get(family)
+    if detail_type is None:
+        return None
+    object_: dict[str, Any] = {"key": key}
+    if event.startswith(("s3:ObjectCreated:", "s3:ObjectRestore:")):
+        object_["size"] = version.size
+    if version.etag:
+        object_["etag"] = version.etag
+    if version.version_id:
+        object_["version-id"] = version.version_id
+    if family in ("s3:ObjectCreated", "s3:ObjectRemoved", "s3:LifecycleExpiration"):
+        object_["sequencer"] = f"{version.sequence:018X}"
+    made: dict[str, Any] = {
+        "version": "0",
+        "bucket": {"name": bucket.name},
+        "object": object_,
+        "request-id": ctx.request_id,
+        "requester": ctx.principal.service or ctx.principal.account or "anonymous",
+    }
+    if ctx.http.source_ip and not ctx.principal.service:
+        made["source-ip-address"] = ctx.http.source_ip
+    if family == "s3:ObjectCreated":
+        made["reason"] = _REASONS[kind]
+    elif detail_type == "Object Deleted":
+        made["reason"] = "Lifecycle Expiration" if family == "s3:LifecycleExpiration" else "DeleteObject"
+        made["deletion-type"] = "Permanently Deleted" if kind == "Delete" else "Delete Marker Created"
+    elif event == "s3:LifecycleTransition":
+        made["destination-storage-class"] = version.storage_class
+    restored = (more.get("glacierEventData") or {}).get("restoreEventData")
+    if restored:
+        made["restore-expiry-time"] = restored["lifecycleRestorationExpiryTime"]
+        made["source-storage-class"] = restored["lifecycleRestoreStorageClass"]
+        made["requester"] = "s3.amazonaws.com"
+    elif event == "s3:ObjectRestore:Post":
+        made["source-storage-class"] = version.storage_class
+    return detail_type, made
+
+
 def announce(
-    ctx: Context, tx: Transaction, bucket: Bucket, event: str, *, key: str, version: Object, now: float
+    ctx: Context,
+    tx: Transaction,
+    bucket: Bucket,
+    event: str,
+    *,
+    key: str,
+    version: Object,
+    now: float,
+    more: Mapping[str, Any] | None = None,
+    due: float | None = None,
 ) -> None:
-    """Put the deliveries of one event into the outbox, in the transaction that makes it happen."""
+    """Put the deliveries of one event into the outbox, in the transaction that makes it happen.
+
+    `more`: further members of its record. `due`: when it is told, where not at once.
+    """
     if not bucket.notification:
         return
     cloud: Cloud = ctx.cloud
-    for configuration_id, entry in matching(bucket.notification, event, key):
+    when = now if due is None else due
+    # So that a function whose own output calls it can be found out.
+    common = {
+        "account": bucket.account,
+        "region": bucket.region,
+        "bucket": bucket.arn,
+        "trace": ctx.http.headers.get("x-amzn-trace-id", ""),
+    }
+    for configuration_id, arn in matching(bucket.notification, event, key):
+        made = record(ctx, bucket, configuration_id, event, key=key, version=version, now=when, more=more or {})
         cloud.outbox.put(
             tx,
             target=TARGET,
-            payload={
-                "account": bucket.account,
-                "region": bucket.region,
-                "bucket": bucket.arn,
-                "destination": entry["LambdaFunctionArn"],
-                # So that a function whose own output calls it can be found out.
-                "trace": ctx.http.headers.get("x-amzn-trace-id", ""),
-                "event": {"Records": [record(ctx, bucket, configuration_id, event, key=key, version=version, now=now)]},
-            },
+            payload={**common, "destination": arn, "event": {"Records": [made]}},
             now=now,
+            due=due,
             # Events of one key reach one destination in their order.
-            order=f"{bucket.name}/{configuration_id}/{key}",
+            order=f"{bucket.name}/{configuration_id}/{key}" if due is None else "",
         )
+    if "EventBridgeConfiguration" in bucket.notification:
+        found = detail(ctx, bucket, event, key=key, version=version, more=more or {})
+        if found is not None:
+            bus = f"arn:aws:events:{bucket.region}:{bucket.account}:event-bus/default"
+            cloud.outbox.put(
+                tx,
+                target=TARGET,
+                payload={**common, "destination": bus, "detail_type": found[0], "event": found[1]},
+                now=now,
+                due=due,
+                order=f"{bucket.name}/events/{key}" if due is None else "",
+            )

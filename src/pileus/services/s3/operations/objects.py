@@ -71,7 +71,9 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
             **kept,
         )
         await versions.put(ctx, tx, bucket, key, old=old, new=new)
-        notifications.announce(ctx, tx, bucket, "s3:ObjectCreated:Put", key=key, version=new, now=now)
+        # A browser's form is put by POST.
+        event = "s3:ObjectCreated:Post" if ctx.http.method == "POST" else "s3:ObjectCreated:Put"
+        notifications.announce(ctx, tx, bucket, event, key=key, version=new, now=now)
         return bucket, new
 
     bucket, new = await bodies.commit(ctx.cloud, received, change)

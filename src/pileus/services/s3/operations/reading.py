@@ -21,6 +21,7 @@ from pileus.services.s3 import (
     locks,
     metadata,
     ranges,
+    replication,
     versions,
 )
 from pileus.services.s3.records import Bucket, Checksum, Object, Piece, decode_pieces
@@ -91,7 +92,7 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
     if found.status == 206:
         answer["ContentRange"] = f"bytes {first}-{last}/{version.size}"
     answer["ContentLength"] = last - first + 1
-    answer.update(_described(version))
+    answer.update(_described(version, ctx.now))
     answer.update(versions.shown_id(bucket, version))
     if bucket.lifecycle and request.get("VersionId") is None:
         answer.update(lifecycle.expiration_header(bucket, request["Key"], version))
@@ -166,7 +167,7 @@ def _part(version: Object, pieces: list[Piece], number: int) -> tuple[int, int, 
     return first, first + piece.body.size - 1, checksum
 
 
-def _described(version: Object) -> dict[str, Any]:
+def _described(version: Object, now: float) -> dict[str, Any]:
     """What every answer says of an object."""
     answer: dict[str, Any] = {
         "AcceptRanges": "bytes",
@@ -179,6 +180,12 @@ def _described(version: Object) -> dict[str, Any]:
     if version.storage_class != "STANDARD":
         answer["StorageClass"] = version.storage_class
     answer |= locks.shown(version)
+    answer |= replication.status_of(version)
+    if (restored := version.restoration) is not None and (now < restored.expires or now < restored.ready):
+        expires = conditions.http_date(restored.expires)
+        answer["Restore"] = (
+            'ongoing-request="true"' if now < restored.ready else f'ongoing-request="false", expiry-date="{expires}"'
+        )
     if version.tags:
         answer["TagCount"] = len(version.tags)
     return answer
