@@ -21,6 +21,7 @@ from typing import Any
 
 from pileus.access.contract import Guard
 from pileus.cloud.context import Cloud, Context
+from pileus.cloud.forms import FormReader
 from pileus.cloud.hosted import Handler
 from pileus.delivery.contract import Delivery
 from pileus.store.contract import Reader
@@ -130,6 +131,8 @@ class Service:
     # Answers a browser's preflight (OPTIONS) with these headers; called as (cloud, path, the request's headers). None:
     # OPTIONS is a method like any other.
     preflight: Callable[[Cloud, str, Mapping[str, str]], Awaitable[dict[str, str]]] | None = None
+    # Reads what browsers post as a form to the service's own addresses: see `pileus.cloud.forms`.
+    forms: FormReader | None = None
     # Host names that this service serves itself, by their label ("lambda-url"): see `pileus.cloud.hosted`. The label is
     # in `wire/route.py`, too, which knows services that are not loaded yet.
     hosts: Mapping[str, Handler] = field(default_factory=dict)

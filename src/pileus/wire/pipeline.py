@@ -15,7 +15,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from pileus.access.authenticate import Authenticated, Keyring, authenticate
+from pileus.access.authenticate import Authenticated, Keyring, authenticate, find_credential
 from pileus.access.authorize import ResourcePolicies, authorize, is_own_root
 from pileus.access.contract import Identities
 from pileus.access.errors import Family, family_of, missing_token
@@ -23,6 +23,7 @@ from pileus.access.request import Circumstances
 from pileus.access.sessions import Sessions
 from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.cloud.directory import Directory
+from pileus.cloud.forms import Form, FormReader, Posted
 from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.kernel.ids import host_id
@@ -39,7 +40,7 @@ from pileus.wire.integrity import check_body
 from pileus.wire.internal import Internal, is_internal
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.protocols import Codec, codec_for
-from pileus.wire.route import HostedName, Hosts, route
+from pileus.wire.route import HostedName, Hosts, Route, route
 
 log = logging.getLogger("pileus.calls")
 
@@ -253,6 +254,10 @@ class _HttpCall:
             allowed = await known.preflight(cloud, request.path, headers)
             ids = {"x-amz-id-2": host_id(self._request_id), "x-amz-request-id": self._request_id}
             return HttpAnswer(200, [*ids.items(), *allowed.items()])
+        if known is not None and known.forms is not None and request.method == "POST" and not request.query:
+            posted = await self._read_form(known, known.forms)
+            if posted is not None:
+                return await self._answer_form(known, posted, family_of(model.name, self._codec.protocol), target)
         operation, labels = self._codec.find(request)
         self._operation = operation
 
@@ -307,6 +312,44 @@ class _HttpCall:
         return self._codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
+
+    async def _read_form(self, service: Service, read: FormReader) -> Posted | None:
+        """What a browser's form asks for; None where the request is none."""
+        request, cloud = self._request, self._pipeline.cloud
+        keyring = await self._keyring(service)
+        now = cloud.clock.time()
+
+        async def credential(access_key_id: str, session_token: str) -> tuple[str, Principal]:
+            found = await find_credential(access_key_id, session_token, family="s3", keyring=keyring, now=now)
+            return found.secret, found.principal
+
+        form = Form(
+            path=request.path,
+            headers=request.headers,
+            origin=self._http_info().origin,
+            body=BytesStream(request.body) if request.body else PayloadStream(self._receive, request.headers),
+            credential=credential,
+            now=cloud.clock.client_time(),
+        )
+        return await read(cloud, form)
+
+    async def _answer_form(self, service: Service, posted: Posted, family: Family, target: Route) -> HttpAnswer:
+        cloud = self._pipeline.cloud
+        ctx = Context(
+            cloud=cloud,
+            request_id=self._request_id,
+            service=target.service,
+            operation=posted.operation,
+            account=posted.principal.account or cloud.settings.account,
+            region=posted.region or target.region or cloud.settings.region,
+            principal=posted.principal,
+            now=cloud.clock.time(),
+            http=self._http_info(),
+        )
+        built = _built(service, target.service, posted.operation)
+        status, headers, body = posted.answer(await self._pipeline.run(ctx, built, posted.request, family))
+        ids = {"x-amz-id-2": host_id(self._request_id), "x-amz-request-id": self._request_id}
+        return HttpAnswer(status, [*(ids | ctx.response_headers | headers).items()], body)
 
     async def answer_hosted(self, named: HostedName) -> HttpAnswer:
         """What the service that serves such names itself has to say."""

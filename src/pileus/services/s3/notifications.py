@@ -295,6 +295,7 @@ def detail(
         made["restore-expiry-time"] = restored["lifecycleRestorationExpiryTime"]
         made["source-storage-class"] = restored["lifecycleRestoreStorageClass"]
         made["requester"] = "s3.amazonaws.com"
+        made.pop("source-ip-address", None)
     elif event == "s3:ObjectRestore:Post":
         made["source-storage-class"] = version.storage_class
     return detail_type, made

@@ -17,6 +17,7 @@ from pileus.services.s3.operations import (
     notifications,
     objects,
     parts,
+    posting,
     restoring,
     settings,
     tagging,
@@ -187,5 +188,6 @@ SERVICE = Service(
     loops=(Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),),
     preflight=preflight,
     start=sealing.start,
+    forms=posting.read_form,
     targets={events.TARGET: targets.deliver},
 )

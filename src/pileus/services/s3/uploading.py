@@ -12,6 +12,7 @@ from pileus.cloud.context import Cloud, Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream, ByteStream
 from pileus.services.s3 import bodies, checksums, errors, keys, sealing
+from pileus.services.s3.forms import FormFile
 from pileus.services.s3.records import CustomerKey, decode_part
 from pileus.store.contract import Transaction
 from pileus.store.keys import after
@@ -57,7 +58,7 @@ def body_of(request: dict[str, Any]) -> ByteStream:
     if body is None or isinstance(body, bytes):
         return BytesStream(body or b"")
     stream: ByteStream = body
-    if stream.length is None:
+    if stream.length is None and not isinstance(stream, FormFile):
         raise errors.missing_content_length()
     return stream
 
