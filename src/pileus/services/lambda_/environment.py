@@ -127,6 +127,8 @@ class Environment:
         self._output = OutputReader(
             sandbox.output, self._log.now_ms, lambda events: self._log.output("function", events)
         )
+        # An extension has failed.
+        self._lost: Failure | None = None
         self._guests = Guests(spec, sandbox, self._log, self._guest_ended)
         self._registering = False
         self._waiting: RuntimeConnection | None = None
@@ -211,7 +213,7 @@ class Environment:
         if self.hosted.note and phase == "init":
             now_ms = self._log.now_ms()
             self._log.write([LogEvent(now_ms, self._lines.note(now_ms, self.hosted.note))])
-        self._init_error = None
+        self._init_error = self._lost = None
         self.state = RuntimeState.STARTED
         credentials = await self.spec.credentials()
         failure = self._cannot_start()
@@ -283,11 +285,13 @@ class Environment:
 
     def _lose(self, failure: Failure) -> None:
         """An extension has failed: whatever is under way has, too."""
-        if self._outcome is not None:
-            self._settle(Outcome("extension", failure=failure))
-        elif self.life is Life.READY:
+        if self.life is Life.READY and self._outcome is None:
             self._break("failure")
             self._on_broken(self)
+        else:
+            # Where nobody waits just now, the next wait ends with it.
+            self._lost = failure
+            self._settle(Outcome("extension", failure=failure))
 
     async def _restart(self) -> None:
         """From broken to new; what lies in /tmp stays. Raises `SandboxError`."""
@@ -619,6 +623,8 @@ class Environment:
 
     async def _wait(self, limit_s: float, *, watched: bool = False) -> Outcome:
         self._outcome = self._loop.create_future()
+        if self._lost is not None:
+            self._settle(Outcome("extension", failure=self._lost))
         if self.life is Life.BROKEN and self._watcher is not None and self._watcher.done():
             self._settle(Outcome("exit", exit=await self.sandbox.wait()))
         timer = self._loop.call_later(max(limit_s, 0.0), self._settle, Outcome("timeout"))

@@ -12,6 +12,8 @@ from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeRe
 from pileus.services.lambda_.metrics import (
     PROVISIONED_CONCURRENCY_INVOCATIONS,
     PROVISIONED_CONCURRENCY_SPILLOVER,
+    PROVISIONED_CONCURRENCY_UTILIZATION,
+    PROVISIONED_CONCURRENT_EXECUTIONS,
     RECURSIVE_INVOCATIONS_DROPPED,
 )
 from pileus.services.lambda_.node import Node
@@ -36,6 +38,10 @@ async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: In
     try:
         if provisioned is not None:
             spec, place = provisioned, mine.concurrency.enter_provisioned(provisioned.fingerprint)
+            busy = mine.concurrency.running(provisioned.fingerprint)
+            mine.metrics.count(PROVISIONED_CONCURRENT_EXECUTIONS, resolved.at, busy)
+            share = busy / mine.pool.ready(provisioned.fingerprint)
+            mine.metrics.count(PROVISIONED_CONCURRENCY_UTILIZATION, resolved.at, share)
         else:
             place = mine.concurrency.enter(resolved.at, resolved.reserved_left, resolved.unreserved_max)
     except AWSError:

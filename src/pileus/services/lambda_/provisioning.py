@@ -19,7 +19,6 @@ from pileus.kernel.errors import AWSError
 from pileus.sandbox.contract import SandboxError
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.execution import Pool
-from pileus.services.lambda_.metrics import PROVISIONED_CONCURRENT_EXECUTIONS
 from pileus.services.lambda_.names import Target
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.provisioned import by_version, configs, shares
@@ -130,7 +129,6 @@ class Provisioner:
                 if former not in (None, spec.fingerprint):
                     await self._pool.retire(former)
                 ready = await self._pool.provision(spec, count)
-                mine.metrics.count(PROVISIONED_CONCURRENT_EXECUTIONS, at._replace(qualifier=version), ready)
                 return "" if ready >= count else INIT_FAILED
             except KeyError:
                 # Taken back meanwhile.

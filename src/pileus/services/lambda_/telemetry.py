@@ -46,6 +46,7 @@ _HOSTS = frozenset({"sandbox.localdomain", "sandbox", "localhost", "127.0.0.1", 
 _RESERVED_PORT = 9001
 # Failed deliveries are tried again, ever later.
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+_ANSWER_BYTES_MAX = 64 * 1024
 # A batch that is sent while the next one fills: more than these are dropped.
 _WAITING_BATCHES = 2
 
@@ -269,7 +270,7 @@ class Subscription:
             )
             await self._loop.sock_sendall(made, head.encode() + body)
             answer = b""
-            while b"\r\n" not in answer:
+            while b"\r\n" not in answer and len(answer) < _ANSWER_BYTES_MAX:
                 more = await self._loop.sock_recv(made, 4096)
                 if not more:
                     raise EOFError
