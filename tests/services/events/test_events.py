@@ -261,13 +261,16 @@ def function(aws: Any) -> Any:
 
     iam, lambda_ = aws.client("iam"), aws.client("lambda")
 
-    def make(name: str, code: str) -> str:
+    def make(name: str, code: str, allow: str = "logs:*") -> str:
         def trust(service: str) -> str:
             statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
             return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda.amazonaws.com"))
-        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": ["logs:*", allow], "Resource": "*"}],
+        }
         iam.put_role_policy(RoleName=name, PolicyName="logs", PolicyDocument=json.dumps(policy))
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as archive:
@@ -310,3 +313,37 @@ def test_what_rules_do_is_counted(aws: Any) -> None:
         "invocations_total": 2,
         "failed_invocations_total": 2,
     }
+
+
+def test_a_function_that_puts_what_it_is_run_for_ends(aws: Any, function: Any) -> None:
+    """The trace header tells how often an event has been through a function: recursion detection sees it."""
+    events, group = aws.client("events"), Group(aws, "/aws/lambda/circular")
+    arn = function(
+        "circular",
+        "import boto3\n"
+        "events = boto3.client('events')\n"
+        "def handler(event, context):\n"
+        "    print('RUN')\n"
+        "    entry = {'Source': 'core.update', 'DetailType': 't', 'Detail': '{}'}\n"
+        "    events.put_events(Entries=[entry])\n",
+        allow="events:PutEvents",
+    )
+    rule = events.put_rule(Name="r", EventPattern=PATTERN)["RuleArn"]
+    events.put_targets(Rule="r", Targets=[{"Id": "t", "Arn": arn}])
+    aws.client("lambda").add_permission(
+        FunctionName="circular",
+        StatementId="s",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    events.put_events(Entries=[ENTRY])
+
+    def dropped() -> bool:
+        with urllib.request.urlopen(aws.endpoint + "/_pileus/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return any("recursive" in line and f'"{aws.account}"' in line for line in lines)
+
+    until(dropped)
+    # Its log comes a moment later.
+    until(lambda: sum(text.startswith("RUN") for text in group.texts()) == 16)
