@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from feed_kit import allow, make_table, recorder, wait_events
 from lambda_kit import LOGGING, TRUST, package, until
 
 FAIL = "def handler(event, context):\n    raise ValueError('again')\n"
@@ -115,3 +116,29 @@ def test_s3_calls_a_function_that_lets_it(aws: Any) -> None:
     s3.put_bucket_notification_configuration(Bucket=f"in-{aws.account}", NotificationConfiguration=wanted)
     s3.put_object(Bucket=f"in-{aws.account}", Key="photo.jpg", Body=b"x")
     assert until(lambda: "got photo.jpg" in lines(aws, "got"))
+
+
+def test_a_destination_may_be_an_event_bus(aws: Any, lambda_: Any, role: str, make: Callable[..., Any]) -> None:
+    put_events = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}
+    allow(aws, put_events)
+    make_table(aws, "seen", stream=None)
+    arn = make("f")["FunctionArn"]
+    seer = make("seer", recorder())["FunctionArn"]
+    events = aws.client("events")
+    bus = events.create_event_bus(Name="ends")["EventBusArn"]
+    pattern = json.dumps({"source": ["lambda"], "detail-type": ["Lambda Function Invocation Result - Success"]})
+    rule = events.put_rule(Name="r", EventBusName="ends", EventPattern=pattern)["RuleArn"]
+    events.put_targets(Rule="r", EventBusName="ends", Targets=[{"Id": "1", "Arn": seer}])
+    lambda_.add_permission(
+        FunctionName="seer",
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    lambda_.put_function_event_invoke_config(FunctionName="f", DestinationConfig={"OnSuccess": {"Destination": bus}})
+    lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"a": 1}')
+    event = wait_events(aws, 1)[0]
+    assert event["resources"] == [f"{arn}:$LATEST", bus]
+    assert event["detail"]["requestContext"]["condition"] == "Success"
+    assert event["detail"]["requestPayload"] == event["detail"]["responsePayload"] == {"a": 1}

@@ -24,6 +24,7 @@ from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
 SCAN_LIMIT = 500
+AT_ONCE = 64
 
 log = logging.getLogger("pileus.lambda")
 
@@ -66,8 +67,10 @@ class Feeds:
             if len(rows) < SCAN_LIMIT:
                 break
             start = after(rows[-1][0])
-        for place in sorted(found | self._feeds.keys()):
-            await self._apply(place)
+        # Many at once: one whose source does not answer holds up no other.
+        places = sorted(found | self._feeds.keys())
+        for first in range(0, len(places), AT_ONCE):
+            await asyncio.gather(*(self._apply_or_log(place) for place in places[first : first + AT_ONCE]))
 
     async def close(self) -> None:
         """Read no more; what functions are doing they go on doing."""
