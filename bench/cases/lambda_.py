@@ -64,20 +64,28 @@ def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
         yield "crowd_mb", [_crowd_mb(server)]
 
 
-def create(server: Server, name: str, code: str) -> None:
+def create(
+    server: Server,
+    name: str,
+    code: str | bytes,
+    *,
+    file: str = "function.py",
+    runtime: str = RUNTIME,
+    handler: str = "function.handler",
+) -> None:
     """A function, once it is Active."""
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
-        # Readable by whoever the function runs as; ZipFile alone says nobody may.
-        entry = zipfile.ZipInfo("function.py")
-        entry.external_attr = 0o644 << 16
+        # Readable, and for programs executable, by whoever the function runs as; ZipFile alone says nobody may.
+        entry = zipfile.ZipInfo(file)
+        entry.external_attr = 0o755 << 16
         archive.writestr(entry, code)
     client = aws(server, "lambda")
     client.create_function(
         FunctionName=name,
-        Runtime=RUNTIME,
+        Runtime=runtime,
         Role=_role(server),
-        Handler="function.handler",
+        Handler=handler,
         Code={"ZipFile": package.getvalue()},
         MemorySize=MEMORY_MB,
         Timeout=60,

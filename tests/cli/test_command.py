@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +144,23 @@ def test_internet_is_refused_in_one_line_while_it_is_not_built(free_port: int, t
     assert ended.stderr.startswith("Error: Outgoing internet for functions (--internet) is not built yet")
     assert ended.stderr.count("\n") == 1
     assert not folder.exists()
+
+
+def test_runtimes_lists_every_one_and_what_it_runs_on() -> None:
+    rows = {row["runtime"]: row for row in json.loads(pileus_command("runtimes", "--json").stdout)}
+    assert {"python3.14", "nodejs22.x", "java21", "ruby3.3", "dotnet8", "provided.al2023"} <= rows.keys()
+    own = rows[f"python{sys.version_info.major}.{sys.version_info.minor}"]
+    assert own["state"] == "ready"
+    assert own["version"] == platform.python_version()
+    assert Path(own["interpreter"]).is_file()
+    assert {row["state"] for row in rows.values()} <= {"ready", "installed", "nearest", "missing"}
+    text = pileus_command("runtimes").stdout
+    assert [line.split()[0] for line in text.splitlines()] == list(rows)
+
+
+def test_runtimes_installs_only_what_is_a_runtime() -> None:
+    ended = pileus_command("runtimes", "install", "cobol85")
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: cobol85 is no runtime of Lambda's: `pileus runtimes` lists them\n"
+    ended = pileus_command("runtimes", "install", "provided.al2023")
+    assert (ended.returncode, ended.stdout) == (0, "provided.al2023 needs nothing: functions bring their own.\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +139,18 @@ def test_strict_runtimes_refuse_another_version(start_pileus: Any, account: Any)
     assert "python3.8 is not installed on this machine, and --strict-runtimes takes no other version" in message
     made = create(FunctionName="f", Runtime=f"python3.{OWN[1]}", **settings)
     assert made["Runtime"] == f"python3.{OWN[1]}"
+
+
+def test_a_language_that_is_not_there_is_refused_at_once(lambda_: Any, role: str) -> None:
+    missing = {"ruby3.3": "ruby", "dotnet8": "dotnet"}
+    runtime = next((runtime for runtime, program in missing.items() if shutil.which(program) is None), None)
+    if runtime is None:
+        pytest.skip("ruby and dotnet are installed")
+    code = {"ZipFile": package({"x": ""})}
+    create = lambda_.create_function
+    kind, status, message = caught(create, FunctionName="f", Runtime=runtime, Handler="a", Role=role, Code=code)
+    assert (kind, status) == ("InvalidParameterValueException", 400)
+    title = {"ruby3.3": "Ruby", "dotnet8": ".NET"}[runtime]
+    begin = f"Functions of the runtime {runtime} cannot run here: {title} is not installed on this machine: install "
+    assert message.startswith(begin)
+    assert lambda_.list_functions()["Functions"] == []

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pileus.kernel.settings import Settings
-from pileus.services.lambda_.hosting import java, nodejs, provided, python
+from pileus.services.lambda_.hosting import dotnet, java, nodejs, provided, python, ruby
 from pileus.services.lambda_.hosting.frame import Hosted, Interpreter, Language, Version
 
 LANGUAGES: tuple[Language, ...] = (
     python.LANGUAGE,
     nodejs.LANGUAGE,
     java.LANGUAGE,
+    ruby.LANGUAGE,
+    dotnet.LANGUAGE,
     provided.LANGUAGE,
 )
 # Somebody may install an interpreter while Pileus runs.

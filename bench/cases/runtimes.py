@@ -1,0 +1,173 @@
+"""Cold starts by runtime, each beside a bare start of its interpreter on the same machine in the same minute."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from bench.cases.lambda_ import CLIENT, create
+from bench.client import Connection, invoke
+from bench.servers import ROOT, Cannot, Server
+
+NODE = "exports.handler = async (event) => ({n: event.n});\n"
+JAVA = """
+import com.amazonaws.services.lambda.runtime.*;
+import java.util.*;
+public class Bench implements RequestHandler<Map<String, Object>, Map<String, Object>> {
+    public Map<String, Object> handleRequest(Map<String, Object> event, Context context) { return event; }
+}
+"""
+# The Runtime API's shortest conversation: answers every event with itself.
+C = r"""
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+static char said[65536], request[65536];
+static char *call(int n, char *id) {
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(9001)};
+  inet_pton(AF_INET, "127.0.0.1", &at.sin_addr);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(fd, (struct sockaddr *)&at, sizeof at) || write(fd, request, n) < 0) exit(9);
+  size_t got = 0, want = 1;
+  char *end = 0;
+  for (ssize_t k; got < want && (k = read(fd, said + got, sizeof said - 1 - got)) > 0;) {
+    said[got += k] = 0;
+    if (!end && (end = strstr(said, "\r\n\r\n"))) {
+      char *length = strcasestr(said, "content-length: "), *name = strcasestr(said, "request-id: ");
+      want = (end - said) + 4 + (length ? strtoul(length + 16, 0, 10) : 0);
+      if (name) sscanf(name + 12, "%63s", id);
+    } else if (!end) want = got + 1;
+  }
+  close(fd);
+  return end + 4;
+}
+int main(void) {
+  for (char id[64];;) {
+    int n = sprintf(request, "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n");
+    char *event = call(n, id);
+    const char *head = "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s";
+    call(sprintf(request, head, id, strlen(event), event), id);
+  }
+}
+"""  # noqa: E501 -- easier to read unbroken
+
+
+def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+    count = 3 if quick else 9
+    if server.name != "pileus":
+        yield "node_cold_ms", _cold(server, count, "node", NODE, file="index.js", runtime="nodejs20.x")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield from _python(server, count)
+        if shutil.which("node"):
+            yield from _node(server, count)
+        if shutil.which("javac"):
+            yield from _java(server, count, folder)
+        if shutil.which("gcc"):
+            binary = _made(["gcc", "-static", "-w", "-D_GNU_SOURCE", "-o", "bootstrap"], folder, "bootstrap.c", C)
+            code = (binary / "bootstrap").read_bytes()
+            yield "provided_cold_ms", _cold(server, count, "c", code, file="bootstrap", runtime="provided.al2023")
+
+
+def _python(server: Server, count: int) -> Iterator[tuple[str, list[float]]]:
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [sys.executable, "-c", CLIENT]
+    bare = _interleaved(count, lambda: _bare(command, environment))
+    yield "python_bare_ms", bare
+    yield "python_cold_ms", _cold(server, count, "python", CLIENT)
+
+
+def _node(server: Server, count: int) -> Iterator[tuple[str, list[float]]]:
+    bare = _interleaved(count, lambda: _bare(["node", "-e", "0"], dict(os.environ)))
+    cold = _cold(server, count, "node", NODE, file="index.js", runtime="nodejs20.x")
+    yield "node_bare_ms", bare
+    yield "node_cold_ms", cold
+    yield "node_cold_share", [statistics.median(cold) / statistics.median(bare)]
+
+
+def _java(server: Server, count: int, folder: Path) -> Iterator[tuple[str, list[float]]]:
+    sources = ROOT / "src/pileus/services/lambda_/hosting/java/client"
+    _made(["javac", "-nowarn", "-sourcepath", str(sources), "-d", str(folder)], folder, "Bench.java", JAVA)
+    _made(["javac", "-nowarn", "-d", str(folder)], folder, "", *map(str, sources.rglob("*.java")))
+    environment = {
+        **os.environ,
+        "_HANDLER": "Bench",
+        "LAMBDA_TASK_ROOT": str(folder),
+        # Nobody listens: it ends when it is ready to ask for its first event.
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",
+    }
+    options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    command = ["java", *options, "-cp", str(folder), "pileus.runtime.Main"]
+    bare = _interleaved(count, lambda: _bare(command, environment))
+    code = (folder / "Bench.class").read_bytes()
+    cold = _cold(server, count, "java", code, file="Bench.class", runtime="java17", handler="Bench")
+    yield "java_bare_ms", bare
+    yield "java_cold_ms", cold
+    yield "java_cold_share", [statistics.median(cold) / statistics.median(bare)]
+
+
+def _made(command: list[str], folder: Path, name: str, *content: str) -> Path:
+    """Compile a source, or files that are there."""
+    if name:
+        (folder / name).write_text(content[0])
+    subprocess.run([*command, *([name] if name else content)], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def _interleaved(count: int, measure: Callable[[], float]) -> list[float]:
+    found = []
+    for _ in range(count):
+        time.sleep(0.2)
+        found.append(measure())
+    return found
+
+
+def _bare(command: list[str], environment: dict[str, str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return (time.perf_counter() - begun) * 1000
+
+
+def _cold(
+    server: Server,
+    count: int,
+    name: str,
+    code: str | bytes,
+    *,
+    file: str = "function.py",
+    runtime: str = "",
+    handler: str = "",
+) -> list[float]:
+    """First invokes of new functions, from the client's side; the very first one, which warms up, is left out."""
+    more = {"runtime": runtime} if runtime else {}
+    if runtime:
+        more["handler"] = handler or "index.handler"
+    times = []
+    for number in range(count + 1):
+        create(server, f"{name}-{number}", code, file=file, **more)
+        # As in the other cases: the usual cold start finds an idle machine, and a runtime that waits.
+        time.sleep(0.5)
+        request = invoke(server, f"{name}-{number}", b'{"n": 7}')
+        with Connection(server) as connection:
+            begun = time.perf_counter()
+            status, answer = connection.ask(request)
+            times.append((time.perf_counter() - begun) * 1000)
+        said = None
+        with suppress(ValueError, KeyError, TypeError):
+            said = json.loads(answer)["n"]
+        if status != 200 or said != 7:
+            raise Cannot(f"Invoke answered {status} {answer[:300].decode(errors='replace')}")
+    return times[1:]
