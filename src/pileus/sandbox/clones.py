@@ -56,6 +56,7 @@ class Clones:
         self._ready: list[CloneSandbox] = []
         self._all: set[CloneSandbox] = set()
         self._wanted = 0
+        self._closing: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(_AT_A_TIME)
         self._filling: asyncio.Task[None] | None = None
         self._refill: asyncio.TimerHandle | None = None
@@ -117,6 +118,12 @@ class Clones:
 
     def keep_ready(self, count: int) -> None:
         self._wanted = count
+        for surplus in self._ready[count:]:
+            os.close(surplus.output)
+            closing = asyncio.get_running_loop().create_task(surplus.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        del self._ready[count:]
         self._fill()
 
     async def shell(self) -> Sandbox:
@@ -176,7 +183,13 @@ class Clones:
     async def _fill_up(self) -> None:
         try:
             while len(self._ready) < self._wanted and not self._closed:
-                self._ready.append(await self._make())
+                made = await self._make()
+                if len(self._ready) < self._wanted:
+                    self._ready.append(made)
+                else:
+                    # Fewer are wanted by now.
+                    os.close(made.output)
+                    await made.close()
         except SandboxError:
             # Whoever needs one next meets the error itself.
             self._wanted = 0

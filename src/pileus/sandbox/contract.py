@@ -209,7 +209,7 @@ class Template(Protocol):
         ...
 
     def keep_ready(self, count: int) -> None:
-        """How many shells are held ready."""
+        """How many shells are held ready; those beyond are ended."""
         ...
 
     @property

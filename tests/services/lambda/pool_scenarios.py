@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 
 from pileus.kernel.clock import SystemClock
@@ -107,6 +108,33 @@ async def try_replacing_a_provisioned_one_that_timed_out(lab: Lab) -> None:
         (before,) = own.environments(spec)
         assert b"timed out" in (await own.run(spec, 5)).payload
         await own.until(lambda: own.pool.ready(spec.fingerprint) == 1 and before not in own.environments(spec))
+
+
+async def try_programs_that_wait_are_few(lab: Lab) -> None:
+    """They are started for a size of memory: those of sizes that were asked for long ago are ended."""
+    if shutil.which("node") is None:
+        return
+    ahead = Ahead()
+    async with lab.another(clock=ahead) as own:
+
+        def ready() -> dict[int, int]:
+            done = {key.memory_mb: task.result() for key, task in own.pool._templates.items() if task.done()}
+            return {memory_mb: len(template._ready) for memory_mb, template in done.items()}  # type: ignore[attr-defined]
+
+        for memory_mb in (128, 256, 512, 1024):
+            spec = own.function(
+                {"index.js": "exports.handler = async () => 1"}, runtime="nodejs20.x", memory_mb=memory_mb
+            )
+            assert await own.answer(spec) == 1
+        await own.until(lambda: ready() == {128: 0, 256: 2, 512: 2, 1024: 2})
+        ahead.ahead_s += own.pool._settings.idle_timeout_s + 1
+        own.pool._reap()
+        await own.until(lambda: ready() == {128: 0, 256: 0, 512: 0, 1024: 0})
+        # And they come back with the next one.
+        assert (
+            await own.answer(own.function({"index.js": "exports.handler = async () => 2"}, runtime="nodejs20.x")) == 2
+        )
+        await own.until(lambda: ready()[256] == 2)
 
 
 async def try_retiring_while_provisioning(lab: Lab) -> None:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import AWSError
@@ -40,6 +40,8 @@ _CORES = os.cpu_count() or 1
 _STARTS = 4 * _CORES
 _START_PACE_S = 0.1 / _CORES
 _REAP_EVERY_S = 5.0
+# Templates with programs that wait for their function: of so many sizes of memory at a time.
+_AHEAD_KEPT = 3
 
 # Serves the node's endpoint on a socket inside an environment; what it returns stops that.
 ServeEndpoint = Callable[[socket.socket], Callable[[], None]]
@@ -98,6 +100,7 @@ class EnvironmentPool:
         self._templates: dict[TemplateKey, asyncio.Task[Template]] = {}
         # When each was last wanted: those nobody has asked for keep no shells ready.
         self._wanted_at: dict[TemplateKey, float] = {}
+        self._resting: set[TemplateKey] = set()
         self._fetching: dict[str, asyncio.Task[None]] = {}
         # What the runtimes that were asked for so far run on.
         self._hosted: dict[str, Hosted] = {}
@@ -355,12 +358,27 @@ class EnvironmentPool:
             failed = found.cancelled() or found.exception() is not None
             if failed or not found.result().alive:
                 found = None
-            else:
+            elif key in self._resting:
+                self._resting.discard(key)
                 found.result().keep_ready(hosted.language.ready_shells)
         if found is None:
             start = self._start_template(hosted, memory_mb)
             found = self._templates[key] = asyncio.get_running_loop().create_task(start)
+        if key.memory_mb:
+            self._rest_others()
+            self._reap_later()
         return found
+
+    def _rest_others(self, limit: float = 0.0) -> None:
+        """Programs that wait for their function take memory: none but those asked for last keep any ready."""
+        ahead = [key for key in self._templates if key.memory_mb and key not in self._resting]
+        ahead.sort(key=lambda key: self._wanted_at[key], reverse=True)
+        for place, key in enumerate(ahead):
+            template = self._templates[key]
+            old = place >= _AHEAD_KEPT or self._wanted_at[key] < limit
+            if old and template.done() and not template.cancelled() and template.exception() is None:
+                self._resting.add(key)
+                template.result().keep_ready(0)
 
     async def _start_template(self, hosted: Hosted, memory_mb: int) -> Template:
         if self._backend is None or (self._backend.done() and self._backend.exception() is not None):
@@ -451,7 +469,9 @@ class EnvironmentPool:
                 function.idle.remove(each)
                 function.leaving.add(each)
                 self._later(self._drop(function, each))
-        if any(function.all for function in self._functions.values()):
+        self._rest_others(limit)
+        awake = any(key.memory_mb and key not in self._resting for key in self._templates)
+        if awake or any(function.all for function in self._functions.values()):
             self._reap_later()
 
     def _later(self, work: Any) -> None:
@@ -460,12 +480,16 @@ class EnvironmentPool:
         task.add_done_callback(self._tasks.discard)
 
 
-# Language, interpreter, and the memory of functions for which a program runs ahead (0: none does).
-TemplateKey = tuple[str, str, int]
+class TemplateKey(NamedTuple):
+    language: str
+    interpreter: str
+    # Of the functions for which a program runs ahead; 0: none does.
+    memory_mb: int
 
 
 def _template_key(hosted: Hosted, memory_mb: int) -> TemplateKey:
-    return hosted.language.name, str(hosted.interpreter.program) if hosted.interpreter else "", memory_mb
+    program = str(hosted.interpreter.program) if hosted.interpreter else ""
+    return TemplateKey(hosted.language.name, program, memory_mb)
 
 
 def _starts_ahead(hosted: Hosted, spec: FunctionSpec) -> bool:
