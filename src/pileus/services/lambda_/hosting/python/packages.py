@@ -114,6 +114,6 @@ async def install_python(version: Version, folder: Path) -> None:
     name = ".".join(map(str, version))
     if uv is None:
         raise SandboxError(f"uv is not on the PATH, and it is what fetches Python {name}: pip install uv")
-    command = [uv, "python", "install", "--quiet", "--no-bin", "--install-dir", str(folder / "pythons"), name]
+    command = [uv, "python", "install", "--no-progress", "--no-bin", "--install-dir", str(folder / "pythons"), name]
     if said := await run_quietly(command):
         raise SandboxError(f"uv cannot install Python {name}: {said}")
