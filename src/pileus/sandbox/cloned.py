@@ -224,7 +224,8 @@ class CloneSandbox:
         taken = (
             figures[0] / (1 << 20)
             if figures is not None
-            else processes.memory_mb(self.pid, self._template.anonymous_mb)
+            # A program of its own has nothing of the template's.
+            else processes.memory_mb(self.pid, self._template.anonymous_mb if self._shared_mb else 0.0)
         )
         self._peak_mb = max(self._peak_mb, taken)
         return taken

@@ -581,7 +581,7 @@ async def try_several_extensions(lab: Lab) -> None:
 async def try_frozen_extensions_stand_still(lab: Lab) -> None:
     code = (
         CLIENT
-        + "me, *_ = register('INVOKE')\ndef tick():\n    while True:\n        open('/tmp/ticks', 'a').write('.'); time.sleep(0.005)\nthreading.Thread(target=tick, daemon=True).start()\nwhile True: next_event(me)\n"
+        + "open('/tmp/ticks', 'a').close()\nme, *_ = register('INVOKE')\ndef tick():\n    while True:\n        open('/tmp/ticks', 'a').write('.'); time.sleep(0.005)\nthreading.Thread(target=tick, daemon=True).start()\nwhile True: next_event(me)\n"
     )
     spec = with_extensions(
         lab, "import os\ndef handler(event, context):\n    return os.path.getsize('/tmp/ticks')\n", {"ticker": code}

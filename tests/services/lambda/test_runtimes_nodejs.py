@@ -6,11 +6,16 @@ import base64
 import json
 import re
 import shutil
+import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lambda_kit import invoked, package
+
+from pileus.cli.common import cache_dir
+from pileus.services.lambda_.hosting.nodejs import packages
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
@@ -170,6 +175,46 @@ def test_layers_bring_modules(node: Any, lambda_: Any) -> None:
         " export const handler = async () => [lib.name, again.name]"
     }
     assert node(files, Layers=[arn])()[:2] == (["lib", "lib"], None)
+
+
+def test_the_aws_sdk_of_the_runtime(node: Any) -> None:
+    """Found by CommonJS and by ES modules, and in no need of an endpoint: the runtime's own environment names it."""
+    if packages.sdk((cache_dir() or Path("/nowhere")) / "runtimes") is None:
+        pytest.skip("the AWS SDK for JavaScript is not installed: pileus runtimes install")
+    code = """
+        import { STSClient, GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+        import { createRequire } from 'node:module';
+        const { S3Client } = createRequire(import.meta.url)('@aws-sdk/client-s3');
+        const sts = new STSClient({});
+        export const handler = async () => [(await sts.send(new GetCallerIdentityCommand({}))).Arn, S3Client.name];
+    """
+    answer, failure, log = node({"index.mjs": code})()
+    assert failure is None, (answer, log)
+    assert ":assumed-role/function-role/" in answer[0]
+    assert answer[1] == "S3Client"
+
+
+def test_nothing_of_the_machine_is_seen(node: Any) -> None:
+    code = """
+        const fs = require('node:fs');
+        const seen = (path) => { try { return fs.readdirSync(path) } catch (error) { return error.code } };
+        exports.handler = async () => {
+          let written = '';
+          for (const path of ['/var/task/x', '/var/lang/bin/x', '/usr/x', '/x', '/etc/x']) {
+            try { fs.writeFileSync(path, ''); written += path } catch (error) {}
+          }
+          const others = ['/root', '/home', '/.maker', '/.host', '/.pileus/inside'].map(seen);
+          const alone = seen('/proc').filter((name) => name > 0).length < 8;
+          return [others, written, alone, fs.readFileSync('/proc/self/status', 'utf8')];
+        };
+    """
+    others, written, alone, status = node(code)()[0]
+    assert set(map(str, others)) <= {"ENOENT", "EACCES", "[]"}
+    assert written == ""
+    assert alone is True
+    assert re.search(r"CapEff:\t0+\n", status)
+    assert re.search(r"Seccomp:\t2\n", status)
+    assert re.search(r"NoNewPrivs:\t1\n", status)
 
 
 def test_errors_of_handlers(node: Any) -> None:
@@ -390,7 +435,7 @@ def test_callbacks_are_gone_from_node_24_on(node: Any) -> None:
     assert answer["errorType"] == "Runtime.CallbackHandlerDeprecated"
 
 
-def test_the_nearest_version_runs_and_says_so(node: Any, aws: Any, lambda_: Any) -> None:
+def test_the_nearest_version_runs_and_says_so(node: Any, aws: Any, pileus: Any) -> None:
     call = node("exports.handler = async () => process.versions.node", Runtime="nodejs18.x")
     version = call()[0]
     if version.startswith("18."):
@@ -400,3 +445,8 @@ def test_the_nearest_version_runs_and_says_so(node: Any, aws: Any, lambda_: Any)
     said = [each["message"] for each in events["events"]]
     assert said[0].startswith("INIT_START Runtime Version: nodejs:18")
     assert said[1].startswith(f"[WARNING] nodejs18.x is not installed on this machine: it runs on Node.js {version}")
+    # And the node's status does.
+    with urllib.request.urlopen(f"{pileus.endpoint}/_pileus/status") as status:
+        runtimes = {each["runtime"]: each for each in json.load(status)["runtimes"]}
+    assert runtimes["nodejs18.x"]["runs_on"] == f"Node.js {version}"
+    assert runtimes["nodejs18.x"]["note"] in said[1]

@@ -6,11 +6,11 @@ The very version that a runtime names, where it is here; else the nearest of its
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pileus.kernel.clock import SystemClock
 from pileus.kernel.settings import Settings
 from pileus.services.lambda_.hosting import dotnet, java, nodejs, provided, python, ruby
 from pileus.services.lambda_.hosting.frame import Hosted, Interpreter, Language, Version
@@ -23,6 +23,8 @@ LANGUAGES: tuple[Language, ...] = (
     dotnet.LANGUAGE,
     provided.LANGUAGE,
 )
+# What is installed on this machine changes in its time, whatever time it is in the cloud.
+_SYSTEM = SystemClock()
 # Somebody may install an interpreter while Pileus runs.
 _LOOK_AGAIN_AFTER_S = 10.0
 
@@ -76,10 +78,16 @@ class Catalog:
         language = language_of(runtime)
         if language is None:
             return Missing(f"the runtime {runtime} is not built")
+        if language.own is not None and (own := language.own()).version == language.version_of(runtime):
+            return Hosted(runtime, language, own)
         found = self._found.get(language.name)
-        if found is None or time.monotonic() - found[0] > _LOOK_AGAIN_AFTER_S:
-            # Programs may have to be asked for their version.
-            await asyncio.to_thread(self.look, language)
+        if found is not None:
+            known = self.choose_known(runtime, language)
+            exact = isinstance(known, Hosted) and not known.note
+            if exact or _SYSTEM.monotonic() - found[0] <= _LOOK_AGAIN_AFTER_S:
+                return known
+        # Programs may have to be asked for their version.
+        await asyncio.to_thread(self.look, language)
         return self.choose_known(runtime, language)
 
     def look(self, language: Language) -> list[Interpreter]:
@@ -88,7 +96,7 @@ class Catalog:
         for each in language.find(self.folder):
             unique.setdefault(each.version, each)
         found = sorted(unique.values(), key=lambda each: each.version, reverse=True)
-        self._found[language.name] = (time.monotonic(), found)
+        self._found[language.name] = (_SYSTEM.monotonic(), found)
         return found
 
     def choose_known(self, runtime: str, language: Language) -> Hosted | Missing:

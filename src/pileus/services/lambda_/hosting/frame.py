@@ -93,6 +93,8 @@ class Language:
     how_to_get: str
     # Interpreters on this machine; quick, and asked again and again.
     find: Callable[[Path], list[Interpreter]]
+    # The one that Pileus itself runs on, which needs not be looked for.
+    own: Callable[[], Interpreter] | None = None
     # `memory_mb` is 0 but for programs that start ahead of their function, which are told theirs.
     template: Callable[[Hosted, Place, int], TemplateSpec]
     # `ahead`: the template has the program running already.

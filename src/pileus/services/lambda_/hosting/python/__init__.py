@@ -199,6 +199,7 @@ LANGUAGE = Language(
         "`pileus start`"
     ),
     find=find,
+    own=_own,
     template=template,
     start=start,
     variables=variables,
