@@ -65,16 +65,9 @@ def run_function(endpoint: str) -> None:
 
 
 def traces(pid: int) -> set[tuple[str, str]]:
-    """What a node and its environments hold of this machine, apart from files: processes, groups, namespaces.
-
-    And who else is there: a stranger that makes namespaces of its own later may be given the same numbers.
-    """
+    """What a node and its environments hold of this machine, apart from files: processes, groups, namespaces."""
     found: set[tuple[str, str]] = set()
-    own_processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    for process in psutil.process_iter():
-        if process not in own_processes:
-            found.add(("stranger", f"{process.pid} {process.create_time()}"))
-    for process in own_processes:
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
         found.add(("process", f"{process.pid} {process.create_time()}"))
         for kind in ("mnt", "net", "pid", "ipc", "uts"):
             own = os.readlink(f"/proc/self/ns/{kind}")
@@ -89,20 +82,23 @@ def traces(pid: int) -> set[tuple[str, str]]:
 
 
 def left_of(before: set[tuple[str, str]], ended: float) -> set[tuple[str, str]]:
-    """Which of these traces are still there; the kernel gives the numbers of namespaces to those made after `ended`."""
+    """Which of these traces are still there; the kernel gives the numbers of namespaces to others afterwards."""
     now: set[tuple[str, str]] = set()
+    names = {path.rsplit("/pileus-", 1)[1].split("/")[0] for what, path in before if what == "group"}
     for process in psutil.process_iter():
         try:
             if process.status() == psutil.STATUS_ZOMBIE or process.create_time() >= ended:
                 continue
-            if ("stranger", f"{process.pid} {process.create_time()}") in before:
+            itself = ("process", f"{process.pid} {process.create_time()}")
+            groups = Path(f"/proc/{process.pid}/cgroup").read_text()
+            # A stranger, whatever the numbers of its namespaces.
+            if itself not in before and not any(f"/pileus-{name}" in groups for name in names):
                 continue
-            now.add(("process", f"{process.pid} {process.create_time()}"))
+            now.add(itself)
             for kind in ("mnt", "net", "pid", "ipc", "uts"):
                 now.add(("namespace", os.readlink(f"/proc/{process.pid}/ns/{kind}")))
         except (psutil.NoSuchProcess, OSError):
             continue
-    names = {path.rsplit("/pileus-", 1)[1].split("/")[0] for what, path in before if what == "group"}
     for _, children, _ in os.walk("/sys/fs/cgroup"):
         for child in [child for child in children if child.removeprefix("pileus-") in names]:
             now |= {trace for trace in before if trace[0] == "group" and child in trace[1]}
