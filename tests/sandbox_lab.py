@@ -1,8 +1,9 @@
 """Runs scenarios against a real environment pool, in a process of their own: `python sandbox_lab.py module backend`.
 
 A scenario is an async function `try_...(lab)` of the module; it raises where it fails. The results go to standard
-output as JSON, {"name": "" or the traceback}. The backend is "namespaces", "process", or "nobody": namespaces, after
-giving up root, with the interpreter bound to where nobody may read it.
+output as JSON, {"name": "" or the traceback}. The backend is "namespaces", "process", "nobody": namespaces, after
+giving up root, with the interpreter bound to where nobody may read it; or "internet": namespaces that may go out, on a
+machine with a neighbour (`internet_world`).
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Lab:
 
 
 def _make_backend(name: str) -> Backend:
-    return Processes() if name == "process" else Namespaces()
+    return Processes() if name == "process" else Namespaces(internet=name == "internet")
 
 
 async def _run_all(
@@ -165,7 +166,10 @@ def _left_over() -> str:
     """What of processes, cgroups, mounts and scratch directories there still is."""
     found = []
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    found += [f"process {each}: {Path(f'/proc/{each}/cmdline').read_text()}" for each in children]
+    commands = {each: Path(f"/proc/{each}/cmdline").read_text() for each in children}
+    # What has this very command line is the lab's own.
+    own = Path("/proc/self/cmdline").read_text()
+    found += [f"process {each}: {command}" for each, command in commands.items() if command != own]
     # os.walk passes over what others take away meanwhile.
     for folder, names, _files in os.walk("/sys/fs/cgroup"):
         found += [f"{folder}/{name}" for name in names if fnmatch(name, f"pileus-*-{os.getpid()}-*")]
@@ -232,6 +236,8 @@ def main() -> None:
     sys.path[:] = [each for each in dict.fromkeys(sys.path) if each]
     if backend == "nobody":
         _become_nobody()
+    if backend == "internet":
+        importlib.import_module("internet_world").become_a_machine()
     module = importlib.import_module(module_name)
     scenarios = {
         name: value

@@ -76,11 +76,11 @@ def run(settings: Settings, ready: Callable[[str], None]) -> None:
             f"{settings.host} is not a loopback address: give root credentials of your own with --root-key ID:SECRET "
             "(or PILEUS_ROOT_KEY), or listen on 127.0.0.1."
         )
-    if settings.internet:
-        raise StartError(
-            "Outgoing internet for functions (--internet) is not built yet: start without it. Functions reach AWS's "
-            "APIs in any case."
-        )
+    if settings.internet and settings.sandbox != "process":
+        from pileus.sandbox import internet
+
+        if missing := internet.check():
+            raise StartError(f"{missing[0].upper()}{missing[1:]}.")
     _raise_file_limit()
     with contextlib.suppress(ImportError):
         import uvloop

@@ -31,6 +31,14 @@ def test_backend(backend: str) -> None:
     assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may let sandboxes go out")
+def test_outgoing_internet() -> None:
+    results = run_scenarios("internet_scenarios", "internet")
+    assert len(results) > 3
+    failed = {name: trace for name, trace in results.items() if trace}
+    assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())
+
+
 SERVER = """
 import asyncio, sys
 from pathlib import Path

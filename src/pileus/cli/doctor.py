@@ -22,6 +22,7 @@ from pileus.cli.common import data_dir_option, is_terminal, json_option
 def command(*, data_dir: Path, as_json: bool) -> None:
     """Show what this machine can do, what is missing and how to get it. Exits with 1 when functions cannot run."""
     from pileus.cli.runtimes import overview
+    from pileus.sandbox import internet
     from pileus.sandbox.choice import probe_all
 
     probes = asyncio.run(probe_all())
@@ -35,6 +36,11 @@ def command(*, data_dir: Path, as_json: bool) -> None:
             {"name": probe.backend, "works": probe.works, "reason": probe.reason, "reduced": list(probe.reduced)}
             for probe in probes
         ],
+        "internet": {
+            "works": not (missing := internet.check()),
+            "reason": missing,
+            "name_servers": internet.name_servers(),
+        },
         "runtimes": overview(data_dir),
         "data_dir": str(data_dir),
         "disk_free_gb": round(shutil.disk_usage(_existing(data_dir)).free / 1e9, 1),
@@ -65,6 +71,13 @@ def _print(found: dict[str, Any]) -> None:
             _line(False, f"sandbox {backend['name']}: {backend['reason']}")
         for reduced in backend["reduced"]:
             _line(None, f"{backend['name']}: {reduced}")
+    out = found["internet"]
+    if not out["works"]:
+        _line(None, out["reason"])
+    elif not out["name_servers"]:
+        _line(None, "outgoing internet (--internet): no name server in /etc/resolv.conf that functions could reach")
+    else:
+        _line(True, "outgoing internet for functions (--internet)")
     for row in found["runtimes"]:
         good = {"ready": True, "missing": False}.get(row["state"])
         on = f" on {row['interpreter']} ({row['version']})" if row["interpreter"] else ""

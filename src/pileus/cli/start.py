@@ -72,7 +72,7 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     "--internet/--no-internet",
     default=False,
     show_default=True,
-    help="Whether functions reach the internet; --internet is not built yet and is refused.",
+    help="Whether functions reach the internet; --internet needs root.",
 )
 @click.option("--clock", type=click.Choice(["system", "virtual"]), default="system", hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Say what happens as JSON lines.")

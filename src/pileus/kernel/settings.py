@@ -36,7 +36,7 @@ class Settings:
     hot_reload: tuple[Path, ...] = ()
     # Refuse functions whose runtime's very version is not installed, in place of running them on the nearest.
     strict_runtimes: bool = False
-    # Whether functions may reach the internet. Not built: starting with it is refused.
+    # Whether functions may reach the internet.
     internet: bool = False
     # The machine's memory that idle and busy environments together may take, MiB; 0: 80 % of what there is.
     memory_budget_mb: int = 0

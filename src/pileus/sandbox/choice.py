@@ -12,13 +12,14 @@ from pileus.sandbox.process import Processes
 _KINDS: Mapping[str, type[Backend]] = {"namespaces": Namespaces, "process": Processes}
 
 
-async def choose(wanted: Literal["auto", "namespaces", "process"] = "auto") -> Backend:
+async def choose(wanted: Literal["auto", "namespaces", "process"] = "auto", *, internet: bool = False) -> Backend:
     """A backend that works here. Raises `SandboxError` with the reasons where none does."""
     reasons = []
     for name, kind in _KINDS.items():
         if wanted not in ("auto", name):
             continue
-        backend = kind()
+        # Processes have the machine's own network, and so the internet, in any case.
+        backend: Backend = Namespaces(internet=internet) if kind is Namespaces else kind()
         probe = await backend.probe()
         if probe.works:
             return backend

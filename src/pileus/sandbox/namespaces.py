@@ -12,9 +12,9 @@ import itertools
 import os
 import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from pileus.sandbox.clones import Clones, boot_arguments
 from pileus.sandbox.contract import Assignment, Limits, Probe, SandboxError, Template, TemplateSpec
 from pileus.sandbox.inside import bootstrap, kernel
 from pileus.sandbox.inside.messages import Message
+from pileus.sandbox.internet import NEEDS_ROOT, Internet, name_servers
 from pileus.sandbox.parts import Parts
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ class Namespaces:
     name = "namespaces"
     private_root = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, internet: bool = False) -> None:
+        self._internet = Internet() if internet else None
         self._unprivileged = not hasattr(os, "geteuid") or os.geteuid() != 0
         self._groups: Groups | None = None
         self._groups_opened = False
@@ -59,6 +61,8 @@ class Namespaces:
         return self._probed
 
     async def _probe(self) -> Probe:
+        if self._internet is not None and self._unprivileged:
+            return Probe(backend=self.name, works=False, reason=NEEDS_ROOT)
         if sys.platform != "linux":
             return Probe(backend=self.name, works=False, reason="namespaces are a feature of Linux")
         reason = ""
@@ -123,6 +127,8 @@ class Namespaces:
         probe = await self.probe()
         if not probe.works:
             raise SandboxError(probe.reason)
+        if self._internet is not None:
+            await self.in_thread(self._internet.open)
         template = Clones(spec, self)
         await template.start()
         self._templates.append(template)
@@ -132,6 +138,8 @@ class Namespaces:
         for template in self._templates:
             await template.close()
         self._templates.clear()
+        if self._internet is not None and self._internet.is_open:
+            await self.in_thread(self._internet.close)
         if self._groups is not None:
             await self.in_thread(self._groups.close)
             self._groups = None
@@ -142,11 +150,14 @@ class Namespaces:
         binds = {each: str(path) for each, path in spec.binds.items()} | {f"{_PACKAGE_DIR}/inside": str(here)}
         if spec.entry is not None:
             binds[f"{_PACKAGE_DIR}/entry.py"] = str(spec.entry)
+        files = dict(spec.files)
+        if self._internet is not None:
+            files["/etc/resolv.conf"] = "".join(f"nameserver {each}\n" for each in name_servers()).encode()
         return {
             "isolation": "namespaces",
             "unprivileged": self._unprivileged,
             "binds": binds,
-            "files": {name: content.decode("latin-1") for name, content in spec.files.items()},
+            "files": {name: content.decode("latin-1") for name, content in files.items()},
             "links": dict(spec.links),
             "hidden": list(spec.hidden),
             "directories": [*spec.directories, _PACKAGE_DIR],
@@ -196,9 +207,9 @@ class Namespaces:
                     parts.group.attach(pid)
             if not self._unprivileged and not joins:
                 ports, datagrams = list(spec.ports), list(spec.datagram_ports)
-                with _network_of(pids[0]):
-                    kernel.loopback_up()
-                    sockets = kernel.listen_inside(ports, datagrams, own_network=True)
+                sockets = kernel.enter_network(pids[0], partial(_listen, ports, datagrams))
+                if self._internet is not None and self._internet.is_open:
+                    self._internet.connect(pids[0])
                 parts.listeners = dict(zip([*ports, *datagrams], sockets, strict=True))
         except OSError as error:
             raise SandboxError(f"cannot prepare a sandbox: {error}") from error
@@ -206,8 +217,7 @@ class Namespaces:
     def new_socket(self, pid: int) -> socket.socket | None:
         if self._unprivileged:
             return None
-        with _network_of(pid):
-            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        return kernel.enter_network(pid, partial(socket.socket, socket.AF_INET, socket.SOCK_STREAM))
 
     def freezers(self) -> int:
         groups = self._open_groups()
@@ -272,22 +282,9 @@ def _ahead(spec: TemplateSpec) -> Message:
     }
 
 
-@contextlib.contextmanager
-def _network_of(pid: int) -> Iterator[None]:
-    """This thread, in the network namespace of a process."""
-    home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            kernel.setns(there, kernel.CLONE_NEWNET)
-        finally:
-            os.close(there)
-        try:
-            yield
-        finally:
-            kernel.setns(home, kernel.CLONE_NEWNET)
-    finally:
-        os.close(home)
+def _listen(ports: list[int], datagram_ports: list[int]) -> list[socket.socket]:
+    kernel.loopback_up()
+    return kernel.listen_inside(ports, datagram_ports, own_network=True)
 
 
 def _advice() -> str:

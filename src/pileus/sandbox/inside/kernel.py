@@ -11,6 +11,9 @@ import struct
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import TypeVar
+
+Made = TypeVar("Made")
 
 CLONE_FS = 0x00000200
 CLONE_PARENT = 0x00008000
@@ -178,6 +181,25 @@ def unshare(flags: int) -> None:
 
 def setns(fd: int, kind: int) -> None:
     _check(_free.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")
+
+
+def enter_network(pid: int, do: Callable[[], Made]) -> Made:
+    """What is done with this thread in the network namespace of a process."""
+    import threading
+
+    home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            setns(there, CLONE_NEWNET)
+        finally:
+            os.close(there)
+        try:
+            return do()
+        finally:
+            setns(home, CLONE_NEWNET)
+    finally:
+        os.close(home)
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:

@@ -43,7 +43,7 @@ async def start(cloud: Cloud) -> None:
         cloud.settings,
         cloud.clock,
         cloud.ids,
-        partial(choose, cloud.settings.sandbox),
+        partial(choose, cloud.settings.sandbox, internet=cloud.settings.internet),
         on_log=logs.sink,
         on_finished=finished,
         on_datagram=cloud.traces.daemon,
