@@ -36,7 +36,7 @@ async def create_event_source_mapping(ctx: Context, request: Request) -> Answer:
     place = (ctx.account, ctx.region, mapping.id)
 
     async def create(tx: Transaction) -> Answer:
-        await get_qualified(tx, at)
+        await _configuration(tx, at)
         await _check_pair(tx, at, mapping)
         tx.put(keys.event_source(*place), encode(mapping))
         _put_pairs(tx, at, mapping)
@@ -48,7 +48,12 @@ async def create_event_source_mapping(ctx: Context, request: Request) -> Answer:
 
 
 async def _configuration(tx: Reader, at: Target) -> Configuration:
-    return (await get_qualified(tx, at)).configuration
+    """Of the function that is to be fed."""
+    try:
+        return (await get_qualified(tx, at)).configuration
+    except AWSError:
+        # Here AWS says it otherwise.
+        raise errors.invalid_parameter("Function does not exist") from None
 
 
 def _put_pairs(tx: Transaction, at: Target, mapping: EventSource) -> None:
@@ -156,7 +161,7 @@ async def update_event_source_mapping(ctx: Context, tx: Transaction, request: Re
     sources.change_mapping(mapping, request)
     if request.get("FunctionName"):
         at = parse_own(ctx, request["FunctionName"])
-        await get_qualified(tx, at)
+        await _configuration(tx, at)
         former = sources.target_of(ctx.account, ctx.region, mapping)
         if at != former:
             await _check_pair(tx, at, mapping)
