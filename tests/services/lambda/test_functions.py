@@ -468,3 +468,25 @@ def test_a_function_in_another_account_is_nobodys_to_make(lambda_: Any, role: st
         r"[a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:"
         r"[a-zA-Z0-9-_]+), Member must not be null]"
     )
+
+
+def test_every_version_and_layer_counts_as_code_storage(
+    lambda_: Any, make: Callable[..., Any], updated: Callable[[str], None]
+) -> None:
+    def used() -> int:
+        total: int = lambda_.get_account_settings()["AccountUsage"]["TotalCodeSize"]
+        return total
+
+    small, large = package({"index.py": ECHO}), package({"index.py": ECHO, "more.bin": bytes(range(256)) * 20})
+    make(Publish=True)
+    assert used() == 2 * len(small)
+    lambda_.update_function_code(FunctionName="f", ZipFile=large)
+    updated("f")
+    assert used() == len(small) + len(large)
+    lambda_.publish_layer_version(LayerName="l", Content={"ZipFile": small})
+    assert used() == 2 * len(small) + len(large)
+    lambda_.delete_layer_version(LayerName="l", VersionNumber=1)
+    lambda_.delete_function(FunctionName="f", Qualifier="1")
+    assert used() == len(large)
+    lambda_.delete_function(FunctionName="f")
+    assert used() == 0

@@ -222,6 +222,10 @@ def layer_policy(account: str, region: str, name: str, version: int) -> bytes:
     return pack("lambda", account, region, "layer-policy", name, version)
 
 
+def code_storage(account: str, region: str) -> bytes:
+    return pack("lambda", account, region, "code-storage")
+
+
 def code(sha256: str) -> bytes:
     return pack("lambda", "", "", "code", sha256)
 

@@ -22,6 +22,7 @@ from pileus.services.lambda_ import (
     packages,
     provisioning,
     roles,
+    storage,
 )
 from pileus.services.lambda_.archive import UNPACKED_BYTES_MAX
 from pileus.services.lambda_.lookup import (
@@ -43,7 +44,7 @@ from pileus.services.lambda_.operations.versions import publish
 from pileus.services.lambda_.packages import Package
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.provisioned import configs
-from pileus.services.lambda_.records import Configuration, Function, LayerVersion, Version, decode, encode
+from pileus.services.lambda_.records import Configuration, Function, Version, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
@@ -91,6 +92,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
         if request.get("CodeSigningConfigArn"):
             await attach(ctx, tx, at, request["CodeSigningConfigArn"])
             await check_signature(tx, at)
+        await storage.change(tx, at.account, at.region, config.code_size_bytes)
         tx.put(keys.version(at, LATEST), encode(latest))
         deployments.schedule(ctx.cloud, tx, at, latest, ctx.now)
         answer = configurations.describe(at, latest)
@@ -227,6 +229,8 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
         if request.get("DryRun"):
             ctx.cloud.blobs.release(tx, package.blob)
             return configurations.describe(at, msgspec.structs.replace(latest, configuration=config))
+        more = config.code_size_bytes - latest.configuration.code_size_bytes
+        await storage.change(tx, at.account, at.region, more)
         await packages.adopt(ctx.cloud, tx, package)
         await packages.hold(tx, packages.layer_codes(config))
         _change(ctx, tx, at, latest, config)
@@ -288,7 +292,7 @@ async def delete_function(ctx: Context, tx: Transaction, request: Request) -> An
         await _delete_version(ctx, tx, at)
         return answer
     for version in await all_versions(tx, at):
-        await _drop_version(ctx, tx, version)
+        await _drop_version(ctx, tx, at, version)
     for span in (
         keys.versions(at),
         keys.aliases(at),
@@ -321,7 +325,7 @@ async def _delete_version(ctx: Context, tx: Transaction, at: Target) -> None:
         raise errors.conflict(
             f"Unable to delete version because the following aliases reference it: [{', '.join(pointing)}]"
         )
-    await _drop_version(ctx, tx, version)
+    await _drop_version(ctx, tx, at, version)
     tx.delete(keys.version(at, version.version))
     tx.delete(keys.policy(at))
     tx.delete(keys.async_config(at))
@@ -331,7 +335,8 @@ async def _delete_version(ctx: Context, tx: Transaction, at: Target) -> None:
     tx.on_commit(lambda: _gone(ctx, at, version.version))
 
 
-async def _drop_version(ctx: Context, tx: Transaction, version: Version) -> None:
+async def _drop_version(ctx: Context, tx: Transaction, at: Target, version: Version) -> None:
+    await storage.change(tx, at.account, at.region, -version.configuration.code_size_bytes)
     for config in (version.configuration, version.serving):
         if config is not None:
             await packages.drop(ctx.cloud, tx, packages.codes_of(config))
@@ -368,28 +373,22 @@ def _is_latest(key: bytes, _: bytes) -> bool:
 
 
 async def get_account_settings(ctx: Context, tx: Reader, request: Request) -> Answer:
-    functions = total = 0
-    for span in (keys.all_versions(ctx.account, ctx.region), keys.all_layer_versions(ctx.account, ctx.region)):
-        start, end = span
-        while found := await tx.scan(start, end, limit=500):
-            for key, data in found:
-                functions += keys.is_function_version(key) and keys.number_of_version(key) == 0
-                total += _size_of(key, data)
-            start = after(found[-1][0])
+    functions = 0
+    start, end = keys.functions(ctx.account, ctx.region)
+    while found := await tx.scan(start, end, limit=500):
+        functions += len(found)
+        start = after(found[-1][0])
     reserved = sum((await concurrency.reservations(tx, ctx.account, ctx.region)).values())
     return {
         "AccountLimit": {
-            "TotalCodeSize": 80_530_636_800,
+            "TotalCodeSize": storage.BYTES_MAX,
             "CodeSizeUnzipped": UNPACKED_BYTES_MAX,
             "CodeSizeZipped": packages.ZIPPED_BYTES_MAX,
             "ConcurrentExecutions": concurrency.ACCOUNT_MAX,
             "UnreservedConcurrentExecutions": concurrency.ACCOUNT_MAX - reserved,
         },
-        "AccountUsage": {"TotalCodeSize": total, "FunctionCount": functions},
+        "AccountUsage": {
+            "TotalCodeSize": await storage.used(tx, ctx.account, ctx.region),
+            "FunctionCount": functions,
+        },
     }
-
-
-def _size_of(key: bytes, data: bytes) -> int:
-    if keys.is_function_version(key):
-        return decode(Version, data).configuration.code_size_bytes
-    return decode(LayerVersion, data).size_bytes

@@ -8,7 +8,7 @@ import json
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import errors, keys, locations, packages
+from pileus.services.lambda_ import errors, keys, locations, packages, storage
 from pileus.services.lambda_.configurations import shown_sha256, timestamp
 from pileus.services.lambda_.names import LayerName, parse_layer
 from pileus.services.lambda_.paging import page
@@ -134,12 +134,17 @@ async def publish_layer_version(ctx: Context, request: Request) -> Answer:
             runtimes=runtimes,
             architectures=architectures,
         )
+        await storage.change(tx, name.account, name.region, version.size_bytes)
         await packages.adopt(ctx.cloud, tx, package)
         tx.put(key, encode(head))
         tx.put(keys.layer_version(name.account, name.region, name.name, version.version), encode(version))
         return _with_content(ctx, name._replace(version=version.version), version)
 
-    return await ctx.cloud.store.write(publish)
+    try:
+        return await ctx.cloud.store.write(publish)
+    except AWSError:
+        await packages.discard(ctx.cloud, package)
+        raise
 
 
 def _name(ctx: Context, request: Request) -> LayerName:
@@ -159,6 +164,7 @@ async def delete_layer_version(ctx: Context, tx: Transaction, request: Request) 
     version = await _find(tx, name)
     if version is None:
         return
+    await storage.change(tx, name.account, name.region, -version.size_bytes)
     await packages.drop(ctx.cloud, tx, [version.code_sha256])
     tx.delete(keys.layer_version(name.account, name.region, name.name, name.version))
     tx.delete(keys.layer_policy(name.account, name.region, name.name, name.version))

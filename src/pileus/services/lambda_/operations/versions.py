@@ -5,7 +5,7 @@ from __future__ import annotations
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import NotBuilt
-from pileus.services.lambda_ import configurations, deployments, errors, keys, packages
+from pileus.services.lambda_ import configurations, deployments, errors, keys, packages, storage
 from pileus.services.lambda_.lookup import find_version, get_function, get_latest
 from pileus.services.lambda_.names import Target, parse_own
 from pileus.services.lambda_.node import node
@@ -32,6 +32,7 @@ async def publish(
         state="Pending" if waiting else "Active",
         update_status="" if waiting else "Successful",
     )
+    await storage.change(tx, at.account, at.region, config.code_size_bytes)
     await packages.hold(tx, packages.codes_of(config))
     tx.put(keys.version(at, version.version), encode(version))
     if waiting:
