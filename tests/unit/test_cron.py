@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pileus.delivery.cron import InvalidSchedule, parse_schedule
+from pileus.delivery.cron import Cron, InvalidSchedule, parse_schedule
 
 
 def at(text: str, zone: str = "UTC") -> float:
@@ -93,3 +93,27 @@ def test_wall_clocks_that_are_set_forward_and_back() -> None:
     assert times("cron(0/30 * * * ? *)", "2024-11-03T00:45:00", 5) == [
         *("11-03 05:00", "11-03 05:30", "11-03 06:00", "11-03 06:30", "11-03 07:00"),
     ]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe", "Europe/London"])
+@pytest.mark.parametrize("expression", ["cron(0/20 * * * ? *)", "cron(30 1 * * ? *)", "cron(15 2 ? * SUN *)"])
+def test_every_minute_agrees_with_the_clock_on_the_wall(zone: str, expression: str) -> None:
+    """Held against looking at the clock every minute, over days on which clocks are set."""
+    where, schedule = ZoneInfo(zone), parse_schedule(expression)
+    assert isinstance(schedule, Cron)
+    for day in ("2024-03-09", "2024-03-30", "2024-04-06", "2024-10-05", "2024-10-26", "2024-11-02"):
+        begin = at(f"{day}T12:00:00", zone)
+        end = begin + 24 * 3600
+        found, when = [], begin
+        while (due := schedule.next(when, 0.0, where)) is not None and due < end:
+            found.append(due)
+            when = due
+        wanted, shown = [], set()
+        for minute in range(1, 24 * 60):
+            clock = datetime.fromtimestamp(begin + minute * 60, where)
+            days = schedule.weekdays is None or clock.day in schedule.weekdays.of(clock.year, clock.month)
+            if days and clock.hour in schedule.hours and clock.minute in schedule.minutes:
+                if schedule.hourly or clock.replace(tzinfo=None, fold=0) not in shown:
+                    wanted.append(begin + minute * 60)
+                shown.add(clock.replace(tzinfo=None, fold=0))
+        assert found == wanted

@@ -70,8 +70,10 @@ class Cron:
         return self._next_in_zone(after, zone)
 
     def _next_in_zone(self, after: float, zone: ZoneInfo) -> float | None:
-        # What clocks show just before: an hour that they show twice is looked at from its beginning.
-        shown = datetime.fromtimestamp(after, zone).replace(tzinfo=None) - timedelta(hours=3)
+        shown = datetime.fromtimestamp(after, zone).replace(tzinfo=None)
+        if len({datetime.fromtimestamp(after + hours * 3600, zone).utcoffset() for hours in (-3, 0, 3)}) > 1:
+            # Clocks are being set: an hour that they show twice is looked at from its beginning.
+            shown -= timedelta(hours=3)
         best: float | None = None
         for _ in range(10_000):
             found = self._next_shown(shown, inclusive=False)

@@ -38,6 +38,10 @@ async def drop_timer(ctx: Context, tx: Transaction, at: ScheduleName) -> None:
     await ctx.cloud.outbox.cancel(tx, _id(at))
 
 
+def _window_s(schedule: Schedule) -> float:
+    return 60.0 * schedule.flexible.get("MaximumWindowInMinutes", 0) if schedule.flexible["Mode"] != "OFF" else 0.0
+
+
 def _id(at: ScheduleName) -> str:
     return f"scheduler.timer/{at.arn}"
 
@@ -49,14 +53,13 @@ def _put_next(
     due = next_due(schedule.expression, schedule.zone, after=after, began=began, start=schedule.start, end=schedule.end)
     if due is None:
         return False
-    window_s = 60.0 * schedule.flexible.get("MaximumWindowInMinutes", 0) if schedule.flexible["Mode"] != "OFF" else 0.0
     payload = {"at": list(at), "timer": schedule.timer, "began": began, "due": due}
     cloud.outbox.put(
         tx,
         target=TARGET,
         payload=payload,
         now=now,
-        due=due + cloud.ids.uniform(0.0, window_s),
+        due=due + cloud.ids.uniform(0.0, _window_s(schedule)),
         id=_id(at),
         age_max_s=_FOREVER_S,
     )
@@ -77,7 +80,8 @@ async def ring(cloud: Cloud, delivery: Delivery) -> None:
             return
         put_invocation(cloud, tx, at, schedule, due=payload["due"], now=now)
         # A window may be longer than the time to the next: none is left out for it.
-        after = payload["due"] if schedule.flexible["Mode"] != "OFF" else max(payload["due"], now)
+        within_window = now <= payload["due"] + _window_s(schedule)
+        after = payload["due"] if within_window else max(payload["due"], now)
         again = _put_next(cloud, tx, at, schedule, after=after, began=payload["began"], now=now)
         if not again and schedule.after_completion == "DELETE":
             tx.delete(key)
