@@ -91,6 +91,8 @@ def template(hosted: Hosted, place: Place, memory_mb: int) -> TemplateSpec:
     sdk = packages.sdk(place.folder)
     if sdk is not None:
         binds["/var/runtime/node_modules"] = sdk
+        # ES modules do not look at NODE_PATH, and end their search here.
+        links["/node_modules"] = "/var/runtime/node_modules"
     node = "".join(map(str, interpreter.version))
     ahead: list[str] = []
     if memory_mb and place.private_root:
@@ -100,6 +102,7 @@ def template(hosted: Hosted, place: Place, memory_mb: int) -> TemplateSpec:
         place,
         binds=binds,
         links=links,
+        files={"/var/runtime/warm.json": b"{}"},
         ahead=ahead,
         ahead_environment={**_ENVIRONMENT, "NODE_PATH": node_path(interpreter.version)},
     )

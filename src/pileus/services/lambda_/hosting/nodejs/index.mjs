@@ -17,7 +17,23 @@ import { Writable } from "node:stream";
 const require = createRequire(import.meta.url);
 
 if (process.argv[2] === "ahead") {
+  await warmUp();
   waitForFunction();
+}
+
+// What every function makes Node.js do for the first time, done before there is one.
+async function warmUp() {
+  for (const name of ["http", "https", "crypto", "stream/promises", "timers/promises", "url"]) require(`node:${name}`);
+  await import("data:text/javascript,export default 1");
+  // A CommonJS module that is no JavaScript costs least.
+  require("/var/runtime/warm.json");
+  JSON.parse(JSON.stringify({ a: [1, "b", null] }));
+  util.format("%s %j", "a", { b: 1 });
+  await new Promise((resolve) => {
+    // Nobody listens there.
+    const socket = net.connect({ host: "127.0.0.1", port: 1, noDelay: true });
+    socket.on("error", resolve);
+  });
 }
 
 function waitForFunction() {
@@ -477,11 +493,12 @@ async function imported(file) {
   return await import(pathToFileURL(file));
 }
 
-// ES modules of layers and of the runtime are found through NODE_PATH, as on AWS since Node.js 18. Done only where there
-// are any: it starts a thread in older versions.
+// ES modules of layers are found through NODE_PATH, as on AWS since Node.js 18. Done only where there are any: it starts
+// a thread in older versions. Those of the runtime are found at /node_modules.
 async function resolveThroughNodePath() {
   const folders = (process.env.NODE_PATH ?? "").split(":").filter((each) => each !== "" && each !== process.cwd());
-  const there = folders.filter((each) => each.endsWith("/node_modules") && fs.existsSync(each));
+  const layers = folders.filter((each) => each.endsWith("/node_modules") && each !== "/var/runtime/node_modules");
+  const there = layers.filter((each) => fs.existsSync(each));
   if (there.length === 0) return;
   const module = require("node:module");
   const bases = there.map((each) => pathToFileURL(path.join(path.dirname(each), "package.json")).href);

@@ -1,6 +1,8 @@
 package pileus.runtime;
 
+import com.amazonaws.services.lambda.runtime.Context;
 import com.amazonaws.services.lambda.runtime.LambdaRuntimeInternal;
+import com.amazonaws.services.lambda.runtime.RequestHandler;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.InputStream;
@@ -12,6 +14,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * The life of a Java function: load the handler, then event after event.
@@ -142,12 +145,49 @@ public final class Main {
         Binder.bind(sample, Map.class);
         new Log("JSON", "INFO");
         new URLClassLoader(new URL[] {new File("/var/task/").toURI().toURL()}).close();
-        new Api("127.0.0.1:9001");
-        Class.forName("pileus.runtime.Handlers");
-        Class.forName("pileus.runtime.RuntimeContext");
-        Class.forName("java.net.Socket").getDeclaredConstructor().newInstance();
+        // The client's own library stands for the function's: what loads classes is loaded itself.
+        URL own = Main.class.getProtectionDomain().getCodeSource().getLocation();
+        ClassLoader loader = new URLClassLoader(new URL[] {new File("/var/task/").toURI().toURL(), own}, null);
+        loader.loadClass("com.amazonaws.services.lambda.runtime.logging.LogFormat");
+        Map<String, String> headers = new TreeMap<>();
+        headers.put("lambda-runtime-deadline-ms", "0");
+        try {
+            Handlers.load(Sample.class.getName(), Main.class.getClassLoader())
+                    .handle("{\"text\": \"a\", \"number\": 1}".getBytes(), new RuntimeContext(headers, null));
+            // Nobody listens there.
+            new Api("127.0.0.1:1").next();
+        } catch (Throwable error) {
+            Json.write(failure(error));
+        }
         java.time.Instant.now().toString();
         environment();
+    }
+
+    /** Stands for a function before there is one. */
+    public static final class Sample implements RequestHandler<Sample, Sample> {
+        private String text;
+        private int number;
+
+        public String getText() {
+            return text;
+        }
+
+        public void setText(String given) {
+            text = given;
+        }
+
+        public int getNumber() {
+            return number;
+        }
+
+        public void setNumber(int given) {
+            number = given;
+        }
+
+        @Override
+        public Sample handleRequest(Sample given, Context context) {
+            return given;
+        }
     }
 
     @SuppressWarnings("unchecked")
