@@ -48,6 +48,10 @@ def condition_failed(item: Any | None = None) -> AWSError:
     return AWSError("ConditionalCheckFailedException", "The conditional request failed", **members)
 
 
+def duplicate_item() -> AWSError:
+    return AWSError("DuplicateItemException", "Duplicate primary key exists in table")
+
+
 def no_stream(arn: str) -> AWSError:
     return AWSError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
 

@@ -96,8 +96,13 @@ def shard_iterator(ctx: Context, request: Request) -> Sequence[Permission]:
 
 
 def _arn(ctx: Context, part: Part) -> str:
-    arn = _table_arn(ctx, part.table)
-    return f"{arn}/index/{part.index_name}" if part.index_name else arn
+    return arn_of(ctx, part.table, part.index_name)
+
+
+def arn_of(ctx: Context, table: str, index: str = "") -> str:
+    """The ARN of a table or of one of its indexes."""
+    arn = _table_arn(ctx, table)
+    return f"{arn}/index/{index}" if index else arn
 
 
 def _table_arn(ctx: Context, name: str) -> str:

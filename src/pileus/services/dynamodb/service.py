@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.dynamodb import loops, permissions, work
-from pileus.services.dynamodb.operations import batches, items, queries, settings, streams, tables, transactions
+from pileus.services.dynamodb.operations import (
+    batches,
+    items,
+    queries,
+    settings,
+    statements,
+    streams,
+    tables,
+    transactions,
+)
 
 SERVICE = Service(
     name="dynamodb",
     operations={
+        "BatchExecuteStatement": free(statements.batch_execute_statement, statements.of_batch),
         "BatchGetItem": reading(batches.batch_get_item, permissions.items, refine=permissions.refine),
         "BatchWriteItem": writing(batches.batch_write_item, permissions.items, refine=permissions.refine),
         "CreateTable": writing(tables.create_table, permissions.table),
@@ -19,6 +29,8 @@ SERVICE = Service(
         "DescribeLimits": reading(settings.describe_limits),
         "DescribeTable": reading(tables.describe_table, permissions.table),
         "DescribeTimeToLive": reading(settings.describe_time_to_live, permissions.table),
+        "ExecuteStatement": free(statements.execute_statement, statements.of_statement, refine=statements.refine),
+        "ExecuteTransaction": free(statements.execute_transaction, statements.of_transaction, refine=statements.refine),
         "GetItem": reading(items.get_item, permissions.items, refine=permissions.refine),
         "ListTables": reading(tables.list_tables),
         "ListTagsOfResource": reading(settings.list_tags_of_resource, permissions.resource),

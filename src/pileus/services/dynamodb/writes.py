@@ -41,6 +41,8 @@ class Write(msgspec.Struct, eq=False):
     # Of what is put.
     size: int = 0
     puts: bool = False
+    # Puts only where nothing is.
+    inserts: bool = False
     deletes: bool = False
     update: Update | None = None
 
@@ -125,6 +127,8 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     """Do the write, or raise `ConditionalCheckFailedException` or what is wrong with the new item."""
     old = await items.read(tx, key)
     old_item: Item | None = None
+    if write.inserts and old is not None:
+        raise errors.duplicate_item()
     if old is not None and (write.condition is not None or write.update is not None):
         old_item = old.item()
     if write.condition is not None and not write.condition.test(old_item or {}):

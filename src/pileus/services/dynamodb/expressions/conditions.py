@@ -58,8 +58,13 @@ def true(item: Item, given: Values) -> bool:
 @remembered
 def compile_condition(kind: str, text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
     """The text's predicate, where `names` are those ExpressionAttributeNames that it uses."""
-    compiler = _Compiler(kind, dict(names))
-    test = compiler.condition(parse_condition(kind, text).tree)
+    return compile_tree(kind, parse_condition(kind, text).tree, dict(names))
+
+
+def compile_tree(kind: str, tree: Condition, names: Mapping[str, str] | None = None) -> Compiled:
+    """A tree's predicate; without `names` all that stands in its paths are attributes' own names."""
+    compiler = _Compiler(kind, names)
+    test = compiler.condition(tree)
     checks = compiler.checks
 
     def check(given: Values) -> None:
@@ -70,7 +75,7 @@ def compile_condition(kind: str, text: str, names: tuple[tuple[str, str], ...]) 
 
 
 class _Compiler:
-    def __init__(self, kind: str, names: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, names: Mapping[str, str] | None) -> None:
         self.kind = kind
         self.names = names
         self.checks: list[Check] = []

@@ -12,8 +12,10 @@ Parts = tuple[str | int, ...]
 Reader = Callable[[Item], Value | None]
 
 
-def resolve(kind: str, path: Path, names: Mapping[str, str]) -> Parts:
-    """The path's parts, with what `#names` stand for."""
+def resolve(kind: str, path: Path, names: Mapping[str, str] | None) -> Parts:
+    """The path's parts, with what `#names` stand for; where there are no `names`, they stand for themselves."""
+    if names is None:
+        return path.parts
     return tuple(_name(kind, part, names) if isinstance(part, str) and part[0] == "#" else part for part in path.parts)
 
 

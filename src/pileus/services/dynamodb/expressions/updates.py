@@ -46,8 +46,11 @@ class Compiled(msgspec.Struct, frozen=True, eq=False):
 @remembered
 def compile_update(text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
     """The text's change, where `names` are those ExpressionAttributeNames that it uses."""
-    named = dict(names)
-    actions = parse_update(text).tree
+    return compile_actions(parse_update(text).tree, dict(names))
+
+
+def compile_actions(actions: tuple[Action, ...], named: Mapping[str, str] | None = None) -> Compiled:
+    """The change that actions make; without names all that stands in their paths are attributes' own names."""
     paths = [resolve(KIND, action.path, named) for action in actions]
     check_overlaps(KIND, paths)
     compiler = _Compiler(named)
@@ -96,7 +99,7 @@ def compile_update(text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
 
 
 class _Compiler:
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str] | None) -> None:
         self.names = names
         self.checks: list[Check] = []
 

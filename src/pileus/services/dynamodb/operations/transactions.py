@@ -32,19 +32,48 @@ _PARSERS = {
     "ConditionCheck": writes.parse_check,
 }
 # How the reasons call the errors of single actions.
-_REASONS = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}
+_REASONS = {
+    "ConditionalCheckFailedException": "ConditionalCheckFailed",
+    "ValidationException": "ValidationError",
+    "DuplicateItemException": "DuplicateItem",
+    "ProvisionedThroughputExceededException": "ProvisionedThroughputExceeded",
+}
 
 
 async def transact_write_items(ctx: Context, tx: Transaction, request: Request) -> Answer:
     actions = request["TransactItems"]
     parsed = [_parse(action) for action in actions]
     token = request.get("ClientRequestToken")
-    if token is not None and await _seen(ctx, tx, token, request):
+    if token is not None and await seen(ctx, tx, token, request):
         return _answer(request, [])
+    located = [(await tables.load(ctx, tx, write.request["TableName"]), write) for write in parsed]
+    done = await commit(ctx, tx, located)
+    if token is not None:
+        remember(ctx, tx, token, request)
+    answer = _answer(request, done)
+    if request.get("ReturnItemCollectionMetrics") == "SIZE":
+        metrics: dict[str, list[Any]] = {}
+        for table, write, _ in done:
+            measured = await collection_metrics(ctx, tx, table, write.item)
+            if measured is not None:
+                metrics.setdefault(write.request["TableName"], []).append(measured)
+        if metrics:
+            answer["ItemCollectionMetrics"] = metrics
+    return answer
+
+
+async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]) -> list[tuple[Table, Write, Outcome]]:
+    """Do all of the writes, or raise `TransactionCanceledException` with the reason of each."""
     located: list[tuple[Table, bytes, Write]] = []
-    for write in parsed:
-        table = await tables.load(ctx, tx, write.request["TableName"])
-        located.append((table, writes.locate(table, write), write))
+    misplaced: list[dict[str, Any]] = []
+    for table, write in asked:
+        try:
+            located.append((table, writes.locate(table, write), write))
+            misplaced.append({"Code": "None"})
+        except AWSError as error:
+            misplaced.append({"Code": "ValidationError", "Message": error.message})
+    if len(located) < len(asked):
+        raise canceled(misplaced)
     if len({place for _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
     outcomes: list[Outcome | None] = []
@@ -59,28 +88,21 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
             outcomes.append(None)
             reasons.append({"Code": _REASONS[error.code], "Message": error.message, **error.members})
     if None in outcomes:
-        codes = ", ".join(reason["Code"] for reason in reasons)
         # Takes back everything that the other actions have done.
-        raise AWSError(
-            "TransactionCanceledException",
-            f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
-            CancellationReasons=reasons,
-        )
+        raise canceled(reasons)
     done = [(table, write, outcome) for (table, _, write), outcome in zip(located, outcomes, strict=True) if outcome]
     if sum(outcome.written.size for _, _, outcome in done) > BYTES_MAX:
         raise errors.validation("Transaction request size exceeds the limit of 4 MB")
-    if token is not None:
-        _remember(ctx, tx, token, request)
-    answer = _answer(request, done)
-    if request.get("ReturnItemCollectionMetrics") == "SIZE":
-        metrics: dict[str, list[Any]] = {}
-        for table, write, _ in done:
-            measured = await collection_metrics(ctx, tx, table, write.item)
-            if measured is not None:
-                metrics.setdefault(write.request["TableName"], []).append(measured)
-        if metrics:
-            answer["ItemCollectionMetrics"] = metrics
-    return answer
+    return done
+
+
+def canceled(reasons: list[dict[str, Any]]) -> AWSError:
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    return AWSError(
+        "TransactionCanceledException",
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        CancellationReasons=reasons,
+    )
 
 
 def _parse(action: Request) -> Write:
@@ -92,13 +114,16 @@ def _parse(action: Request) -> Write:
 
 def _answer(request: Request, done: list[tuple[Table, Write, Outcome]]) -> Answer:
     wanted = request.get("ReturnConsumedCapacity", "NONE")
-    if wanted == "NONE":
-        return {}
+    return {} if wanted == "NONE" else {"ConsumedCapacity": consumed_by(wanted, done)}
+
+
+def consumed_by(wanted: str, done: list[tuple[Table, Write, Outcome]]) -> list[dict[str, Any]]:
+    """As ConsumedCapacity: what the writes of a transaction consumed of each table."""
     consumed: dict[str, Consumed] = {}
     for _, write, outcome in done:
         name = write.request["TableName"]
         writes.consume(consumed.setdefault(name, Consumed(name)), outcome.written, times=2)
-    return {"ConsumedCapacity": [each.describe(wanted, "WriteCapacityUnits") for each in consumed.values()]}
+    return [each.describe(wanted, "WriteCapacityUnits") for each in consumed.values()]
 
 
 def _digest(request: Request) -> bytes:
@@ -110,7 +135,7 @@ def _hex(data: bytes) -> str:
     return data.hex()
 
 
-async def _seen(ctx: Context, tx: Reader, token: str, request: Request) -> bool:
+async def seen(ctx: Context, tx: Reader, token: str, request: Request) -> bool:
     """Whether a call with this token went through within the last ten minutes."""
     raw = await tx.get(keys.token(ctx.account, ctx.region, token))
     if raw is None:
@@ -126,7 +151,7 @@ async def _seen(ctx: Context, tx: Reader, token: str, request: Request) -> bool:
     return True
 
 
-def _remember(ctx: Context, tx: Transaction, token: str, request: Request) -> None:
+def remember(ctx: Context, tx: Transaction, token: str, request: Request) -> None:
     expires = ctx.now + TOKEN_AGE_S
     tx.put(
         keys.token(ctx.account, ctx.region, token),
@@ -142,9 +167,18 @@ async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answ
         get = action["Get"]
         parsed.append((get, parse_projection(get), values.check_item(get["Key"])[0]))
     located = []
+    reasons: list[dict[str, Any]] = []
     for get, projection, key in parsed:
         table = await tables.load(ctx, tx, get["TableName"])
-        located.append((get["TableName"], schema.given_key(table.prefix, table.schema, key), projection))
+        try:
+            place = schema.given_key(table.prefix, table.schema, key)
+        except AWSError as error:
+            reasons.append({"Code": "ValidationError", "Message": error.message})
+            continue
+        reasons.append({"Code": "None"})
+        located.append((get["TableName"], place, projection))
+    if len(located) < len(parsed):
+        raise canceled(reasons)
     if len({place for _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
     found: list[Stored | None] = [await items.read(tx, place) for _, place, _ in located]
