@@ -365,6 +365,9 @@ class Environment:
             self._begun = None
             self._log.tail.clear()
             must_init = first is not None
+        if self._shutdown is not None:
+            # What is left of the last failure is not this invocation's time.
+            await asyncio.wait([self._shutdown])
         self.life = Life.BUSY if not must_init else self.life
         trace = self._tracer.begin(self.spec, invocation)
         run = self._run = Run(self.spec, invocation, trace, init_ms, _SYSTEM.monotonic(), self._log.now_ms())
