@@ -32,7 +32,14 @@ from pileus.sandbox.contract import Backend
 from pileus.sandbox.inside import kernel
 from pileus.sandbox.namespaces import Namespaces
 from pileus.sandbox.process import Processes
-from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult, LogEvent, RoleCredentials
+from pileus.services.lambda_.execution import (
+    Finished,
+    FunctionSpec,
+    Invocation,
+    InvokeResult,
+    LogEvent,
+    RoleCredentials,
+)
 from pileus.services.lambda_.pool import EnvironmentPool
 
 HERE = Path(__file__).parent
@@ -52,6 +59,7 @@ class Lab:
     folder: Path
     pool: EnvironmentPool = field(init=False)
     logs: dict[str, list[LogEvent]] = field(default_factory=dict)
+    finished: list[Finished] = field(default_factory=list)
     datagrams: list[tuple[str, str, bytes]] = field(default_factory=list)
     ids: Ids = field(default_factory=Ids)
     clock: Clock = field(default_factory=SystemClock)
@@ -68,6 +76,7 @@ class Lab:
             self.ids,
             choose,
             on_log=self._on_log,
+            on_finished=self.finished.append,
             on_datagram=lambda *what: self.datagrams.append(what),
             endpoint_port=4566,
         )

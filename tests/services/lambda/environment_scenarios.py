@@ -401,6 +401,10 @@ loop()
     assert b"".join(chunks) == b"ab0ab1ab2"
     assert len(chunks) == 3
     assert result.stream.error == ("Own.Error", "e30=")
+    tail = result.stream.log_tail.decode()
+    assert tail.startswith("START RequestId: ")
+    assert "REPORT RequestId: " in tail
+    assert lab.finished[-1].failed
     assert lab.messages(spec)[-1].startswith("REPORT RequestId")
 
 

@@ -507,26 +507,25 @@ class Environment:
         """Hand the stream out; the invocation ends when the runtime has written all of it."""
         run.begins_to_answer(0)
 
-        async def end() -> None:
+        async def end() -> InvokeResult:
             outcome = await self._wait_for_end(stream, run.left_s())
             if outcome.kind == "stream_end":
                 run.has_streamed(stream.total_bytes)
+                own = Failure("", stream.error[0]) if stream.error is not None else None
                 if self.extensions.engaged:
-                    await self._complete(run, None, b"")
-                else:
-                    self._finish(run, None, b"")
-                return
+                    return await self._complete(run, own, b"")
+                return self._finish(run, own, b"")
             failure = self._explain(outcome, self.spec.timeout_s)
             stream.error = (failure.error_type, failure.message)
             stream.chunks.put_nowait(None)
             self._break(_reason(failure))
-            self._finish(run, failure)
+            return self._finish(run, failure)
 
         task = self._later(end())
+        waits = run.invocation.wants_log or not self.extensions.engaged
         return InvokeResult(
             payload=b"",
-            stream=StreamReader(stream, task),
-            log_tail=self._log.tail.bytes(),
+            stream=StreamReader(stream, task if waits else None),
             init_ms=run.init_ms,
             max_memory_mb=self.max_memory_mb,
             rest=task,

@@ -127,6 +127,8 @@ class ResponseStream(Protocol):
 
     # Set once the stream has ended: ("Function.SomeError", JSON text or message), or None where all went well.
     error: tuple[str, str] | None
+    # Set then, too, where it was asked for: the last 4 KB of the log, the REPORT line included.
+    log_tail: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, cast
 
-from pileus.services.lambda_.execution import PAYLOAD_BYTES_MAX
+from pileus.services.lambda_.execution import PAYLOAD_BYTES_MAX, InvokeResult
 
 _PREFIX = "/2018-06-01/runtime/"
 # An answer that is too long is read to its end, so that the runtime hears why; but not for ever.
@@ -431,12 +431,13 @@ def event_headers(
 class StreamReader:
     """What the caller of the function gets of a streamed answer; see `execution.ResponseStream`."""
 
-    def __init__(self, stream: Streamed, ended: asyncio.Task[None]) -> None:
+    def __init__(self, stream: Streamed, ended: asyncio.Future[InvokeResult] | None) -> None:
         self._stream = stream
-        # Done when the runtime has written all of it and the last line is in the log.
-        self.ended = ended
+        # Done when the last line is in the log; None: the reader does not wait for it.
+        self._ended = ended
         self.content_type = stream.content_type
         self.error: tuple[str, str] | None = None
+        self.log_tail = b""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         stream = self._stream
@@ -446,7 +447,8 @@ class StreamReader:
                 if stream.resume is not None:
                     stream.resume()
                 yield chunk
-            await asyncio.shield(self.ended)
+            if self._ended is not None:
+                self.log_tail = (await asyncio.shield(self._ended)).log_tail
             self.error = stream.error
         finally:
             stream.abandoned = True

@@ -77,7 +77,8 @@ async def _events(result: InvokeResult, *, tail: bool) -> AsyncIterator[Answer]:
     else:
         yield {"PayloadChunk": {"Payload": result.payload}}
     if tail:
-        complete["LogResult"] = base64.b64encode(result.log_tail).decode()
+        found = result.stream.log_tail if result.stream is not None else result.log_tail
+        complete["LogResult"] = base64.b64encode(found).decode()
     yield {"InvokeComplete": complete}
 
 
