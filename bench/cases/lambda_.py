@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import time
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ ROLE = "bench-function"
 # One vCPU at AWS: nobody is slowed down to a share of one.
 MEMORY_MB = 1769
 CROWD = 200
+BURST = 100
 
 IMPORTS = """
 import os
@@ -61,6 +63,8 @@ def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
     loads = [requests.run(server, 16, seconds) for _ in range(rounds)]
     yield "invokes_per_s", [load.per_s for load in loads]
     if server.name == "pileus":
+        yield "burst_ms", [_burst_ms(server)]
+        yield "mixed_per_s", [_mixed_per_s(server)]
         yield "crowd_mb", [_crowd_mb(server)]
 
 
@@ -131,6 +135,38 @@ def _cold_ms(server: Server, name: str, code: str, count: int) -> list[float]:
         time.sleep(0.2)
         times.append(first_invoke_ms(server, f"{name}-{number}"))
     return times
+
+
+def _burst_ms(server: Server) -> float:
+    """As many functions as there are invocations, none of which has run: every one must answer."""
+    for number in range(BURST):
+        create(server, f"burst-{number}", IMPORTS)
+    server.settle()
+    requests = [invoke(server, f"burst-{n}", json.dumps({"n": n}).encode()) for n in range(BURST)]
+    begun = time.perf_counter()
+    answers = ask_all(server, requests, BURST)
+    took = (time.perf_counter() - begun) * 1000
+    met = {_environment(status, answer, n) for n, (status, answer) in enumerate(answers)}
+    if len(met) != BURST:
+        raise Cannot(f"{len(met)} environments answered for {BURST} functions")
+    return took
+
+
+def _mixed_per_s(server: Server) -> float:
+    """Of half of those functions, warm by now: every answer must be that of its own caller."""
+    order = [n % (BURST // 2) for n in range(1000)]
+    random.Random(1).shuffle(order)
+    numbers = list(enumerate(order))
+    requests = [invoke(server, f"burst-{function}", json.dumps({"n": n}).encode()) for n, function in numbers]
+    begun = time.perf_counter()
+    answers = ask_all(server, requests, 16)
+    took = time.perf_counter() - begun
+    functions: dict[str, set[int]] = {}
+    for (n, function), (status, answer) in zip(numbers, answers, strict=True):
+        functions.setdefault(_environment(status, answer, n), set()).add(function)
+    if any(len(each) > 1 for each in functions.values()):
+        raise Cannot("one environment answered for several functions")
+    return len(order) / took
 
 
 def _crowd_mb(server: Server) -> float:

@@ -302,7 +302,7 @@ async def try_using_the_sdk(lab: Lab) -> None:
 
 async def try_randomness(lab: Lab) -> None:
     """Environments cloned from one template do not draw the same numbers."""
-    code = "import random, uuid\nfirst = [random.random(), str(uuid.uuid4()), str(uuid.uuid1())]\ndef handler(event, context):\n    return first\n"
+    code = "import random, ssl, tempfile, uuid\nfirst = [random.random(), str(uuid.uuid4()), str(uuid.uuid1()), ssl.RAND_bytes(16).hex(), tempfile.mktemp()]\ndef handler(event, context):\n    return first\n"
     drawn = [await lab.answer(lab.function(code)) for _ in range(3)]
     for kind in zip(*drawn, strict=True):
         assert len(set(kind)) == 3
