@@ -71,6 +71,24 @@ SOURCES = {
             public static Object none() { return null; }
             public void streams(InputStream in, OutputStream out, Context c) throws IOException { out.write('['); in.transferTo(out); out.write(']'); }
         }""",
+    "Events": """
+        public class Events implements RequestHandler<Events.Notification, Object> {
+            // As AWS's library of events has S3's: made whole, with texts for what the fields keep otherwise.
+            public static class Base { private final List<Record> records; Base(List<Record> r) { records = r; }
+                public List<Record> getRecords() { return records; } }
+            public static class Notification extends Base { public Notification(List<Record> r) { super(r); } }
+            public static class Record { private final String region; private final java.time.Instant time; private final Thing thing;
+                public Record(String region, String time, Thing thing) { this.region = region; this.time = java.time.Instant.parse(time); this.thing = thing; } }
+            public static class Thing { private final String key; private final Long size;
+                public Thing(String key, Integer size) { this.key = key; this.size = 0L; }
+                public Thing(String key, Long size) { this.key = key; this.size = size; } }
+            public Object handleRequest(Notification n, Context c) { Record r = n.getRecords().get(0);
+                return List.of(r.region, r.time.getEpochSecond(), r.thing.key, r.thing.size); }
+        }""",
+    "Scheduled": """
+        public class Scheduled { public static class Event { private String detailType; private Map<String, Object> detail;
+                public void setDetailType(String t) { detailType = t; } public void setDetail(Map<String, Object> d) { detail = d; } }
+            public Object go(Event e) { return List.of(e.detailType, e.detail); } }""",
     "Streams": """
         public class Streams implements RequestStreamHandler {
             public void handleRequest(InputStream in, OutputStream out, Context c) throws IOException { in.transferTo(out); }
@@ -190,6 +208,12 @@ def test_beans_in_and_records_out(java: Any) -> None:
     ("handler", "event", "answer"),
     [
         ("Records::take", {"name": "n", "numbers": [1, 2]}, {"name": "n", "sum": 3}),
+        (
+            "Events",
+            {"Records": [{"region": "r", "time": "2026-01-01T00:00:00Z", "thing": {"key": "k", "size": 5000000000}}]},
+            ["r", 1767225600, "k", 5000000000],
+        ),
+        ("Scheduled::go", {"detail-type": "t", "detail": {"a": 1}, "other": []}, ["t", {"a": 1}]),
         ("Plain::text", "hello", "hello!"),
         ("Plain::number", 41, 42),
         ("Plain::list", [1, 2, 3], [3, 2, 1]),

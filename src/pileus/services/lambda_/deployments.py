@@ -41,6 +41,8 @@ async def deploy(cloud: Cloud, delivery: Delivery) -> None:
         return
     mine = node(cloud)
     mine.pool.prepare(version.configuration.runtime, version.configuration.memory_mb)
+    # So that its first invocations need not run on another version.
+    await mine.pool.settle(version.configuration.runtime)
     for sha256 in packages.codes_of(version.configuration):
         await mine.code.ensure(sha256)
 

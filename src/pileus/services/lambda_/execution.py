@@ -206,6 +206,10 @@ class Pool(Protocol):
         """Get ready, in the background, for environments of `runtime`: worth calling when a function is created."""
         ...
 
+    async def settle(self, runtime: str) -> None:
+        """Wait a while, where what the very version of a runtime needs is being fetched."""
+        ...
+
     async def supports(self, runtime: str) -> str | None:
         """None where functions of `runtime` can run here, else why they cannot, in one sentence."""
         ...

@@ -40,6 +40,8 @@ _CORES = os.cpu_count() or 1
 _STARTS = 4 * _CORES
 _START_PACE_S = 0.1 / _CORES
 _REAP_EVERY_S = 5.0
+# How long a function stays pending for what its runtime needs, which then comes in the background.
+_FETCH_PATIENCE_S = 10.0
 # Templates with programs that wait for their function: of so many sizes of memory at a time.
 _AHEAD_KEPT = 3
 
@@ -127,6 +129,13 @@ class EnvironmentPool:
 
         if not self._closed:
             self._later(prepare())
+
+    async def settle(self, runtime: str) -> None:
+        await self.catalog.choose(runtime)
+        self._fetch_what_is_wanting(runtime)
+        fetching = self._fetching.get(runtime)
+        if fetching is not None and not fetching.done():
+            await asyncio.wait([fetching], timeout=_FETCH_PATIENCE_S)
 
     async def supports(self, runtime: str) -> str | None:
         found = await self.catalog.choose(runtime)

@@ -274,6 +274,10 @@ final class Binder {
 
     /** Setters and public fields; names are compared without regard to case, unknown ones are passed over. */
     private static Object bean(Map<?, ?> members, Class<?> kind, Map<TypeVariable<?>, Type> known) {
+        Constructor<?> whole = wholeConstructor(kind);
+        if (whole != null) {
+            return constructed(members, whole, known);
+        }
         Object found = made(kind);
         Map<String, Method> setters = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
         for (Method method : kind.getMethods()) {
@@ -293,6 +297,10 @@ final class Binder {
         for (Map.Entry<?, ?> each : members.entrySet()) {
             String name = (String) each.getKey();
             Method setter = setters.get(name);
+            if (setter == null) {
+                // "detail-type" of EventBridge's events is detailType.
+                setter = setters.get(name.replace("-", ""));
+            }
             try {
                 if (setter != null) {
                     setter.setAccessible(true);
@@ -309,6 +317,54 @@ final class Binder {
             }
         }
         return found;
+    }
+
+    /** Of a class that nobody can make without its values: the constructor that takes one for each field, in order. */
+    private static Constructor<?> wholeConstructor(Class<?> kind) {
+        try {
+            kind.getDeclaredConstructor();
+            return null;
+        } catch (NoSuchMethodException error) {
+            int wanted = fields(kind).size();
+            Constructor<?> best = null;
+            for (Constructor<?> each : kind.getConstructors()) {
+                // Of several, the one that does not narrow numbers.
+                if (each.getParameterCount() == wanted && (best == null || Arrays.asList(each.getParameterTypes()).contains(Long.class))) {
+                    best = each;
+                }
+            }
+            return best;
+        }
+    }
+
+    private static List<Field> fields(Class<?> kind) {
+        List<Field> found = new ArrayList<>();
+        if (kind.getSuperclass() != null && kind.getSuperclass() != Object.class) {
+            found.addAll(fields(kind.getSuperclass()));
+        }
+        for (Field each : kind.getDeclaredFields()) {
+            if (!Modifier.isStatic(each.getModifiers()) && !each.isSynthetic()) {
+                found.add(each);
+            }
+        }
+        return found;
+    }
+
+    private static Object constructed(Map<?, ?> members, Constructor<?> constructor, Map<TypeVariable<?>, Type> known) {
+        Map<String, Object> named = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+        members.forEach((name, each) -> named.put((String) name, each));
+        List<Field> fields = fields(constructor.getDeclaringClass());
+        Type[] types = constructor.getGenericParameterTypes();
+        Object[] values = new Object[types.length];
+        for (int i = 0; i < types.length; i++) {
+            values[i] = bind(named.get(fields.get(i).getName()), types[i], known);
+        }
+        try {
+            return constructor.newInstance(values);
+        } catch (ReflectiveOperationException error) {
+            throw new Mismatch("Cannot construct instance of `" + constructor.getDeclaringClass().getName() + "`",
+                    error.getCause() != null ? error.getCause() : error);
+        }
     }
 
     private static void remember(Type type, Map<TypeVariable<?>, Type> known) {
