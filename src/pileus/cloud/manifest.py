@@ -67,6 +67,8 @@ class Operation:
     resource_policy: ResourcePolicy | None = None
     # Awaited only for callers whose policies are looked at.
     refine: Refine | None = None
+    # Whether `resource_policy` can find anything at all; asked first, as it costs nothing. None: it always can.
+    guarded: Callable[[Context], bool] | None = None
 
 
 def reading(
@@ -74,8 +76,9 @@ def reading(
     permissions: Permissions | None = None,
     resource_policy: ResourcePolicy | None = None,
     refine: Refine | None = None,
+    guarded: Callable[[Context], bool] | None = None,
 ) -> Operation:
-    return Operation(Kind.READING, function, permissions, resource_policy, refine)
+    return Operation(Kind.READING, function, permissions, resource_policy, refine, guarded)
 
 
 def writing(
@@ -83,8 +86,9 @@ def writing(
     permissions: Permissions | None = None,
     resource_policy: ResourcePolicy | None = None,
     refine: Refine | None = None,
+    guarded: Callable[[Context], bool] | None = None,
 ) -> Operation:
-    return Operation(Kind.WRITING, function, permissions, resource_policy, refine)
+    return Operation(Kind.WRITING, function, permissions, resource_policy, refine, guarded)
 
 
 def free(
@@ -92,8 +96,9 @@ def free(
     permissions: Permissions | None = None,
     resource_policy: ResourcePolicy | None = None,
     refine: Refine | None = None,
+    guarded: Callable[[Context], bool] | None = None,
 ) -> Operation:
-    return Operation(Kind.FREE, function, permissions, resource_policy, refine)
+    return Operation(Kind.FREE, function, permissions, resource_policy, refine, guarded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class Pipeline:
         else:
             needed = (Permission(f"{self.model(ctx.service).signing_name}:{ctx.operation}"),)
         allowed = self.cloud.settings.iam == "off" or (
-            operation.resource_policy is None and is_own_root(ctx.principal, ctx.account, needed)
+            not _is_guarded(ctx, operation) and is_own_root(ctx.principal, ctx.account, needed)
         )
         ctx.permit = partial(self._permit, ctx, operation, request, family)
         if operation.kind is Kind.READING:
@@ -190,7 +190,7 @@ class Pipeline:
         if operation.refine is not None:
             needed = await operation.refine(ctx, reader, request, needed)
         policies: ResourcePolicies | None = None
-        if operation.resource_policy is not None:
+        if operation.resource_policy is not None and _is_guarded(ctx, operation):
             policies = partial(operation.resource_policy, ctx, reader, request)
         await authorize(
             ctx.principal,
@@ -203,6 +203,13 @@ class Pipeline:
             family=family,
             mode=self.cloud.settings.iam,
         )
+
+
+def _is_guarded(ctx: Context, operation: Operation) -> bool:
+    """Whether a policy of the resource may have a say."""
+    if operation.resource_policy is None:
+        return False
+    return operation.guarded is None or operation.guarded(ctx)
 
 
 def _built(service: Service | None, name: str, operation: str) -> Operation:

@@ -25,7 +25,6 @@ def refuse_unbuilt(request: Request) -> None:
     if (request.get("SSESpecification") or {}).get("Enabled"):
         raise NotBuilt("DynamoDB's SSESpecification with a KMS key")
     for member in (
-        "ResourcePolicy",
         "GlobalTableSourceArn",
         "GlobalTableSettingsReplicationMode",
         "VectorIndexes",

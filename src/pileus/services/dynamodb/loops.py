@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.services.dynamodb import expire, statistics, streams
+from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Memory
 
 
 async def start(cloud: Cloud) -> None:
     cloud.parts[Memory] = Memory()
     await statistics.find_uncounted(cloud)
+    await policies.load(cloud)
 
 
 async def stop(cloud: Cloud) -> None:

@@ -59,6 +59,11 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     # Of its latest stream; `stream_view` is "" when that is switched off.
     stream_label: str = ""
     stream_view: View | Literal[""] = ""
+    # A resource-based policy, as it was given; its revision is the millisecond in which it was.
+    policy: str = ""
+    policy_revision: str = ""
+    # By index ("": the table itself) with contributor insights: their mode, and since when.
+    insights: dict[str, tuple[str, float]] = {}
 
 
 class Statistics(msgspec.Struct, kw_only=True, tag_field="v", tag=1):

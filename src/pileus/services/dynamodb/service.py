@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.dynamodb import loops, permissions, work
 from pileus.services.dynamodb.operations import (
     batches,
+    insights,
     items,
+    policies,
     queries,
     settings,
     statements,
@@ -15,35 +19,92 @@ from pileus.services.dynamodb.operations import (
     transactions,
 )
 
+# Whose permissions and policies an operation on items, on a table and of PartiQL asks for.
+_ITEMS: dict[str, Any] = {
+    "permissions": permissions.items,
+    "resource_policy": policies.of_items,
+    "refine": permissions.refine,
+    "guarded": policies.guarded,
+}
+_TABLE: dict[str, Any] = {
+    "permissions": permissions.table,
+    "resource_policy": policies.of_table,
+    "guarded": policies.guarded,
+}
+_PARTIQL: dict[str, Any] = {"resource_policy": statements.resource_policy, "guarded": policies.guarded}
+_STATEMENTS: dict[str, Any] = {**_PARTIQL, "refine": statements.refine}
+
 SERVICE = Service(
     name="dynamodb",
     operations={
-        "BatchExecuteStatement": free(statements.batch_execute_statement, statements.of_batch),
-        "BatchGetItem": reading(batches.batch_get_item, permissions.items, refine=permissions.refine),
-        "BatchWriteItem": writing(batches.batch_write_item, permissions.items, refine=permissions.refine),
+        "BatchExecuteStatement": free(statements.batch_execute_statement, statements.of_batch, **_PARTIQL),
+        "BatchGetItem": reading(
+            batches.batch_get_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
+        ),
+        "BatchWriteItem": writing(
+            batches.batch_write_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
+        ),
         "CreateTable": writing(tables.create_table, permissions.table),
-        "DeleteItem": writing(items.delete_item, permissions.items, refine=permissions.refine),
-        "DeleteTable": writing(tables.delete_table, permissions.table),
-        "DescribeContinuousBackups": reading(settings.describe_continuous_backups, permissions.table),
+        "DeleteItem": writing(
+            items.delete_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
+        ),
+        "DeleteResourcePolicy": writing(policies.delete_resource_policy, permissions.resource),
+        "DeleteTable": writing(tables.delete_table, **_TABLE),
+        "DescribeContinuousBackups": reading(
+            settings.describe_continuous_backups, permissions.table, policies.of_table, guarded=policies.guarded
+        ),
+        "DescribeContributorInsights": reading(insights.describe_contributor_insights, permissions.table),
         "DescribeEndpoints": reading(settings.describe_endpoints),
+        "DescribeGlobalTable": reading(insights.describe_global_table),
+        "DescribeKinesisStreamingDestination": reading(
+            insights.describe_kinesis_streaming_destination, permissions.table
+        ),
         "DescribeLimits": reading(settings.describe_limits),
-        "DescribeTable": reading(tables.describe_table, permissions.table),
-        "DescribeTimeToLive": reading(settings.describe_time_to_live, permissions.table),
-        "ExecuteStatement": free(statements.execute_statement, statements.of_statement, refine=statements.refine),
-        "ExecuteTransaction": free(statements.execute_transaction, statements.of_transaction, refine=statements.refine),
-        "GetItem": reading(items.get_item, permissions.items, refine=permissions.refine),
+        "DescribeTable": reading(tables.describe_table, **_TABLE),
+        "DescribeTimeToLive": reading(
+            settings.describe_time_to_live, permissions.table, policies.of_table, guarded=policies.guarded
+        ),
+        "DisableKinesisStreamingDestination": reading(
+            insights.disable_kinesis_streaming_destination, permissions.table
+        ),
+        "EnableKinesisStreamingDestination": reading(insights.enable_kinesis_streaming_destination, permissions.table),
+        "ExecuteStatement": free(
+            statements.execute_statement, statements.of_statement, refine=statements.refine, **_PARTIQL
+        ),
+        "ExecuteTransaction": free(
+            statements.execute_transaction, statements.of_transaction, refine=statements.refine, **_PARTIQL
+        ),
+        "GetItem": reading(items.get_item, **_ITEMS),
+        "GetResourcePolicy": reading(policies.get_resource_policy, permissions.resource),
+        "ListContributorInsights": reading(insights.list_contributor_insights),
+        "ListGlobalTables": reading(insights.list_global_tables),
         "ListTables": reading(tables.list_tables),
         "ListTagsOfResource": reading(settings.list_tags_of_resource, permissions.resource),
-        "PutItem": writing(items.put_item, permissions.items, refine=permissions.refine),
-        "Query": free(queries.query, permissions.items, refine=permissions.refine),
-        "Scan": free(queries.scan, permissions.items, refine=permissions.refine),
+        "PutItem": writing(items.put_item, **_ITEMS),
+        "PutResourcePolicy": writing(policies.put_resource_policy, permissions.resource),
+        "Query": free(queries.query, **_ITEMS),
+        "Scan": free(queries.scan, **_ITEMS),
         "TagResource": writing(settings.tag_resource, permissions.resource),
-        "TransactGetItems": reading(transactions.transact_get_items, permissions.items, refine=permissions.refine),
-        "TransactWriteItems": writing(transactions.transact_write_items, permissions.items, refine=permissions.refine),
+        "TransactGetItems": reading(
+            transactions.transact_get_items, permissions.items, policies.of_items, permissions.refine, policies.guarded
+        ),
+        "TransactWriteItems": writing(
+            transactions.transact_write_items,
+            permissions.items,
+            policies.of_items,
+            permissions.refine,
+            policies.guarded,
+        ),
         "UntagResource": writing(settings.untag_resource, permissions.resource),
-        "UpdateItem": writing(items.update_item, permissions.items, refine=permissions.refine),
-        "UpdateTable": writing(tables.update_table, permissions.table),
-        "UpdateTimeToLive": writing(settings.update_time_to_live, permissions.table),
+        "UpdateContributorInsights": writing(insights.update_contributor_insights, permissions.table),
+        "UpdateItem": writing(
+            items.update_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
+        ),
+        "UpdateKinesisStreamingDestination": reading(insights.update_kinesis_streaming_destination, permissions.table),
+        "UpdateTable": writing(tables.update_table, **_TABLE),
+        "UpdateTimeToLive": writing(
+            settings.update_time_to_live, permissions.table, policies.of_table, guarded=policies.guarded
+        ),
     },
     loops=(
         Loop("dynamodb.statistics", loops.count, period_s=5.0),

@@ -112,6 +112,8 @@ class Memory:
         self.uncounted: list[bytes] = []
         # What is being counted anew, and up to which key it is.
         self.counting: dict[bytes, bytes] = {}
+        # Whether any table may have a resource-based policy.
+        self.policies = False
 
     def grown(self, key: bytes, items: int, size_bytes: int, place: bytes) -> None:
         """Add a change of the item or entry at `place`, which a count under way will meet if it is still ahead."""

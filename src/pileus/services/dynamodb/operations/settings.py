@@ -24,7 +24,8 @@ TABLE_UNITS_MAX = 40_000
 ENDPOINT_CACHE_MINUTES = 1440
 
 
-async def _of_arn(ctx: Context, tx: Reader, text: str) -> Table:
+async def of_arn(ctx: Context, tx: Reader, text: str) -> Table:
+    """The table that a ResourceArn member names."""
     arn = parse_arn(text)
     if arn is None or arn.service != "dynamodb" or not arn.resource.startswith("table/"):
         raise errors.validation(f"Invalid TableArn: Invalid ResourceArn provided as input {text}")
@@ -40,20 +41,20 @@ async def _of_arn(ctx: Context, tx: Reader, text: str) -> Table:
 
 
 async def tag_resource(ctx: Context, tx: Transaction, request: Request) -> None:
-    table = await _of_arn(ctx, tx, request["ResourceArn"])
+    table = await of_arn(ctx, tx, request["ResourceArn"])
     tags = definitions.merged_tags(table.record.tags, request["Tags"])
     tables.store(ctx, tx, msgspec.structs.replace(table.record, tags=tags))
 
 
 async def untag_resource(ctx: Context, tx: Transaction, request: Request) -> None:
-    table = await _of_arn(ctx, tx, request["ResourceArn"])
+    table = await of_arn(ctx, tx, request["ResourceArn"])
     gone = set(request["TagKeys"])
     tags = {name: value for name, value in table.record.tags.items() if name not in gone}
     tables.store(ctx, tx, msgspec.structs.replace(table.record, tags=tags))
 
 
 async def list_tags_of_resource(ctx: Context, tx: Reader, request: Request) -> Answer:
-    table = await _of_arn(ctx, tx, request["ResourceArn"])
+    table = await of_arn(ctx, tx, request["ResourceArn"])
     names = sorted(table.record.tags)
     if "NextToken" in request:
         names = [name for name in names if name > request["NextToken"]]

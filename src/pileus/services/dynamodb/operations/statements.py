@@ -23,7 +23,7 @@ from pileus.services.dynamodb.expressions.parameters import Predicate
 from pileus.services.dynamodb.expressions.projections import Projection
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
-from pileus.services.dynamodb.operations import transactions
+from pileus.services.dynamodb.operations import policies, transactions
 from pileus.services.dynamodb.operations.queries import key_range
 from pileus.services.dynamodb.pages import Plan, Source
 from pileus.services.dynamodb.partiql import binding
@@ -75,6 +75,17 @@ def of_transaction(ctx: Context, request: Request) -> Sequence[Permission]:
 def of_batch(ctx: Context, request: Request) -> Sequence[Permission]:
     """None: each of the statements is allowed or refused by itself."""
     return ()
+
+
+async def resource_policy(ctx: Context, reader: Reader, request: Request) -> Any:
+    """The policies of the tables that the statements name."""
+    names = []
+    for each in request.get("TransactStatements") or request.get("Statements") or [request]:
+        try:
+            names.append(parse(each["Statement"]).body.table)
+        except AWSError:
+            continue
+    return await policies.documents(ctx, reader, names)
 
 
 async def refine(ctx: Context, reader: Reader, request: Request, needed: Sequence[Permission]) -> Sequence[Permission]:

@@ -17,6 +17,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import definitions, errors, keys, records, statistics, streams, tables, work
 from pileus.services.dynamodb.descriptions import describe, describe_deleted
+from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -32,7 +33,13 @@ async def create_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     view = definitions.stream_view(request)
     if view is not None:
         record = await streams.begin(ctx, tx, record, view)
-    table = tables.store(ctx, tx, record)
+    if "ResourcePolicy" in request:
+        policies.check(request["ResourcePolicy"])
+        revision = str(int(ctx.now * 1000))
+        record = msgspec.structs.replace(record, policy=request["ResourcePolicy"], policy_revision=revision)
+        table = policies.keep(ctx, tx, record)
+    else:
+        table = tables.store(ctx, tx, record)
     for key in (table.statistics, *(index.statistics for index in table.indexes)):
         tx.put(key, records.encode(records.Statistics()))
     return {"TableDescription": await describe(ctx, tx, table, status="CREATING")}
@@ -68,6 +75,8 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
         await streams.end(ctx, tx, table.record)
     if table.ttl is not None:
         tx.delete(keys.watch("expiry", ctx.account, ctx.region, table.name))
+    if table.record.policy:
+        tx.delete(keys.watch("policies", ctx.account, ctx.region, table.name))
     tx.delete(keys.table(ctx.account, ctx.region, table.name))
     work.sweep_table(ctx, tx, table)
     return {"TableDescription": describe_deleted(table, items, size)}

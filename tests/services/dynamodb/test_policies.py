@@ -1,0 +1,117 @@
+"""Resource-based policies of tables, contributor insights, streaming destinations."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dynamodb_cases import Table, index, invalid, refusal
+
+
+def statement(aws: Any, effect: str, principal: str, action: str) -> str:
+    arn = f"arn:aws:dynamodb:us-east-1:{aws.account}:table/table"
+    one = {"Effect": effect, "Principal": {"AWS": principal}, "Action": action, "Resource": arn}
+    return json.dumps({"Version": "2012-10-17", "Statement": [one]})
+
+
+def user(aws: Any, name: str) -> Any:
+    iam = aws.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return aws.client("dynamodb", credentials=key)
+
+
+def test_a_policy_is_kept_under_its_revision(aws: Any, dynamodb: Any, table: Table) -> None:
+    table()
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    missing = ("PolicyNotFoundException", f"Resource-based policy not found for the provided ResourceArn: {arn}")
+    assert refusal(dynamodb.get_resource_policy, ResourceArn=arn) == missing
+    policy = statement(aws, "Allow", aws.account, "dynamodb:GetItem")
+    revision = dynamodb.put_resource_policy(ResourceArn=arn, Policy=policy, ExpectedRevisionId="NO_POLICY")[
+        "RevisionId"
+    ]
+    assert dynamodb.get_resource_policy(ResourceArn=arn)["Policy"] == policy
+    for expected in ("NO_POLICY", "1"):
+        members = {"ResourceArn": arn, "Policy": policy, "ExpectedRevisionId": expected}
+        assert refusal(dynamodb.put_resource_policy, **members)[0] == "PolicyNotFoundException"
+    assert dynamodb.put_resource_policy(ResourceArn=arn, Policy=policy)["RevisionId"] == revision
+    assert dynamodb.delete_resource_policy(ResourceArn=arn)["RevisionId"] == revision
+    assert refusal(dynamodb.get_resource_policy, ResourceArn=arn) == missing
+    for wrong in ("{", "{}", '{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'):
+        assert refusal(dynamodb.put_resource_policy, ResourceArn=arn, Policy=wrong)[0] == "ValidationException"
+    nowhere = arn.replace("table/table", "table/nowhere")
+    assert refusal(dynamodb.get_resource_policy, ResourceArn=nowhere)[0] == "ResourceNotFoundException"
+
+
+def test_a_policy_allows_and_denies(aws: Any, dynamodb: Any, table: Table) -> None:
+    reader = user(aws, "reader")
+    arn = f"arn:aws:iam::{aws.account}:user/reader"
+    table(ResourcePolicy=statement(aws, "Allow", arn, "dynamodb:GetItem"))
+    key = {"TableName": "table", "Key": {"id": {"S": "a"}}}
+    assert "Item" not in reader.get_item(**key)
+    assert refusal(reader.delete_item, **key)[0] == "AccessDeniedException"
+    table_arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    dynamodb.put_resource_policy(ResourceArn=table_arn, Policy=statement(aws, "Deny", "*", "dynamodb:GetItem"))
+    code, message = refusal(reader.get_item, **key)
+    assert code == "AccessDeniedException"
+    assert "with an explicit deny in a resource-based policy" in message
+    assert refusal(dynamodb.get_item, **key)[0] == "AccessDeniedException"
+    dynamodb.put_resource_policy(ResourceArn=table_arn, Policy=statement(aws, "Deny", "*", "dynamodb:PartiQLSelect"))
+    select = 'SELECT * FROM "table"'
+    assert refusal(dynamodb.execute_statement, Statement=select)[0] == "AccessDeniedException"
+    dynamodb.delete_item(**key)
+
+
+def test_contributor_insights_are_settings(dynamodb: Any, table: Table) -> None:
+    table("id:S|g:S", GlobalSecondaryIndexes=[index("by-g", "g")])
+    disabled = dynamodb.describe_contributor_insights(TableName="table")
+    del disabled["ResponseMetadata"]
+    assert disabled == {"TableName": "table", "ContributorInsightsStatus": "DISABLED"}
+    changed = dynamodb.update_contributor_insights(
+        TableName="table", IndexName="by-g", ContributorInsightsAction="ENABLE"
+    )
+    assert changed["ContributorInsightsStatus"] == "ENABLING"
+    described = dynamodb.describe_contributor_insights(TableName="table", IndexName="by-g")
+    assert described["ContributorInsightsStatus"] == "ENABLED"
+    assert len(described["ContributorInsightsRuleList"]) == 2
+    (listed,) = dynamodb.list_contributor_insights()["ContributorInsightsSummaries"]
+    assert (listed["TableName"], listed["IndexName"]) == ("table", "by-g")
+    dynamodb.update_contributor_insights(TableName="table", IndexName="by-g", ContributorInsightsAction="DISABLE")
+    assert dynamodb.list_contributor_insights()["ContributorInsightsSummaries"] == []
+    assert refusal(dynamodb.describe_contributor_insights, TableName="table", IndexName="none")[0] == (
+        "ResourceNotFoundException"
+    )
+
+
+def test_streaming_to_kinesis_says_what_is_there(dynamodb: Any, table: Table) -> None:
+    table()
+    stream = "arn:aws:kinesis:us-east-1:000000000000:stream/stream"
+    described = dynamodb.describe_kinesis_streaming_destination(TableName="table")
+    assert described["KinesisDataStreamDestinations"] == []
+    for call in (dynamodb.enable_kinesis_streaming_destination, dynamodb.disable_kinesis_streaming_destination):
+        assert refusal(call, TableName="bad-table", StreamArn=stream) == (
+            "ResourceNotFoundException",
+            "Requested resource not found: Table: bad-table not found",
+        )
+    members = {"TableName": "table", "StreamArn": stream}
+    assert refusal(dynamodb.update_kinesis_streaming_destination, **members) == invalid(
+        "Streaming destination cannot be updated with given parameters: "
+        "UpdateKinesisStreamingConfiguration cannot be null or contain only null values"
+    )
+    for precision, words in (
+        (
+            "SECOND",
+            "1 validation error detected: Value 'SECOND' at "
+            "'updateKinesisStreamingConfiguration.approximateCreationDateTimePrecision' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [MILLISECOND, MICROSECOND]",
+        ),
+        (
+            "MICROSECOND",
+            "Table is not in a valid state to enable Kinesis Streaming Destination: No streaming destination with "
+            f"streamArn: {stream} found for table with tableName: table",
+        ),
+    ):
+        members["UpdateKinesisStreamingConfiguration"] = {"ApproximateCreationDateTimePrecision": precision}
+        assert refusal(dynamodb.update_kinesis_streaming_destination, **members) == invalid(words)
+    assert dynamodb.list_global_tables()["GlobalTables"] == []
+    assert refusal(dynamodb.describe_global_table, GlobalTableName="none")[0] == "GlobalTableNotFoundException"
