@@ -32,6 +32,7 @@ SOURCES = {
                 said.put("id", c.getAwsRequestId());
                 said.put("custom", c.getClientContext() == null ? null : c.getClientContext().getCustom());
                 said.put("environment", System.getenv());
+                said.put("libraries", System.getProperty("java.library.path"));
                 said.put("folder", new java.io.File("index.txt").exists());
                 return said;
             }
@@ -172,6 +173,7 @@ def test_maps_and_the_context(java: Any, aws: Any) -> None:
     assert answer["custom"] is None
     # The working directory is the function's.
     assert answer["folder"] is True
+    assert "/var/task/lib:/opt/lib" in answer["libraries"]
     seen = answer["environment"]
     # Recorded answers of AWS: neither PWD nor SHLVL here.
     assert seen["MINE"] == "1"

@@ -6,13 +6,14 @@ import base64
 import json
 import re
 import shutil
+import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import invoked, package
+from lambda_kit import invoked, package, program
 
 from pileus.cli.common import cache_dir
 from pileus.services.lambda_.hosting.nodejs import packages
@@ -192,6 +193,29 @@ def test_the_aws_sdk_of_the_runtime(node: Any) -> None:
     assert failure is None, (answer, log)
     assert ":assumed-role/function-role/" in answer[0]
     assert answer[1] == "S3Client"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_native_libraries_of_layers_are_found(node: Any, lambda_: Any, tmp_path: Path) -> None:
+    """Although the program was there before the layer was."""
+    for name, text, more in (("libinner.so", "int inner(void) { return 7; }", []), ("outer.node", OUTER, ["-linner"])):
+        (tmp_path / f"{name}.c").write_text(text)
+        command = ["gcc", "-shared", "-fPIC", "-o", name, f"{name}.c", "-L.", *more]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    layer = program({"lib/libinner.so": (tmp_path / "libinner.so").read_bytes()})
+    arn = lambda_.publish_layer_version(LayerName="n", Content={"ZipFile": layer})["LayerVersionArn"]
+    code = b"""
+        exports.handler = async () => {
+          try { process.dlopen({exports: {}}, '/var/task/outer.node') } catch (error) { return error.message }
+        };
+    """
+    package_ = program({"index.js": code, "outer.node": (tmp_path / "outer.node").read_bytes()})
+    call = node("", Code={"ZipFile": package_}, Layers=[arn])
+    # It was loaded, with what it needs, and is no addon.
+    assert "did not self-register" in call()[0]
+
+
+OUTER = "int inner(void); int outer(void) { return inner(); }"
 
 
 def test_nothing_of_the_machine_is_seen(node: Any) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from pileus.sandbox.contract import OWN_ADDRESS, Assignment, Limits, Sandbox
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
-from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Hosted, Place, Roots, Start
+from pileus.services.lambda_.hosting.frame import (
+    LIBRARIES,
+    RUNTIME_API_PORT,
+    XRAY_DAEMON_PORT,
+    Hosted,
+    Place,
+    Roots,
+    Start,
+)
 
 # "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 _MB_PER_VCPU = 1769
@@ -27,7 +35,6 @@ _OF_THE_RUNTIME = frozenset(
         "_HANDLER",
     }
 )
-_LIBRARIES = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 
 def starting(spec: FunctionSpec, sandbox: Sandbox, hosted: Hosted, place: Place, *, ahead: bool) -> Start:
@@ -117,7 +124,7 @@ def _variables(
     defaults = {
         "LANG": "en_US.UTF-8",
         "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
-        "LD_LIBRARY_PATH": _LIBRARIES,
+        "LD_LIBRARY_PATH": LIBRARIES,
         "TZ": ":UTC",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         # Not AWS's: where the cloud is.

@@ -13,6 +13,8 @@ from pileus.services.lambda_.execution import FunctionSpec
 
 RUNTIME_API_PORT = 9001
 XRAY_DAEMON_PORT = 2000
+# Where programs look for libraries.
+LIBRARIES = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 Version = tuple[int, ...]
 

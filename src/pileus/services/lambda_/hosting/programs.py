@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pileus.sandbox import roots
 from pileus.sandbox.contract import TemplateSpec
-from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Place
+from pileus.services.lambda_.hosting.frame import LIBRARIES, RUNTIME_API_PORT, XRAY_DAEMON_PORT, Place
 
 _MAKER = "/.maker"
 
@@ -36,6 +36,9 @@ def program_template(
         )
     root = roots.machine_root(993, 990, "sbx_user1051")
     root.directories += ["/var/task", "/opt", "/var/runtime", "/var/lang/bin", _MAKER]
+    if ahead:
+        # The dynamic linker never looks again at a folder that was not there when it first did.
+        root.directories += [each for each in LIBRARIES.split(":") if each.startswith(("/var/task", "/opt"))]
     return TemplateSpec(
         name=name,
         binds={**root.binds, **(binds or {}), _MAKER: Path(sys.base_prefix)},
@@ -47,7 +50,7 @@ def program_template(
         python_outside=python,
         environment={"LD_LIBRARY_PATH": f"{_MAKER}/lib", "PYTHONDONTWRITEBYTECODE": "1"},
         ahead=ahead,
-        ahead_environment=ahead_environment or {},
+        ahead_environment={"LD_LIBRARY_PATH": LIBRARIES, **(ahead_environment or {})},
         ports=(RUNTIME_API_PORT, place.endpoint_port),
         datagram_ports=(XRAY_DAEMON_PORT,),
     )
