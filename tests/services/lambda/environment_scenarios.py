@@ -323,8 +323,14 @@ async def try_many_at_once(lab: Lab) -> None:
 
 
 async def try_provisioning(lab: Lab) -> None:
-    spec = lab.function("import os\nkind = os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n" + ECHO)
+    spec = lab.function(
+        "import os\nkind = os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n" + ECHO,
+        initialization_type="provisioned-concurrency",
+    )
     assert await lab.pool.provision(spec, 2) == 2
+    # They stand still until they are called.
+    await lab.until(lambda: all(each.sandbox._frozen for each in lab.environments(spec)))
+    assert sorted(each.split(" ")[0] for each in lab.messages(spec)) == 2 * ["INIT_REPORT"] + 2 * ["INIT_START"]
     result = await lab.run(spec, 1)
     assert result.init_ms is None
     assert result.payload == b"1"

@@ -95,6 +95,9 @@ async def try_replacing_a_provisioned_one_that_dies(lab: Lab) -> None:
         spec = own.function(ECHO)
         assert await own.pool.provision(spec, 2) == 2
         before = own.environments(spec)
+        # What is frozen dies when it is thawed.
+        await own.until(lambda: before[0].sandbox._frozen)
+        before[0].sandbox.thaw()
         os.kill(before[0].sandbox.pid, signal.SIGKILL)
         await own.until(lambda: before[0].life is Life.CLOSED and own.pool.ready(spec.fingerprint) == 2)
         assert before[1] in own.environments(spec)

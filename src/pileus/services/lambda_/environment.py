@@ -202,6 +202,8 @@ class Environment:
         """Init ahead of any invocation (provisioned concurrency); False where it failed."""
         limit = max(_PROVISIONED_INIT_TIMEOUT_S, self.spec.timeout_s)
         failure, _took = await self._init(limit, phase="init")
+        if failure is None:
+            self._rest()
         return failure is None
 
     async def _init(self, limit_s: float, *, phase: str) -> tuple[Failure | None, float]:
