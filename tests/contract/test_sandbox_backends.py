@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pileus.sandbox.cgroups import _GroupV2, open_groups
+from pileus.sandbox.cgroups import _GroupsV2, _GroupV2, open_groups
 from pileus.sandbox.contract import Limits
 from pileus.services.lambda_.hosting.python import LANGUAGE
 from sandbox_lab import run_scenarios
@@ -121,3 +122,50 @@ def test_control_groups_of_version_2(tmp_path: Path) -> None:
     assert group.memory() == (1 << 20, 2 << 20)
     assert group.memory_peak() == 4 << 20
     assert group.out_of_memory() == 1
+
+
+def test_control_groups_of_version_2_on_the_real_thing(tmp_path: Path) -> None:
+    """Where the unified hierarchy is there, with whatever controllers it has: groups hold, freeze, thaw and go."""
+    places = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    place = next((Path(fields[1]) for fields in places if fields[2] == "cgroup2"), None)
+    if place is None or not os.access(place, os.W_OK):
+        pytest.skip("no version 2 hierarchy that may be written to")
+    mounts, own = tmp_path / "mountinfo", tmp_path / "cgroup"
+    mounts.write_text(f"1 1 0:1 / {place} rw - cgroup2 cgroup2 rw\n")
+    own.write_text("0::/\n")
+    groups = open_groups(str(mounts), str(own))
+    assert isinstance(groups, _GroupsV2)
+    there = (place / "cgroup.controllers").read_text().split()
+    assert {"memory", "cpu", "pids"} - set(there) <= set(groups.missing)
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        group = groups.create("one")
+        group.attach(process.pid)
+        group.limit(Limits())
+        found = Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()
+        assert any(line.startswith("0::") and line.endswith("/one") for line in found)
+        assert group.freeze()
+        events = groups._parent / "one" / "cgroup.events"
+        _wait_until(lambda: "frozen 1" in events.read_text())
+        before = _processor_ticks(process.pid)
+        assert group.thaw()
+        _wait_until(lambda: _processor_ticks(process.pid) > before)
+        # Frozen or not, it ends with its group.
+        assert group.freeze()
+        _wait_until(lambda: "frozen 1" in events.read_text())
+        reaper = threading.Thread(target=process.wait)
+        reaper.start()
+        group.remove()
+        reaper.join(20)
+        assert process.returncode == -signal.SIGKILL
+        assert not events.exists()
+    finally:
+        process.kill()
+        process.wait()
+        groups.close()
+    assert not groups._parent.exists()
+
+
+def _processor_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

@@ -183,6 +183,13 @@ def setns(fd: int, kind: int) -> None:
     _check(_free.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")
 
 
+def give_memory_back() -> None:
+    """What the C library holds free goes back to the machine (glibc)."""
+    trim = getattr(_held, "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
 def enter_network(pid: int, do: Callable[[], Made]) -> Made:
     """What is done with this thread in the network namespace of a process."""
     import threading

@@ -110,7 +110,10 @@ class Template:
         # Nobody waits for clones: the server holds descriptors of them.
         bare.signal(int(signal.SIGCHLD), shell.IGNORE)
         shell.rehearse()
+        # All that is not needed goes before anything is shared.
+        gc.collect()
         _fill_holes()
+        kernel.give_memory_back()
         # Clones leave these pages alone.
         gc.freeze()
         gc.enable()

@@ -57,7 +57,7 @@ INIT_TIMEOUT_S = 10.0
 # Provisioned concurrency: 130 s, or the function's timeout where that is longer.
 _PROVISIONED_INIT_TIMEOUT_S = 130.0
 # Left alone this long, an environment is frozen: calls that follow each other closely pay nothing for it.
-_FREEZE_AFTER_S = 0.01
+_FREEZE_AFTER_S = 0.04
 _MEMORY_WATCH_S = 0.1
 # The Shutdown phase: how long the runtime has, and all of it, with external extensions and with internal ones only.
 # Without extensions there is none.
