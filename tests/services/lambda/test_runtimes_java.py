@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from lambda_kit import invoked, program
 
+from pileus.services.lambda_.hosting import java as hosting
+
 pytestmark = pytest.mark.skipif(shutil.which("javac") is None, reason="javac (a JDK) is not installed")
 
 CLIENT = Path(__file__).parents[3] / "src/pileus/services/lambda_/hosting/java/client"
@@ -72,6 +74,10 @@ SOURCES = {
             public static Object none() { return null; }
             public void streams(InputStream in, OutputStream out, Context c) throws IOException { out.write('['); in.transferTo(out); out.write(']'); }
         }""",
+    "Version": """
+        public class Version implements RequestHandler<Integer, Object> { public Object handleRequest(Integer in, Context c) {
+            int version = Integer.parseInt(System.getProperty("java.specification.version"));
+            return Arrays.asList(version, System.getenv("AWS_EXECUTION_ENV"), new java.io.File("index.txt").isFile()); } }""",
     "Events": """
         public class Events implements RequestHandler<Events.Notification, Object> {
             // As AWS's library of events has S3's: made whole, with texts for what the fields keep otherwise.
@@ -136,6 +142,9 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("java")
     sources = {name: f"package example;\n{HEAD}{text}" for name, text in SOURCES.items()}
     found = _compile(folder, sources, "-sourcepath", str(CLIENT), "-implicit:none")
+    # One for older JDKs than the compiler's, too.
+    oldest = {"Version": sources["Version"]}
+    found |= _compile(folder, oldest, "--release", "11", "-sourcepath", str(CLIENT), "-implicit:none")
     return {name: content for name, content in found.items() if name.startswith("example/")}
 
 
@@ -181,6 +190,15 @@ def test_maps_and_the_context(java: Any, aws: Any) -> None:
     assert seen["_HANDLER"] == "example.Maps"
     assert not {"PWD", "SHLVL"} & seen.keys()
     assert call({})[0]["count"] == 1
+
+
+@pytest.mark.parametrize("version", [11, 17, 21, 25])
+def test_each_jdk(java: Any, version: int) -> None:
+    if all(each.version != (version,) for each in hosting.find(Path("/nowhere"))):
+        pytest.skip(f"no JDK {version} is installed")
+    answer, failure, log = java("Version", Runtime=f"java{version}")(1)
+    assert failure is None, (answer, log)
+    assert answer == [version, f"AWS_Lambda_java{version}", True]
 
 
 def test_beans_in_and_records_out(java: Any) -> None:

@@ -36,6 +36,7 @@ async def install(runtimes: list[str], folder: Path, say: Callable[[str], None])
             await language.complete(folder, say)
         say(f"{runtime} runs on {language.title} {found.full} ({found.program}).")
     if not runtimes:
+        say("Looking for what the interpreters of this machine lack ...")
         for language in LANGUAGES:
             found_here = catalog.look(language)
             for interpreter in found_here:
