@@ -90,10 +90,10 @@ async def try_an_extension_through_its_life(lab: Lab) -> None:
         )
         + "\n"
     ]
-    assert lines(lab, spec, "EXTENSION") == ["EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n"]
+    assert lines(lab, spec, "EXTENSION") == ["EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n"]
     messages = lab.messages(spec)
     start = next(n for n, each in enumerate(messages) if each.startswith("START"))
-    assert messages.index("EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n") == start - 1
+    assert messages.index("EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n") == start - 1
     (told,) = lines(lab, spec, "event")
     event = json.loads(told.removeprefix("event ").rpartition(" ")[0])
     assert event.pop("deadlineMs") > 10**12
@@ -412,6 +412,8 @@ async def try_telemetry(lab: Lab) -> None:
     assert report.pop("metrics").keys() == {"durationMs"}
     assert report == {"initializationType": "on-demand", "phase": "init", "status": "success"}
     begun = by_kind["platform.start"]
+    subscribed = "TELEMETRY\tName: listener\tState: Subscribed\tTypes: [Platform, Function, Extension]\n"
+    assert lines(lab, spec, "TELEMETRY") == [subscribed]
     assert begun["version"] == "$LATEST"
     assert begun["tracing"]["type"] == "X-Amzn-Trace-Id"
     assert by_kind["function"] == "a line\n"
@@ -602,4 +604,12 @@ while True: next_event(me)
     # What stands still for half a second sees that much go by at once.
     await asyncio.sleep(0.5)
     assert json.loads((await run(lab, spec)).payload) > 0.45
+    await lab.pool.retire(spec.fingerprint)
+
+
+async def try_too_much_memory_beside_an_extension(lab: Lab) -> None:
+    function = "import time\ndef handler(event, context):\n    if event:\n        return event\n    found = [bytearray(1 << 20) for _ in range(300)]\n    time.sleep(20)\n"
+    spec = with_extensions(lab, function, {"watcher": FAITHFUL}, memory_mb=128)
+    assert error(await run(lab, spec))["errorType"] == "Runtime.OutOfMemory"
+    assert json.loads((await run(lab, spec, 1)).payload) == 1
     await lab.pool.retire(spec.fingerprint)

@@ -101,6 +101,6 @@ def test_an_extension_in_a_layer(
         return messages if any("SHUTDOWN" in each for each in messages if each.startswith("[watcher")) else None
 
     messages = until(goodbye)
-    assert "EXTENSION\tName: watcher.sh\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n" in messages
+    assert "EXTENSION\tName: watcher.sh\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n" in messages
     said = [each for each in messages if each.startswith("[watcher.sh]")]
     assert said == 2 * ['[watcher.sh] {"eventType":"INVOKE"\n'] + ['[watcher.sh] {"eventType":"SHUTDOWN"\n']

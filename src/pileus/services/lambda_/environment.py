@@ -281,6 +281,9 @@ class Environment:
         if self.life is Life.CLOSED or self._shutdown is not None or extension.state in _FAILED:
             return
         failure, error_type = failures.of_extension(self.request_id, extension.name, found)
+        if self._over_memory:
+            # All of it is ended together, and this one was noticed first.
+            failure = failures.of_runtime(self.request_id, "", found, over_memory=True)
         extension.state = ExtensionState.LAUNCH_ERROR if found.not_executed else ExtensionState.EXITED
         extension.error_type, extension.waiting = error_type, None
         self._lose(failure)

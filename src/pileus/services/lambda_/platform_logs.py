@@ -197,14 +197,14 @@ class PlatformLog:
         if error_type:
             record["errorType"] = error_type
             ending = f"\tError Type: {error_type}"
-        text = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{','.join(events)}]{ending}\n"
+        text = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]{ending}\n"
         return PlatformEvent("platform.extension", record, WARN if error_type else INFO, text)
 
     def subscription(self, kind: str, name: str, types: list[str]) -> PlatformEvent:
         """`kind`: "telemetry" or "logs"."""
         record = {"name": name, "state": "Subscribed", "types": types}
         word = "TELEMETRY" if kind == "telemetry" else "LOGS"
-        text = f"{word}\tName: {name}\tState: Subscribed\tTypes: [{', '.join(types)}]\n"
+        text = f"{word}\tName: {name}\tState: Subscribed\tTypes: [{', '.join(each.title() for each in types)}]\n"
         return PlatformEvent(f"platform.{kind}Subscription", record, INFO, text)
 
     def note(self, now_ms: int, text: str) -> str:
