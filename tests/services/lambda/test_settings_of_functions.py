@@ -182,3 +182,24 @@ def test_some_errors_do_not_say_whose_they_are(aws: Any, lambda_: Any, make: Cal
     with pytest.raises(ClientError) as failure:
         lambda_.get_function(FunctionName="missing")
     assert failure.value.response["Type"] == "User"
+
+
+def test_snapshots_are_for_some_runtimes_only(
+    lambda_: Any, make: Callable[..., Any], updated: Callable[[str], None]
+) -> None:
+    snap_start = {"ApplyOn": "PublishedVersions"}
+    refused = (
+        "InvalidParameterValueException",
+        400,
+        "python3.11 is not supported for SnapStart enabled functions.",
+    )
+    assert caught(make, name="snap", SnapStart=snap_start) == refused
+    make("snap", SnapStart={"ApplyOn": "None"})
+    assert caught(lambda_.update_function_configuration, FunctionName="snap", SnapStart=snap_start) == refused
+    lambda_.update_function_configuration(FunctionName="snap", Runtime="python3.12", SnapStart=snap_start)
+    updated("snap")
+    # Versions start without a snapshot here, and say so.
+    version = lambda_.publish_version(FunctionName="snap")
+    assert version["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    # A runtime that has none cannot be taken afterwards.
+    assert caught(lambda_.update_function_configuration, FunctionName="snap", Runtime="python3.11") == refused

@@ -158,6 +158,12 @@ def logging_settings(request: Request, current: Configuration | None, name: str)
     return fields
 
 
+def check_snap_start(config: Configuration) -> None:
+    """Which runtimes may be snapshotted ("Improving startup performance with Lambda SnapStart")."""
+    if config.snap_start == "PublishedVersions" and not runtimes.may_be_snapshotted(config.runtime):
+        raise errors.invalid_parameter(f"{config.runtime} is not supported for SnapStart enabled functions.")
+
+
 def check_network(config: Configuration) -> None:
     """What a VPC and file systems must be together."""
     if config.vpc is not None and bool(config.vpc.subnets) != bool(config.vpc.groups):

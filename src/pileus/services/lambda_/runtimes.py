@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from pileus.kernel.arn import PARTITION
@@ -60,6 +61,12 @@ DEPRECATED = frozenset(
         "ruby2.7",
     }
 )
+
+
+def may_be_snapshotted(runtime: str) -> bool:
+    """From Java 11, Python 3.12 and .NET 8 on."""
+    found = re.fullmatch(r"(java|python3\.|dotnet)(\d+)", runtime)
+    return found is not None and int(found[2]) >= {"java": 11, "python3.": 12, "dotnet": 8}[found[1]]
 
 
 def check(runtime: str) -> None:

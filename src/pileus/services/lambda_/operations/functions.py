@@ -83,6 +83,7 @@ async def create_function(ctx: Context, request: Request) -> Answer:
             **configurations.logging_settings(request, None, at.name),
         )
         _check_size(config)
+        configurations.check_snap_start(config)
         configurations.check_network(config)
         await packages.hold(tx, packages.layer_codes(config))
         function = Function(name=at.name, created=ctx.now, tags=request.get("Tags") or {})
@@ -271,6 +272,7 @@ async def update_function_configuration(ctx: Context, request: Request) -> Answe
             fields["layers"] = await layers_of(ctx, tx, request["Layers"])
         config = configurations.replaced(latest.configuration, **fields)
         _check_size(config)
+        configurations.check_snap_start(config)
         configurations.check_network(config)
         await packages.hold(tx, packages.codes_of(config))
         _change(ctx, tx, at, latest, config)
