@@ -13,7 +13,6 @@ has answered and all extensions ask for their next event ("Understanding the Lam
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from enum import Enum
@@ -48,7 +47,7 @@ from pileus.services.lambda_.runtime_api import (
     StreamReader,
 )
 from pileus.services.lambda_.telemetry import Telemetry
-from pileus.services.lambda_.tracing import Tracer
+from pileus.services.lambda_.tracing import DaemonSocket, DatagramSink, Tracer
 
 # Functions run in real time, whatever time it is in the cloud.
 _SYSTEM = SystemClock()
@@ -63,9 +62,6 @@ _MEMORY_WATCH_S = 0.1
 # Without extensions there is none.
 _SHUTDOWN_EXTERNAL_S = (0.3, 2.0)
 _SHUTDOWN_INTERNAL_S = (0.5, 0.5)
-
-# Takes what is sent to the X-Ray daemon's address: (account, region, datagram).
-DatagramSink = Callable[[str, str, bytes], None]
 
 
 class Life(Enum):
@@ -115,6 +111,7 @@ class Environment:
         self._clock = clock
         self._on_finished = on_finished
         self._on_datagram = on_datagram
+        self._daemon: DaemonSocket | None = None
         self._on_broken = on_broken
         self._tracer = tracer
         self._endpoint_port = endpoint_port
@@ -160,9 +157,8 @@ class Environment:
         if own is not None and self._serve_endpoint is not None:
             self._stop_endpoint = self._serve_endpoint(own)
         daemon = self.sandbox.listeners.get(XRAY_DAEMON_PORT)
-        if daemon is not None:
-            daemon.setblocking(False)
-            self._loop.add_reader(daemon.fileno(), self._read_datagrams, daemon)
+        if daemon is not None and self._on_datagram is not None:
+            self._daemon = DaemonSocket(daemon, self.spec, self._on_datagram)
         self._output.start()
         if self.spec.debug_port:
             self._close_debugger = await debugging.open_port(self.sandbox, self.spec.debug_port)
@@ -186,10 +182,8 @@ class Environment:
             self._close_debugger()
         if self._stop_endpoint is not None:
             self._stop_endpoint()
-        daemon = self.sandbox.listeners.get(XRAY_DAEMON_PORT)
-        if daemon is not None and daemon.fileno() >= 0:
-            self._read_datagrams(daemon)
-            self._loop.remove_reader(daemon.fileno())
+        if self._daemon is not None:
+            self._daemon.stop()
         await self.sandbox.close()
         if self._watcher is not None:
             self._watcher.cancel()
@@ -246,7 +240,7 @@ class Environment:
         if failure is None:
             self.life = Life.READY
         else:
-            self._break(_reason(failure))
+            self._break(failure.reason)
         return failure, took
 
     def _cannot_start(self) -> Failure | None:
@@ -403,7 +397,7 @@ class Environment:
             outcome = Outcome("error", failure.payload(), failure.error_type)
         if outcome.kind not in ("answer", "error"):
             failure = self._explain(outcome, self.spec.timeout_s)
-            self._break(_reason(failure))
+            self._break(failure.reason)
             return self._finish(run, failure)
         own = None
         if outcome.kind == "error":
@@ -469,7 +463,7 @@ class Environment:
                 break
             if outcome.kind != "rested":
                 failure = self._explain(outcome, self.spec.timeout_s)
-                self._break(_reason(failure))
+                self._break(failure.reason)
         self._note_runtime_done(run, own)
         if failure is not None:
             return self._finish(run, failure)
@@ -523,7 +517,7 @@ class Environment:
             failure = self._explain(outcome, self.spec.timeout_s)
             stream.error = (failure.error_type, failure.message)
             stream.chunks.put_nowait(None)
-            self._break(_reason(failure))
+            self._break(failure.reason)
             return self._finish(run, failure)
 
         task = self._later(end())
@@ -699,21 +693,9 @@ class Environment:
         self._guests.drain()
         self._output.drain()
 
-    def _read_datagrams(self, daemon: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            for _ in range(64):
-                data = daemon.recv(1 << 16)
-                if self._on_datagram is not None:
-                    self._on_datagram(self.spec.account, self.spec.region, data)
-
     def _measure(self) -> int:
         self.max_memory_mb = min(self.spec.memory_mb, max(self.max_memory_mb, round(self.sandbox.memory_peak_mb())))
         return self.max_memory_mb
 
 
 _FAILED = frozenset({ExtensionState.INIT_ERROR, ExtensionState.EXIT_ERROR})
-
-
-def _reason(failure: Failure) -> str:
-    """Why extensions are shut down."""
-    return "timeout" if failure.status == "timeout" else "failure"

@@ -21,6 +21,11 @@ class Failure:
     # "error" or "timeout".
     status: str = "error"
 
+    @property
+    def reason(self) -> str:
+        """Why extensions are shut down."""
+        return "timeout" if self.status == "timeout" else "failure"
+
     def payload(self) -> bytes:
         members = {"errorType": self.error_type, "errorMessage": self.message}
         return json.dumps(members, separators=(",", ":")).encode()

@@ -18,7 +18,7 @@ from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
 from pileus.sandbox.contract import Backend, SandboxError, Template
 from pileus.services.lambda_ import debugging, errors
-from pileus.services.lambda_.environment import DatagramSink, Environment, Life
+from pileus.services.lambda_.environment import Environment, Life
 from pileus.services.lambda_.execution import (
     FinishedSink,
     FunctionSpec,
@@ -29,7 +29,7 @@ from pileus.services.lambda_.execution import (
 )
 from pileus.services.lambda_.hosting.catalog import Catalog, Missing, runtimes_folder
 from pileus.services.lambda_.hosting.frame import Hosted, Place
-from pileus.services.lambda_.tracing import Tracer
+from pileus.services.lambda_.tracing import DatagramSink, Tracer
 
 log = logging.getLogger("pileus.lambda")
 

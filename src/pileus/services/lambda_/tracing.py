@@ -7,7 +7,11 @@ a function that passes through tells what it was told, and writes no segments.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import socket
+from collections.abc import Callable
 from typing import Any
 
 from pileus.cloud.traces import Traces
@@ -17,6 +21,9 @@ from pileus.services.lambda_.execution import Finished, FunctionSpec, Invocation
 
 _SYSTEM = SystemClock()
 _RATE = 0.05
+
+# Takes what is sent to the X-Ray daemon's address: (account, region, datagram).
+DatagramSink = Callable[[str, str, bytes], None]
 
 
 class Tracer:
@@ -61,6 +68,27 @@ class Tracer:
             self._traced.add(arn)
             return True
         return self._ids.uniform(0.0, 1.0) < _RATE
+
+
+class DaemonSocket:
+    """The X-Ray daemon's address inside an environment: hands on what is sent there, until it is stopped."""
+
+    def __init__(self, daemon: socket.socket, spec: FunctionSpec, sink: DatagramSink) -> None:
+        self._socket = daemon
+        self._spec = spec
+        self._sink = sink
+        daemon.setblocking(False)
+        asyncio.get_running_loop().add_reader(daemon.fileno(), self._read)
+
+    def stop(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._read()
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(64):
+                self._sink(self._spec.account, self._spec.region, self._socket.recv(1 << 16))
 
 
 def _header(root: str, parent: str, sampled: str, fields: dict[str, str]) -> str:
