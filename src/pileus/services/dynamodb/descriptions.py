@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
+from pileus.services.dynamodb import records
 from pileus.services.dynamodb.statistics import held
 from pileus.services.dynamodb.streams import stream_arn
 from pileus.services.dynamodb.tables import Index, Table, table_arn
@@ -20,6 +21,8 @@ ON_DEMAND_WARM = (12000, 4000)
 async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACTIVE") -> dict[str, Any]:
     """The TableDescription of a table; `status` CREATING and UPDATING stand for the moment of the change itself."""
     record = table.record
+    if record.restoring:
+        status = "CREATING"
     items, size = await held(ctx, tx, table.statistics)
     answer: dict[str, Any] = {
         "AttributeDefinitions": [
@@ -45,6 +48,8 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
     if record.stream_label:
         answer["LatestStreamLabel"] = record.stream_label
         answer["LatestStreamArn"] = stream_arn(table.region, table.account, record.name, record.stream_label)
+    if record.restored_from:
+        answer["RestoreSummary"] = {**record.restored_from, "RestoreInProgress": status == "CREATING"}
     if record.on_demand:
         answer["OnDemandThroughput"] = record.on_demand
     if record.table_class:
@@ -100,16 +105,21 @@ def warm_throughput(table: Table, read: int, write: int, read_units: int, write_
     return {"ReadUnitsPerSecond": read or given[0], "WriteUnitsPerSecond": write or given[1]}
 
 
+def projection_of(index: records.Index) -> dict[str, Any]:
+    """As Projection."""
+    projection: dict[str, Any] = {"ProjectionType": index.projection}
+    if index.non_key_attributes:
+        projection["NonKeyAttributes"] = list(index.non_key_attributes)
+    return projection
+
+
 async def _describe_index(ctx: Context, tx: Reader, table: Table, index: Index, status: str) -> dict[str, Any]:
     record = index.record
     items, size = await held(ctx, tx, index.statistics)
-    projection: dict[str, Any] = {"ProjectionType": record.projection}
-    if record.non_key_attributes:
-        projection["NonKeyAttributes"] = list(record.non_key_attributes)
     answer: dict[str, Any] = {
         "IndexName": record.name,
         "KeySchema": index.schema.description(),
-        "Projection": projection,
+        "Projection": projection_of(record),
         "IndexSizeBytes": size,
         "ItemCount": items,
         "IndexArn": f"{table_arn(table.region, table.account, table.name)}/index/{record.name}",

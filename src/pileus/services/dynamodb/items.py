@@ -11,7 +11,7 @@ from struct import Struct
 import msgspec
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import errors, keys, schema, streams, tables, timetolive, values
+from pileus.services.dynamodb import errors, history, keys, schema, streams, tables, timetolive, values
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
 from pileus.store.contract import Reader, Transaction
@@ -84,6 +84,8 @@ async def change(
     consumed = []
     if old_item is None and old is not None and (table.indexes or table.stream is not None or table.ttl is not None):
         old_item = old.item()
+    if table.record.keeps_history:
+        history.note(cloud, tx, table, key, None if old is None else old.raw, now)
     if table.ttl is not None:
         timetolive.follow(tx, table.ttl, key, old_item, new)
     if table.stream is not None:

@@ -11,6 +11,9 @@
     change      account, region, table id | number                      a stream record
     expiry      account, region, table id, id | time, digest of the     the key of an item that expires
                 item's key
+    history     account, region, table id | number                      what an item was before a change
+    backup      account, region, id                                     a backup's record
+    saved       account, region, backup id | hash, partition, sort      an item of a backup
     watch       kind, account, region, ...                              what a loop looks after, of all accounts
 
 Items and entries of one partition stand together in the order of their sort keys. Partitions are ordered by a hash of
@@ -140,6 +143,28 @@ def expiry_time(prefix: bytes, key: bytes) -> int:
     time = unpack(key, len(prefix))[0]
     assert isinstance(time, int)
     return time
+
+
+def history(account: str, region: str, table_id: str) -> bytes:
+    """What the keys of a table's history begin with."""
+    return pack(SERVICE, account, region, "history", UUID(table_id).bytes)
+
+
+def past(prefix: bytes, number: int) -> bytes:
+    return pack_onto(prefix, max(0, number))
+
+
+def backup(account: str, region: str, backup_id: str) -> bytes:
+    return pack(SERVICE, account, region, "backup", backup_id)
+
+
+def backups(account: str, region: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "backup"))
+
+
+def backup_items(account: str, region: str, backup_id: str) -> bytes:
+    """What the keys of a backup's items begin with."""
+    return pack(SERVICE, account, region, "saved", backup_id)
 
 
 def watch(kind: str, account: str, region: str, *parts: str) -> bytes:

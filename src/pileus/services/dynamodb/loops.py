@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import expire, statistics, streams
+from pileus.services.dynamodb import expire, history, statistics, streams
 from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Memory
 
@@ -26,6 +26,10 @@ async def count(cloud: Cloud) -> None:
 
 async def trim_streams(cloud: Cloud) -> None:
     await streams.trim(cloud)
+
+
+async def trim_history(cloud: Cloud) -> None:
+    await history.trim(cloud)
 
 
 async def expire_items(cloud: Cloud) -> float:

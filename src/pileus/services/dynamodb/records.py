@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -64,6 +64,31 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     policy_revision: str = ""
     # By index ("": the table itself) with contributor insights: their mode, and since when.
     insights: dict[str, tuple[str, float]] = {}
+    # Since when it can be recovered to a point in time (0: it cannot), and how many days back.
+    pitr_since: float = 0.0
+    pitr_days: int = 35
+    # The backups and tables that it is being copied into.
+    copying: tuple[str, ...] = ()
+    # While it is being copied from elsewhere nobody can use it; from where, as RestoreSummary.
+    restoring: bool = False
+    restored_from: dict[str, Any] = {}
+
+    @property
+    def keeps_history(self) -> bool:
+        return bool(self.pitr_since or self.copying)
+
+
+class Backup(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """A backup: the table as it was."""
+
+    id: str
+    name: str
+    created: float
+    table: Table
+    items: int
+    size_bytes: int
+    # Whether all of its items are there.
+    ready: bool = False
 
 
 class Statistics(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
@@ -114,6 +139,7 @@ class Change(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
 
 encode = msgspec.msgpack.Encoder().encode
 decode_table = msgspec.msgpack.Decoder(Table).decode
+decode_backup = msgspec.msgpack.Decoder(Backup).decode
 decode_statistics = msgspec.msgpack.Decoder(Statistics).decode
 decode_token = msgspec.msgpack.Decoder(Token).decode
 decode_stream = msgspec.msgpack.Decoder(Stream).decode

@@ -7,6 +7,7 @@ from typing import Any
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.dynamodb import loops, permissions, work
 from pileus.services.dynamodb.operations import (
+    backups,
     batches,
     insights,
     items,
@@ -44,14 +45,17 @@ SERVICE = Service(
         "BatchWriteItem": writing(
             batches.batch_write_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
         ),
+        "CreateBackup": writing(backups.create_backup, permissions.table),
         "CreateTable": writing(tables.create_table, permissions.table),
+        "DeleteBackup": writing(backups.delete_backup, backups.of_backup),
         "DeleteItem": writing(
             items.delete_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
         ),
         "DeleteResourcePolicy": writing(policies.delete_resource_policy, permissions.resource),
         "DeleteTable": writing(tables.delete_table, **_TABLE),
+        "DescribeBackup": reading(backups.describe_backup, backups.of_backup),
         "DescribeContinuousBackups": reading(
-            settings.describe_continuous_backups, permissions.table, policies.of_table, guarded=policies.guarded
+            backups.describe_continuous_backups, permissions.table, policies.of_table, guarded=policies.guarded
         ),
         "DescribeContributorInsights": reading(insights.describe_contributor_insights, permissions.table),
         "DescribeEndpoints": reading(settings.describe_endpoints),
@@ -76,6 +80,7 @@ SERVICE = Service(
         ),
         "GetItem": reading(items.get_item, **_ITEMS),
         "GetResourcePolicy": reading(policies.get_resource_policy, permissions.resource),
+        "ListBackups": reading(backups.list_backups),
         "ListContributorInsights": reading(insights.list_contributor_insights),
         "ListGlobalTables": reading(insights.list_global_tables),
         "ListTables": reading(tables.list_tables),
@@ -83,6 +88,8 @@ SERVICE = Service(
         "PutItem": writing(items.put_item, **_ITEMS),
         "PutResourcePolicy": writing(policies.put_resource_policy, permissions.resource),
         "Query": free(queries.query, **_ITEMS),
+        "RestoreTableFromBackup": writing(backups.restore_table_from_backup, backups.of_restore),
+        "RestoreTableToPointInTime": writing(backups.restore_table_to_point_in_time, backups.of_restore),
         "Scan": free(queries.scan, **_ITEMS),
         "TagResource": writing(settings.tag_resource, permissions.resource),
         "TransactGetItems": reading(
@@ -96,6 +103,7 @@ SERVICE = Service(
             policies.guarded,
         ),
         "UntagResource": writing(settings.untag_resource, permissions.resource),
+        "UpdateContinuousBackups": writing(backups.update_continuous_backups, **_TABLE),
         "UpdateContributorInsights": writing(insights.update_contributor_insights, permissions.table),
         "UpdateItem": writing(
             items.update_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
@@ -108,6 +116,7 @@ SERVICE = Service(
     },
     loops=(
         Loop("dynamodb.statistics", loops.count, period_s=5.0),
+        Loop("dynamodb.history", loops.trim_history, period_s=600.0),
         Loop("dynamodb.expire", loops.expire_items, period_s=5.0),
     ),
     targets={work.TARGET: work.handle},

@@ -114,6 +114,8 @@ class Memory:
         self.counting: dict[bytes, bytes] = {}
         # Whether any table may have a resource-based policy.
         self.policies = False
+        # The number of the last change that was kept in a history.
+        self.last_change = 0
 
     def grown(self, key: bytes, items: int, size_bytes: int, place: bytes) -> None:
         """Add a change of the item or entry at `place`, which a count under way will meet if it is still ahead."""
@@ -186,7 +188,7 @@ def of_raw(ctx: Context, key: bytes, raw: bytes | None) -> Table | None:
 async def load(ctx: Context, tx: Reader, text: str) -> Table:
     """The table that a TableName member names, for item operations."""
     table = await find(ctx, tx, table_name(ctx, text))
-    if table is None:
+    if table is None or table.record.restoring:
         raise errors.no_resource()
     return table
 

@@ -12,12 +12,13 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.services.dynamodb import items, keys, records, tables, timetolive
+from pileus.services.dynamodb import copying, items, keys, records, tables, timetolive
+from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.store.contract import Transaction
-from pileus.store.keys import after
+from pileus.store.keys import after, range_onto
 
 TARGET = "dynamodb.work"
 # There is no giving up: what is left undone would never be found again.
@@ -55,6 +56,16 @@ def sweep_index(ctx: Context, tx: Transaction, table: Table, index_id: bytes) ->
         tx.delete(key)
     _put(ctx, tx, work="sweep-index", table=table.record.id, index=index_id.hex())
     tx.on_commit(lambda: _forget(known, gone))
+
+
+def sweep_backup(ctx: Context, tx: Transaction, backup_id: str) -> None:
+    """Have a deleted backup's items removed."""
+    _put(ctx, tx, work="sweep-backup", table="", backup=backup_id)
+
+
+def copy_table(ctx: Context, tx: Transaction, copy: Copy) -> None:
+    """Have a copy made that is too large for its call."""
+    _put(ctx, tx, work="copy", table="", copy=msgspec.json.encode(copy).decode())
 
 
 def forget_token(ctx: Context, tx: Transaction, token: str, expires: float) -> None:
@@ -147,6 +158,10 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
             await _sweep(cloud, keys.all_expiries(account, region, table_id, bytes.fromhex(payload["ttl"])))
         case "fill-expiry":
             await _fill_all_expiries(cloud, account, region, payload["name"], bytes.fromhex(payload["ttl"]))
+        case "sweep-backup":
+            await _sweep(cloud, range_onto(keys.backup_items(account, region, payload["backup"])))
+        case "copy":
+            await copying.run(cloud, msgspec.json.decode(payload["copy"], type=Copy))
         case "forget-token":
             await _drop_token(cloud, keys.token(account, region, payload["token"]))
         case "fill":

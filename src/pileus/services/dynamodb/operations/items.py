@@ -109,7 +109,7 @@ async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item)
     """The item of that key, by one read: the table's record comes along, to see that the remembered one still holds."""
     name = tables.table_name(ctx, table_name)
     table = tables.cached(ctx, name)
-    if table is not None:
+    if table is not None and not table.record.restoring:
         try:
             place = schema.given_key(table.prefix, table.schema, key)
         except AWSError:

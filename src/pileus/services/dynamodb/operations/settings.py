@@ -1,6 +1,6 @@
-"""What goes with tables: tags, time to live, backups' state; and what the service says of itself.
+"""What goes with tables: tags, time to live; and what the service says of itself.
 
-Sources: the API reference's pages TagResource, UpdateTimeToLive, DescribeContinuousBackups, DescribeLimits,
+Sources: the API reference's pages TagResource, UpdateTimeToLive, DescribeLimits,
 DescribeEndpoints and their like.
 """
 
@@ -99,19 +99,6 @@ async def describe_time_to_live(ctx: Context, tx: Reader, request: Request) -> A
     if name:
         return {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": name}}
     return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
-
-
-async def describe_continuous_backups(ctx: Context, tx: Reader, request: Request) -> Answer:
-    name = tables.table_name(ctx, request["TableName"])
-    if await tables.find(ctx, tx, name) is None:
-        raise AWSError("TableNotFoundException", f"Table not found: {name}")
-    # As for every table of which point-in-time recovery is not switched on.
-    return {
-        "ContinuousBackupsDescription": {
-            "ContinuousBackupsStatus": "ENABLED",
-            "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"},
-        }
-    }
 
 
 async def describe_limits(ctx: Context, tx: Reader, request: Request) -> Answer:

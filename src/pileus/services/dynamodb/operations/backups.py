@@ -1,0 +1,356 @@
+"""Backups on demand, point-in-time recovery, and tables restored from either.
+
+Sources: the API reference's pages CreateBackup, DescribeBackup, ListBackups, DeleteBackup, RestoreTableFromBackup,
+UpdateContinuousBackups, RestoreTableToPointInTime; the records of continuous backups.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Answer, Permission, Request
+from pileus.kernel.arn import parse_arn
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.services.dynamodb import copying, errors, keys, records, schema, statistics, tables, work
+from pileus.services.dynamodb.copying import Copy
+from pileus.services.dynamodb.descriptions import describe, projection_of
+from pileus.services.dynamodb.permissions import arn_of
+from pileus.services.dynamodb.tables import Table, table_arn
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import after
+
+PAGE_MAX = 100
+PERIOD_DAYS = 35
+
+
+def of_backup(ctx: Context, request: Request) -> list[Permission]:
+    return [Permission(f"dynamodb:{ctx.operation}", request["BackupArn"])]
+
+
+def of_restore(ctx: Context, request: Request) -> list[Permission]:
+    source = request.get("BackupArn") or request.get("SourceTableArn") or request.get("SourceTableName", "")
+    if not source.startswith("arn:"):
+        source = arn_of(ctx, source)
+    action = f"dynamodb:{ctx.operation}"
+    return [Permission(action, source), Permission(action, arn_of(ctx, request["TargetTableName"]))]
+
+
+async def _table(ctx: Context, tx: Reader, text: str) -> Table:
+    name = tables.table_name(ctx, text)
+    table = await tables.find(ctx, tx, name)
+    if table is None:
+        raise AWSError("TableNotFoundException", f"Table not found: {name}")
+    return table
+
+
+# -------------------------------------------------------------------------------------------------------------- backups
+
+
+async def create_backup(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    table = await _table(ctx, tx, request["TableName"])
+    if table.record.restoring:
+        raise AWSError("TableInUseException", f"Table is being created: {table.name}")
+    items, size = await statistics.held(ctx, tx, table.statistics)
+    backup = records.Backup(
+        id=f"{int(ctx.now * 1000):014}-{ctx.cloud.ids.hex(8)}",
+        name=request["BackupName"],
+        created=ctx.now,
+        table=table.record,
+        items=items,
+        size_bytes=size,
+    )
+    tx.put(keys.backup(ctx.account, ctx.region, backup.id), records.encode(backup))
+    copying_now = (*table.record.copying, backup.id)
+    tables.store(ctx, tx, msgspec.structs.replace(table.record, copying=copying_now))
+    tx.put(keys.watch("history", ctx.account, ctx.region, table.name, table.record.id), b"")
+    await _start(ctx, tx, Copy(ctx.account, ctx.region, table.name, target_backup=backup.id, moment=ctx.now))
+    return {"BackupDetails": _details(ctx, backup, "CREATING")}
+
+
+async def _start(ctx: Context, tx: Transaction, copy: Copy) -> None:
+    """Copy what one batch holds at once, and leave more to a delivery."""
+    place: copying.Place = (None, False)
+    for _ in range(2):
+        if place is not None:
+            place = await copying.step(ctx.cloud, tx, copy, ctx.now, place[0], undoing=place[1])
+    if place is None:
+        return
+    work.copy_table(ctx, tx, copy)
+
+
+async def describe_backup(ctx: Context, tx: Reader, request: Request) -> Answer:
+    return {"BackupDescription": _description(ctx, await _backup(ctx, tx, request["BackupArn"]))}
+
+
+async def delete_backup(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    backup = await _backup(ctx, tx, request["BackupArn"])
+    if not backup.ready:
+        raise AWSError("BackupInUseException", f"Backup is being created: {request['BackupArn']}")
+    tx.delete(keys.backup(ctx.account, ctx.region, backup.id))
+    work.sweep_backup(ctx, tx, backup.id)
+    return {"BackupDescription": _description(ctx, backup, "DELETED")}
+
+
+async def list_backups(ctx: Context, tx: Reader, request: Request) -> Answer:
+    limit = request.get("Limit", PAGE_MAX)
+    start, end = keys.backups(ctx.account, ctx.region)
+    if "ExclusiveStartBackupArn" in request:
+        start = max(start, after(keys.backup(ctx.account, ctx.region, _id(request["ExclusiveStartBackupArn"]))))
+    name = tables.table_name(ctx, request["TableName"]) if "TableName" in request else ""
+    low, high = request.get("TimeRangeLowerBound", 0.0), request.get("TimeRangeUpperBound", float("inf"))
+    found: list[records.Backup] = []
+    while len(found) <= limit:
+        rows = await tx.scan(start, max(start, end), limit=PAGE_MAX)
+        for _, raw in rows:
+            backup = records.decode_backup(raw)
+            if (not name or backup.table.name == name) and low <= backup.created < high:
+                found.append(backup)
+        if len(rows) < PAGE_MAX:
+            break
+        start = after(rows[-1][0])
+    if request.get("BackupType", "USER") not in ("USER", "ALL"):
+        found = []
+    answer: Answer = {"BackupSummaries": [_summary(ctx, backup) for backup in found[:limit]]}
+    if len(found) > limit:
+        answer["LastEvaluatedBackupArn"] = _arn(ctx, found[limit - 1])
+    return answer
+
+
+def _id(arn: str) -> str:
+    return arn.rpartition("/backup/")[2]
+
+
+def _arn(ctx: Context, backup: records.Backup) -> str:
+    return f"{table_arn(ctx.region, ctx.account, backup.table.name)}/backup/{backup.id}"
+
+
+async def _backup(ctx: Context, tx: Reader, text: str) -> records.Backup:
+    arn = parse_arn(text)
+    if arn is None or "/backup/" not in arn.resource:
+        raise errors.validation(f"Invalid BackupArn: {text}")
+    raw = await tx.get(keys.backup(ctx.account, ctx.region, _id(text)))
+    backup = None if raw is None else records.decode_backup(raw)
+    if backup is None or _arn(ctx, backup) != text:
+        raise AWSError("BackupNotFoundException", f"Backup not found: {text}")
+    return backup
+
+
+def _details(ctx: Context, backup: records.Backup, status: str = "") -> dict[str, Any]:
+    return {
+        "BackupArn": _arn(ctx, backup),
+        "BackupName": backup.name,
+        "BackupSizeBytes": backup.size_bytes,
+        "BackupStatus": status or ("AVAILABLE" if backup.ready else "CREATING"),
+        "BackupType": "USER",
+        "BackupCreationDateTime": backup.created,
+    }
+
+
+def _summary(ctx: Context, backup: records.Backup) -> dict[str, Any]:
+    record = backup.table
+    named = {
+        "TableName": record.name,
+        "TableId": record.id,
+        "TableArn": table_arn(ctx.region, ctx.account, record.name),
+    }
+    return {**named, **_details(ctx, backup)}
+
+
+def _description(ctx: Context, backup: records.Backup, status: str = "") -> dict[str, Any]:
+    record = backup.table
+    features: dict[str, Any] = {}
+    for index in record.indexes:
+        shown: dict[str, Any] = {
+            "IndexName": index.name,
+            "KeySchema": schema.described(index.hash, index.range),
+            "Projection": projection_of(index),
+        }
+        if index.scope == "global":
+            units = {"ReadCapacityUnits": index.read_units, "WriteCapacityUnits": index.write_units}
+            shown["ProvisionedThroughput"] = units
+        member = "GlobalSecondaryIndexes" if index.scope == "global" else "LocalSecondaryIndexes"
+        features.setdefault(member, []).append(shown)
+    if record.stream_view:
+        features["StreamDescription"] = {"StreamEnabled": True, "StreamViewType": record.stream_view}
+    if record.ttl_attribute:
+        features["TimeToLiveDescription"] = {"TimeToLiveStatus": "ENABLED", "AttributeName": record.ttl_attribute}
+    return {
+        "BackupDetails": _details(ctx, backup, status),
+        "SourceTableDetails": {
+            "TableName": record.name,
+            "TableId": record.id,
+            "TableArn": table_arn(ctx.region, ctx.account, record.name),
+            "TableSizeBytes": backup.size_bytes,
+            "KeySchema": schema.described(record.hash, record.range),
+            "TableCreationDateTime": record.created,
+            "ProvisionedThroughput": {
+                "ReadCapacityUnits": record.read_units,
+                "WriteCapacityUnits": record.write_units,
+            },
+            "ItemCount": backup.items,
+            "BillingMode": record.billing,
+        },
+        "SourceTableFeatureDetails": features,
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- point in time
+
+
+async def update_continuous_backups(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    table = await _table(ctx, tx, request["TableName"])
+    asked = request["PointInTimeRecoverySpecification"]
+    days = asked.get("RecoveryPeriodInDays")
+    if not asked["PointInTimeRecoveryEnabled"]:
+        if days is not None:
+            raise errors.validation("RecoveryPeriodInDays cannot be specified when PointInTimeRecovery is disabled")
+        record = msgspec.structs.replace(table.record, pitr_since=0.0)
+    else:
+        record = msgspec.structs.replace(
+            table.record,
+            pitr_since=table.record.pitr_since or ctx.now,
+            pitr_days=days or (table.record.pitr_days if table.record.pitr_since else PERIOD_DAYS),
+        )
+        tx.put(keys.watch("history", ctx.account, ctx.region, table.name, record.id), b"")
+    tables.store(ctx, tx, record)
+    return _continuous(ctx, record)
+
+
+async def describe_continuous_backups(ctx: Context, tx: Reader, request: Request) -> Answer:
+    return _continuous(ctx, (await _table(ctx, tx, request["TableName"])).record)
+
+
+def _earliest(ctx: Context, record: records.Table) -> float:
+    return max(record.pitr_since, ctx.now - record.pitr_days * 86400)
+
+
+def _continuous(ctx: Context, record: records.Table) -> Answer:
+    shown: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}
+    if record.pitr_since:
+        shown = {
+            "PointInTimeRecoveryStatus": "ENABLED",
+            "RecoveryPeriodInDays": record.pitr_days,
+            "EarliestRestorableDateTime": _earliest(ctx, record),
+            "LatestRestorableDateTime": ctx.now,
+        }
+    return {
+        "ContinuousBackupsDescription": {
+            "ContinuousBackupsStatus": "ENABLED",
+            "PointInTimeRecoveryDescription": shown,
+        }
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- restore
+
+
+async def restore_table_from_backup(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    backup = await _backup(ctx, tx, request["BackupArn"])
+    if not backup.ready:
+        raise AWSError("BackupInUseException", f"Backup is being created: {request['BackupArn']}")
+    summary = {
+        "SourceBackupArn": request["BackupArn"],
+        "SourceTableArn": table_arn(ctx.region, ctx.account, backup.table.name),
+        "RestoreDateTime": backup.created,
+    }
+    target = await _new_table(ctx, tx, request, backup.table, summary)
+    copy = Copy(ctx.account, ctx.region, source_backup=backup.id, target_table=target.name)
+    return await _restored(ctx, tx, target, copy)
+
+
+async def restore_table_to_point_in_time(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    text = request.get("SourceTableArn") or request.get("SourceTableName")
+    if text is None:
+        raise errors.validation("One of SourceTableArn and SourceTableName must be specified")
+    source = await _table(ctx, tx, text)
+    record = source.record
+    if not record.pitr_since:
+        raise AWSError(
+            "PointInTimeRecoveryUnavailableException",
+            f"Point in time recovery is not enabled for table '{record.name}'",
+        )
+    latest = request.get("UseLatestRestorableTime", False)
+    if latest is ("RestoreDateTime" in request):
+        raise errors.validation("Exactly one of UseLatestRestorableTime and RestoreDateTime must be specified")
+    moment = ctx.now if latest else request["RestoreDateTime"]
+    # Moments are told in whole seconds: the one in which recovery was switched on is one of them.
+    if not int(_earliest(ctx, record)) <= moment <= ctx.now:
+        raise AWSError("InvalidRestoreTimeException", "RestoreDateTime is not within the recovery period")
+    arn = table_arn(ctx.region, ctx.account, record.name)
+    summary = {"SourceTableArn": arn, "RestoreDateTime": moment}
+    target = await _new_table(ctx, tx, request, record, summary)
+    tables.store(ctx, tx, msgspec.structs.replace(record, copying=(*record.copying, target.name)))
+    copy = Copy(ctx.account, ctx.region, record.name, target_table=target.name, moment=moment)
+    return await _restored(ctx, tx, target, copy)
+
+
+async def _new_table(
+    ctx: Context, tx: Transaction, request: Request, source: records.Table, summary: dict[str, Any]
+) -> Table:
+    name = tables.table_name(ctx, request["TargetTableName"])
+    if await tables.find(ctx, tx, name) is not None:
+        raise AWSError("TableAlreadyExistsException", f"Table already exists: {name}")
+    if (request.get("SSESpecificationOverride") or {}).get("Enabled"):
+        raise NotBuilt("DynamoDB's SSESpecification with a KMS key")
+    billing = request.get("BillingModeOverride", source.billing)
+    given = request.get("ProvisionedThroughputOverride")
+    read, write = (0, 0) if billing == "PAY_PER_REQUEST" else (source.read_units or 1, source.write_units or 1)
+    if given is not None:
+        read, write = given["ReadCapacityUnits"], given["WriteCapacityUnits"]
+    record = records.Table(
+        name=name,
+        id=ctx.cloud.ids.uuid(),
+        created=ctx.now,
+        attributes=source.attributes,
+        hash=source.hash,
+        range=source.range,
+        indexes=_indexes(ctx, request, source, billing),
+        billing=billing,
+        on_demand_since=ctx.now if billing == "PAY_PER_REQUEST" else 0.0,
+        read_units=read,
+        write_units=write,
+        on_demand=dict(request.get("OnDemandThroughputOverride") or {}),
+        table_class=source.table_class,
+        restoring=True,
+        restored_from=summary,
+    )
+    used = {record.hash, record.range}.union(*((index.hash, index.range) for index in record.indexes))
+    record.attributes = {attribute: kind for attribute, kind in source.attributes.items() if attribute in used}
+    table = tables.store(ctx, tx, record)
+    for key in (table.statistics, *(index.statistics for index in table.indexes)):
+        tx.put(key, records.encode(records.Statistics()))
+    return table
+
+
+def _indexes(ctx: Context, request: Request, source: records.Table, billing: str) -> tuple[records.Index, ...]:
+    """Those of the source, or of them those that the overrides name."""
+    found = []
+    for scope, member in (("global", "GlobalSecondaryIndexOverride"), ("local", "LocalSecondaryIndexOverride")):
+        wanted = request.get(member)
+        by_name = {index.name: index for index in source.indexes if index.scope == scope}
+        for name in by_name if wanted is None else [each["IndexName"] for each in wanted]:
+            if name not in by_name:
+                raise errors.validation(f"{member} can only name indexes of the source table: {name}")
+            index = by_name[name]
+            given: dict[str, Any] = next((each for each in wanted or () if each["IndexName"] == name), {})
+            units = given.get("ProvisionedThroughput") or {}
+            on_demand = billing == "PAY_PER_REQUEST" or scope == "local"
+            found.append(
+                msgspec.structs.replace(
+                    index,
+                    id=ctx.cloud.ids.token_bytes(8),
+                    status="ACTIVE",
+                    read_units=0 if on_demand else units.get("ReadCapacityUnits", index.read_units or 1),
+                    write_units=0 if on_demand else units.get("WriteCapacityUnits", index.write_units or 1),
+                )
+            )
+    return tuple(found)
+
+
+async def _restored(ctx: Context, tx: Transaction, target: Table, copy: Copy) -> Answer:
+    answer = await describe(ctx, tx, target, status="CREATING")
+    await _start(ctx, tx, copy)
+    return {"TableDescription": answer}
