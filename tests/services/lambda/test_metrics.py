@@ -33,6 +33,13 @@ def test_invocations_errors_and_durations(aws: Any, lambda_: Any, make: Callable
     assert read(aws, "aws_lambda_init_duration_milliseconds_count") == {"f": 1}
     assert read(aws, "aws_lambda_unreserved_concurrent_executions_count") == {"": 3}
     assert read(aws, "aws_lambda_concurrent_executions_sum") == {"f": 3}
+    assert read(aws, "aws_lambda_claimed_account_concurrency_sum") == {"": 3}
+    make("reserved")
+    lambda_.put_function_concurrency(FunctionName="reserved", ReservedConcurrentExecutions=20)
+    lambda_.invoke(FunctionName="reserved")
+    assert read(aws, "aws_lambda_claimed_account_concurrency_sum") == {"": 23}
+    assert read(aws, "aws_lambda_unreserved_concurrent_executions_count") == {"": 3}
+    lambda_.delete_function(FunctionName="reserved")
     lambda_.delete_function(FunctionName="f")
     assert read(aws, "aws_lambda_invocations_total") == {}
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import errors, lineage
+from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.execution import FunctionSpec, Invocation, InvokeResult
 from pileus.services.lambda_.metrics import (
     PROVISIONED_CONCURRENCY_INVOCATIONS,
@@ -47,7 +48,8 @@ async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: In
     except AWSError:
         mine.metrics.throttled(resolved.at)
         raise
-    counted = mine.metrics.entered(resolved.at, reserved=resolved.reserved is not None)
+    allocated = ACCOUNT_MAX - resolved.unreserved_max
+    counted = mine.metrics.entered(resolved.at, reserved=resolved.reserved is not None, allocated=allocated)
     # A caller that goes away does not stop the function, which counts until it is done.
     running = asyncio.ensure_future(mine.pool.invoke(spec, invocation))
 

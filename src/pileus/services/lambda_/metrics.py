@@ -45,7 +45,6 @@ DEAD_LETTER_ERRORS = _counted("DeadLetterErrors")
 DESTINATION_DELIVERY_FAILURES = _counted("DestinationDeliveryFailures")
 RECURSIVE_INVOCATIONS_DROPPED = _counted("RecursiveInvocationsDropped")
 ITERATOR_AGE = _measured("IteratorAge")
-OFFSET_LAG = _measured("OffsetLag", "Count")
 
 # Names of functions, aliases and versions whose series are kept at hand.
 _KNOWN_MAX = 2_000
@@ -85,8 +84,8 @@ class FunctionMetrics:
         self._called: dict[tuple[Target, str], _Called] = {}
         self._running: Counter[tuple[str, ...]] = Counter()
 
-    def entered(self, at: Target, *, reserved: bool) -> tuple[tuple[str, ...], ...]:
-        """One more runs; returns what `left` takes."""
+    def entered(self, at: Target, *, reserved: bool, allocated: int) -> tuple[tuple[str, ...], ...]:
+        """One more runs; returns what `left` takes. `allocated`: what of the account's concurrency is given away."""
         account = (at.account, at.region)
         places: tuple[tuple[str, ...], ...] = ((*account, at.name), account)
         if not reserved:
@@ -102,6 +101,8 @@ class FunctionMetrics:
         self._metrics.add(CONCURRENT_EXECUTIONS, *account, (), self._running[account], now=now)
         if not reserved:
             self._metrics.add(UNRESERVED_CONCURRENT_EXECUTIONS, *account, (), self._running[places[2]], now=now)
+        claimed = allocated + self._running[(*account, "", "unreserved")]
+        self._metrics.add(CLAIMED_ACCOUNT_CONCURRENCY, *account, (), claimed, now=now)
         return places
 
     def left(self, places: tuple[tuple[str, ...], ...]) -> None:
