@@ -43,6 +43,8 @@ def run(config: dict[str, Any], wait: Wait) -> None:
     _extra = frozenset(sys.modules) - base
     _extra_tops = frozenset(name.partition(".")[0] for name in _extra)
     if config["fixed_port"]:
+        # The client is made another way for some; most functions of an interpreter are for the runtime of its version.
+        os.environ["AWS_EXECUTION_ENV"] = "AWS_Lambda_python{}.{}".format(*sys.version_info)
         _rehearse()
         _wait_for_handler(config, wait)
     else:
@@ -125,6 +127,7 @@ def _wait_for_handler(config: dict[str, Any], wait: Wait) -> None:
 
     get_handler = bootstrap._get_handler
     telemetry = os.dup(1)
+    polls_in_a_thread = os.environ["AWS_EXECUTION_ENV"] in _POLL_IN_A_THREAD
 
     def found_out(_handler: str) -> Any:
         handler = _become(config, wait())
@@ -134,7 +137,7 @@ def _wait_for_handler(config: dict[str, Any], wait: Wait) -> None:
         if (
             "AWS_LAMBDA_LOG_FORMAT" in environment
             or "AWS_LAMBDA_LOG_LEVEL" in environment
-            or environment.get("AWS_EXECUTION_ENV", "") in _POLL_IN_A_THREAD
+            or (environment.get("AWS_EXECUTION_ENV", "") in _POLL_IN_A_THREAD) != polls_in_a_thread
         ):
             _start_over(handler)
         return get_handler(handler)
@@ -144,7 +147,7 @@ def _wait_for_handler(config: dict[str, Any], wait: Wait) -> None:
     importlib.import_module("awslambdaric.__main__").main(["/var/runtime/bootstrap.py", "handler"])
 
 
-# Runtimes for which the client is made another way.
+# For these the client waits for events in a thread of its own.
 _POLL_IN_A_THREAD = tuple(f"AWS_Lambda_python3.{minor}" for minor in range(12, 16))
 
 
