@@ -16,6 +16,7 @@ _COMMANDS = {
     "invoke": "Invoke a function and print its answer.",
     "watch": "Update a function's code from a folder, each time something is saved there.",
     "logs": "Print a log group's events.",
+    "dynamodb": "List tables, or print the items of one.",
     "bill": "Show what a month's functions would have cost on AWS.",
     "reset": "Forget everything in a data folder.",
 }
