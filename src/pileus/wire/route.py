@@ -67,7 +67,7 @@ _QUERY_VERSIONS = {
 }
 
 # Labels of host names that a service serves itself (its manifest's `hosts`), and that service.
-_HOSTED_LABELS = {"lambda-url": "lambda"}
+_HOSTED_LABELS = {"lambda-url": "lambda", "s3-website": "s3"}
 # The same in a path, for clients that cannot resolve such names: /_aws/lambda-url/{name}/...
 _HOSTED_PATH = "/_aws/"
 
@@ -133,8 +133,11 @@ class Hosts:
         if service not in _HOSTED_LABELS:
             return None
         domain = host.rsplit(":", 1)[0].lower().rstrip(".")
-        name, _, label = domain.partition(".")
-        if not label.startswith(service + "."):
+        # From the right: a bucket may have dots in its name.
+        name, found, _ = domain.rpartition(f".{service}.")
+        if not found:
+            name, found, _ = domain.rpartition(f".{service}-{region}.")
+        if not name:
             return None
         return HostedName(_HOSTED_LABELS[service], service, name, region, domain, path)
 
@@ -166,6 +169,8 @@ class Hosts:
             after = labels[at + 1 :]
             if label == "s3-control":
                 return "s3control", after[0] if after else "", ""
+            if label.startswith("s3-website-") and _REGION.fullmatch(label[11:]):
+                return "s3-website", label[11:], ""
             if label == "s3" or (label.startswith("s3-") and _REGION.fullmatch(label[3:])):
                 region = label[3:] or next((one for one in after if _REGION.fullmatch(one)), "")
                 return "s3", region, ".".join(labels[:at])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writing
-from pileus.services.s3 import configurations, loops, policies, sealing, targets
+from pileus.services.s3 import configurations, loops, policies, sealing, serving, targets
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
 from pileus.services.s3.operations import (
@@ -189,5 +189,6 @@ SERVICE = Service(
     preflight=preflight,
     start=sealing.start,
     forms=posting.read_form,
+    hosts={serving.LABEL: serving.serve},
     targets={events.TARGET: targets.deliver},
 )
