@@ -53,6 +53,7 @@ SERVICES = {
     "logs": "pileus.services.logs.service:SERVICE",
     "pipes": "pileus.services.pipes.service:SERVICE",
     "s3": "pileus.services.s3.service:SERVICE",
+    "s3control": "pileus.services.s3.control:CONTROL",
     "scheduler": "pileus.services.scheduler.service:SERVICE",
     "sts": "pileus.services.sts.service:SERVICE",
 }

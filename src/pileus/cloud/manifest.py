@@ -136,6 +136,8 @@ class Service:
     # Answers a browser's preflight (OPTIONS) with these headers; called as (cloud, path, the request's headers). None:
     # OPTIONS is a method like any other.
     preflight: Callable[[Cloud, str, Mapping[str, str]], Awaitable[dict[str, str]]] | None = None
+    # Puts what a request's members stand for in their place (S3: the bucket behind an access point); (ctx, members).
+    resolve: Callable[[Context, dict[str, Any]], Awaitable[None]] | None = None
     # Reads what browsers post as a form to the service's own addresses: see `pileus.cloud.forms`.
     forms: FormReader | None = None
     # Host names that this service serves itself, by their label ("lambda-url"): see `pileus.cloud.hosted`. The label is

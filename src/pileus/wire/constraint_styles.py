@@ -69,6 +69,7 @@ STYLES: dict[str, Style] = {
     "rds-data": Style(code="BadRequestException"),
     "route53": Style(code="InvalidInput"),
     "s3": Style(schema=True),
+    "s3control": Style(schema=True),
     "sns": Style(
         code="ValidationError",
         missing=("InvalidParameter", "Invalid parameter: {path} Reason: no value for required parameter"),

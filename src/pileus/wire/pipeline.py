@@ -315,7 +315,10 @@ class _HttpCall:
             now=now,
             http=self._http_info(),
         )
-        answer = await self._pipeline.run(ctx, _built(known, target.service, operation.name), members, family)
+        built = _built(known, target.service, operation.name)
+        if known is not None and known.resolve is not None:
+            await known.resolve(ctx, members)
+        answer = await self._pipeline.run(ctx, built, members, family)
         return self._codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )

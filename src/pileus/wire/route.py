@@ -73,6 +73,7 @@ _HOSTED_PATH = "/_aws/"
 
 _BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on.aws")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_ACCESS_POINT = re.compile(r"([a-z0-9][a-z0-9-]{1,48}[a-z0-9])-(\d{12})", re.ASCII)
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d+/([^/,\s]*)/([^/,\s]*)/aws4_request")
 _LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/(functions|layers|event-source-mappings|tags|account-settings)\b")
 
@@ -169,11 +170,17 @@ class Hosts:
             after = labels[at + 1 :]
             if label == "s3-control":
                 return "s3control", after[0] if after else "", ""
+            if label == "s3-accesspoint" and at == 1 and (found := _ACCESS_POINT.fullmatch(labels[0])):
+                region = next((one for one in after if _REGION.fullmatch(one)), "")
+                return "s3", region, f"arn:aws:s3:{region}:{found[2]}:accesspoint%2F{found[1]}"
             if label.startswith("s3-website-") and _REGION.fullmatch(label[11:]):
                 return "s3-website", label[11:], ""
             if label == "s3" or (label.startswith("s3-") and _REGION.fullmatch(label[3:])):
                 region = label[3:] or next((one for one in after if _REGION.fullmatch(one)), "")
                 return "s3", region, ".".join(labels[:at])
+        if len(labels) == 1 and (found := _ACCESS_POINT.fullmatch(labels[0])):
+            # How SDKs address an access point at an endpoint of one's own.
+            return "s3", "", f"arn:aws:s3::{found[2]}:accesspoint%2F{found[1]}"
         region = labels[-1] if _REGION.fullmatch(labels[-1]) else ""
         service = labels[-2] if region and len(labels) > 1 else labels[-1]
         return ("" if _REGION.fullmatch(service) else _SIGNING_NAMES.get(service, service)), region, ""

@@ -159,3 +159,34 @@ def test_where_logs_may_go(s3, bucket, aws, pileus, fails):
         logging = {"TargetBucket": name, "TargetPrefix": ""}
         error = fails(s3.put_bucket_logging, Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": logging})
         assert (error["status"], error["Code"], error["Message"]) == (status, code, message)
+
+
+def test_replication_rules(s3, bucket, fails):
+    target = new_name()
+    s3.create_bucket(Bucket=target)
+
+    def rules(**changed):
+        rule = {
+            "Status": "Disabled",
+            "Priority": 0,
+            "Filter": {},
+            "DeleteMarkerReplication": {"Status": "Disabled"},
+            "Destination": {"Bucket": f"arn:aws:s3:::{target}"},
+        }
+        return {"Role": "arn:aws:iam::111111111111:role/r", "Rules": [{"ID": "a", **rule, **changed}]}
+
+    def refused(**changed):
+        error = fails(s3.put_bucket_replication, Bucket=bucket, ReplicationConfiguration=rules(**changed))
+        return error["Code"], error["Message"]
+
+    assert refused()[1] == "Versioning must be 'Enabled' on the bucket to apply a replication configuration"
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    missing = ("InvalidRequest", "Destination bucket must have versioning enabled.")
+    assert refused() == missing
+    assert refused(Destination={"Bucket": "arn:aws:s3:::not-" + target[:40]}) == missing
+    s3.put_bucket_versioning(Bucket=target, VersioningConfiguration={"Status": "Enabled"})
+    assert refused(Status="Enabled")[0] == "NotImplemented"
+    s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration=rules())
+    assert s3.get_bucket_replication(Bucket=bucket)["ReplicationConfiguration"] == rules()
+    s3.delete_bucket_replication(Bucket=bucket)
+    assert fails(s3.get_bucket_replication, Bucket=bucket)["Code"] == "ReplicationConfigurationNotFoundError"

@@ -6,6 +6,8 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     owned     (s3, account, "", "owned", name)                         which buckets an account has; no value
     public    (s3, account, "", "public")                              the account's own public access block
     sealing   (s3, "", "", "sealing")                                  by what the node's root key is known again
+    point     (s3, account, region, "point", name)                     an access point
+    alias     (s3, "", "", "alias", alias)                             the key of the access point of that alias
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
@@ -59,6 +61,18 @@ def sealing() -> bytes:
 
 def public_access(account: str) -> bytes:
     return pack("s3", account, "", "public")
+
+
+def access_point(account: str, region: str, name: str) -> bytes:
+    return pack("s3", account, region, "point", name)
+
+
+def access_points_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "point")
+
+
+def alias(name: str) -> bytes:
+    return pack("s3", "", "", "alias", name)
 
 
 def objects(bucket: str) -> bytes:

@@ -26,6 +26,7 @@ _CONDITIONS = {
     "MaxKeys": "s3:max-keys",
     "IfMatch": "s3:if-match",
     "IfNoneMatch": "s3:if-none-match",
+    "DataAccessPointArn": "s3:DataAccessPointArn",
 }
 
 

@@ -17,7 +17,7 @@ from pileus.access.contract import Guard
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.services.s3 import acls, errors, versions
+from pileus.services.s3 import accesspoints, acls, errors, versions
 from pileus.services.s3.buckets import canonical_id, check_payer, check_region, load, public_access
 from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.records import Bucket, Object
@@ -46,8 +46,8 @@ _NARROWING = frozenset(
 )
 
 
-def check(text: str, bucket: str) -> dict[str, Any]:
-    """The policy document; MalformedPolicy where it is none for this bucket."""
+def check(text: str, resource: str) -> dict[str, Any]:
+    """The policy document; MalformedPolicy where it is none for this bucket or access point (an ARN)."""
     if len(text.encode()) > POLICY_BYTES_MAX:
         raise errors.malformed_policy("The policy is too large.")
     try:
@@ -65,11 +65,11 @@ def check(text: str, bucket: str) -> dict[str, Any]:
     for statement in statements:
         if not isinstance(statement, dict):
             raise errors.malformed_policy("Policies must be valid JSON and the first byte must be '{'")
-        _check_statement(statement, bucket)
+        _check_statement(statement, resource)
     return document
 
 
-def _check_statement(statement: dict[str, Any], bucket: str) -> None:
+def _check_statement(statement: dict[str, Any], arn: str) -> None:
     if "Effect" not in statement:
         raise errors.malformed_policy("Missing required field Effect")
     if statement["Effect"] not in ("Allow", "Deny"):
@@ -83,7 +83,6 @@ def _check_statement(statement: dict[str, Any], bucket: str) -> None:
     actions = _listed(statement.get("Action", statement.get("NotAction")))
     if not actions or not all(isinstance(action, str) and _ACTION.fullmatch(action) for action in actions):
         raise errors.malformed_policy("Policy has invalid action")
-    arn = f"arn:aws:s3:::{bucket}"
     resources = _listed(statement.get("Resource", statement.get("NotResource")))
     if not resources or not all(
         isinstance(one, str) and (one == arn or one.startswith((arn + "/", arn + "*"))) for one in resources
@@ -229,7 +228,7 @@ async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
         return Guard()
     check_region(ctx, bucket)
     check_payer(ctx, bucket, request)
-    return await _guard(
+    guard = await _guard(
         ctx,
         tx,
         bucket,
@@ -237,6 +236,11 @@ async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
         request.get("VersionId"),
         of_object=ctx.operation in _OF_OBJECT_OWNER,
     )
+    if (via := request.get(accesspoints.VIA)) is not None:
+        point = await accesspoints.named(ctx, tx, via)
+        if point.policy:
+            return Guard([*guard.documents, accesspoints.translated(point)], guard.owners)
+    return guard
 
 
 async def of_bucket_anywhere(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:

@@ -65,11 +65,31 @@ class Bucket(msgspec.Struct, kw_only=True, tag=1):
     replication: dict[str, Any] = {}
     # By kind ("inventory", "analytics", "metrics", "tiering") and id.
     configurations: dict[str, dict[str, dict[str, Any]]] = {}
-    abac: str = ""
 
     @property
     def arn(self) -> str:
         return f"arn:aws:s3:::{self.name}"
+
+
+class AccessPoint(msgspec.Struct, kw_only=True, tag=1):
+    """A name under which a bucket can be reached, with a policy of its own."""
+
+    name: str
+    account: str
+    region: str
+    bucket: str
+    bucket_account: str
+    alias: str
+    created: float
+    public_access_block: dict[str, bool]
+    policy: str = ""
+    # VpcConfiguration; {}: reached from anywhere.
+    vpc: dict[str, str] = {}
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:s3:{self.region}:{self.account}:accesspoint/{self.name}"
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True):
@@ -157,8 +177,6 @@ class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     acl: tuple[Grant, ...] = ()
     customer_key: CustomerKey | None = None
     restoration: Restoration | None = None
-    # "": no rule is about it; PENDING, COMPLETED, FAILED; REPLICA for what replication has put.
-    replication: str = ""
 
     @property
     def size(self) -> int:
@@ -208,6 +226,7 @@ decode_object = _object_decoder.decode
 decode_upload = _upload_decoder.decode
 decode_part = _part_decoder.decode
 decode_pieces = _pieces_decoder.decode
+decode_access_point = msgspec.msgpack.Decoder(AccessPoint).decode
 decode_public_access = _public_access_decoder.decode
 
 

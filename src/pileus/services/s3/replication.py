@@ -1,4 +1,4 @@
-"""Replication rules: what a configuration may say, and which of its rules is about a version.
+"""Replication rules: what a configuration may say.
 
 Sources: "Replicating objects within and across Regions", "Replication configuration file elements", "Getting
 replication status information" in the Amazon S3 User Guide; recorded answers.
@@ -11,7 +11,6 @@ from typing import Any
 
 from pileus.kernel.ids import Ids
 from pileus.services.s3 import errors
-from pileus.services.s3.records import Bucket, Object
 
 RULES_MAX = 1000
 _SCHEMA = (
@@ -63,43 +62,7 @@ def destination_name(rule: Mapping[str, Any]) -> str:
     return name.rpartition(":")[2]
 
 
-def _prefix(rule: Mapping[str, Any]) -> str:
-    filter_ = rule.get("Filter") or {}
-    prefix: str = rule.get("Prefix") or filter_.get("Prefix") or (filter_.get("And") or {}).get("Prefix") or ""
-    return prefix
-
-
 def _tags(rule: Mapping[str, Any]) -> dict[str, str]:
     filter_ = rule.get("Filter") or {}
     tags = [*([filter_["Tag"]] if "Tag" in filter_ else ()), *((filter_.get("And") or {}).get("Tags") or ())]
     return {tag["Key"]: tag["Value"] for tag in tags}
-
-
-def rules_for(bucket: Bucket, key: str, version: Object) -> list[dict[str, Any]]:
-    """The rules by which a version is replicated: for each destination the one of the highest priority."""
-    if not bucket.replication or (version.replication == "REPLICA" and not version.delete_marker):
-        return []
-    if version.customer_key is not None:
-        return []
-    tags = dict(version.tags)
-    chosen: dict[str, dict[str, Any]] = {}
-    for rule in bucket.replication["Rules"]:
-        if rule["Status"] != "Enabled" or not key.startswith(_prefix(rule)):
-            continue
-        if version.delete_marker:
-            # Rules of the earlier schema always take delete markers along.
-            markers = (rule.get("DeleteMarkerReplication") or {}).get("Status")
-            if "Filter" in rule and markers != "Enabled":
-                continue
-        elif any(tags.get(name) != value for name, value in _tags(rule).items()):
-            continue
-        name = destination_name(rule)
-        before = chosen.get(name)
-        if before is None or rule.get("Priority", 0) > before.get("Priority", 0):
-            chosen[name] = rule
-    return list(chosen.values())
-
-
-def status_of(version: Object) -> dict[str, str]:
-    """What answers say of a version's replication."""
-    return {"ReplicationStatus": version.replication} if version.replication else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writing
-from pileus.services.s3 import configurations, loops, policies, sealing, serving, targets
+from pileus.services.s3 import accesspoints, configurations, loops, policies, sealing, serving, targets
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
 from pileus.services.s3.operations import (
@@ -188,6 +188,7 @@ SERVICE = Service(
     loops=(Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),),
     preflight=preflight,
     start=sealing.start,
+    resolve=accesspoints.resolve,
     forms=posting.read_form,
     hosts={serving.LABEL: serving.serve},
     targets={events.TARGET: targets.deliver},

@@ -166,10 +166,14 @@ class XmlBody:
                 f"{members}<RequestId>{request_id}</RequestId><HostId>{host_id(request_id)}</HostId></Error>"
             )
         else:
+            # S3's control plane has S3's two ids, and does not say whose fault it is.
+            control = self._model.name == "s3control"
+            type_ = "" if control else f"<Type>{fault.type}</Type>"
+            host = f"<HostId>{host_id(request_id)}</HostId>" if control else ""
             text = (
-                f'<?xml version="1.0"?>\n<ErrorResponse xmlns="{self._namespace}"><Error><Type>{fault.type}</Type>'
+                f'<?xml version="1.0"?>\n<ErrorResponse xmlns="{self._namespace}"><Error>{type_}'
                 f"<Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>{members}</Error>"
-                f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+                f"<RequestId>{request_id}</RequestId>{host}</ErrorResponse>"
             )
         return text.encode(), {}
 

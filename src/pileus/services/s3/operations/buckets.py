@@ -6,7 +6,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import acls, buckets, errors, keys, listing, uploading
+from pileus.services.s3 import accesspoints, acls, buckets, errors, keys, listing, uploading
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
 from pileus.services.s3.records import Bucket, decode_bucket, encode
 from pileus.store.contract import Reader, Transaction
@@ -73,7 +73,7 @@ def _ownership(request: dict[str, Any]) -> str:
 
 async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
-    return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": False}
+    return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": accesspoints.VIA in request}
 
 
 async def get_bucket_location(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ async def get_bucket_policy_status(ctx: Context, tx: Reader, request: dict[str, 
 async def put_bucket_policy(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
     bucket = await buckets.find(ctx, tx, request)
     text = request.get("Policy") or ""
-    document = policies.check(text, bucket.name)
+    document = policies.check(text, bucket.arn)
     if policies.is_public(document) and (await buckets.public_access(tx, bucket))["BlockPublicPolicy"]:
         raise errors.access_denied(
             f"User: {ctx.principal.arn} is not authorized to perform: s3:PutBucketPolicy on resource: "

@@ -21,7 +21,6 @@ from pileus.services.s3 import (
     locks,
     metadata,
     ranges,
-    replication,
     versions,
 )
 from pileus.services.s3.records import Bucket, Checksum, Object, Piece, decode_pieces
@@ -180,7 +179,6 @@ def _described(version: Object, now: float) -> dict[str, Any]:
     if version.storage_class != "STANDARD":
         answer["StorageClass"] = version.storage_class
     answer |= locks.shown(version)
-    answer |= replication.status_of(version)
     if (restored := version.restoration) is not None and (now < restored.expires or now < restored.ready):
         expires = conditions.http_date(restored.expires)
         answer["Restore"] = (

@@ -1,0 +1,160 @@
+"""Making, finding and deleting access points, and their policies.
+
+Source: the pages of these actions under "Amazon S3 Control" in the API Reference; recorded answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Context
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.services.s3 import accesspoints, buckets, errors, keys, listing, policies
+from pileus.services.s3.control_tags import check
+from pileus.services.s3.records import PUBLIC_ACCESS, AccessPoint, decode_access_point, encode
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import after
+
+_PAGE_MAX = 1000
+_ALIAS_NAME = 20
+
+
+def check_account(ctx: Context, request: dict[str, Any]) -> str:
+    """`x-amz-account-id`: nobody asks for what another account has."""
+    given = request.get("AccountId")
+    if given is not None and given != ctx.principal.account:
+        raise errors.access_denied()
+    return ctx.principal.account
+
+
+async def find(ctx: Context, tx: Reader, request: dict[str, Any]) -> AccessPoint:
+    account = check_account(ctx, request)
+    return await accesspoints.load(tx, account, ctx.region, request["Name"])
+
+
+def _save(tx: Transaction, point: AccessPoint) -> None:
+    tx.put(keys.access_point(point.account, point.region, point.name), encode(point))
+
+
+async def create_access_point(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
+    account, name = check_account(ctx, request), request["Name"]
+    if not accesspoints.NAME.fullmatch(name):
+        raise errors.invalid_request("The specified access point name is not valid.")
+    if request.get("Scope"):
+        raise NotBuilt("CreateAccessPoint with a scope")
+    bucket = await buckets.load(tx, request["Bucket"])
+    if bucket is None:
+        raise errors.no_such_bucket(request["Bucket"])
+    if request.get("BucketAccountId", bucket.account) != bucket.account:
+        raise errors.access_denied()
+    at = keys.access_point(account, ctx.region, name)
+    if await tx.get(at) is not None:
+        raise AWSError(
+            "AccessPointAlreadyOwnedByYou",
+            "Your previous request to create the named accesspoint succeeded and you already own it.",
+            status=409,
+        )
+    blocked = request.get("PublicAccessBlockConfiguration")
+    point = AccessPoint(
+        name=name,
+        account=account,
+        region=ctx.region,
+        bucket=bucket.name,
+        bucket_account=bucket.account,
+        alias=f"{name[:_ALIAS_NAME].rstrip('-')}-{ctx.cloud.ids.hex(32)}{accesspoints.ALIAS_END}",
+        created=ctx.now,
+        public_access_block={one: True if blocked is None else bool(blocked.get(one)) for one in PUBLIC_ACCESS},
+        vpc=request.get("VpcConfiguration") or {},
+        tags=check(request.get("Tags") or ()),
+    )
+    _save(tx, point)
+    tx.put(keys.alias(point.alias), at)
+    return {"AccessPointArn": point.arn, "Alias": point.alias}
+
+
+def _shown(point: AccessPoint) -> dict[str, Any]:
+    return {
+        "Name": point.name,
+        "Bucket": point.bucket,
+        "NetworkOrigin": "VPC" if point.vpc else "Internet",
+        **({"VpcConfiguration": point.vpc} if point.vpc else {}),
+        "Alias": point.alias,
+        "AccessPointArn": point.arn,
+        "BucketAccountId": point.bucket_account,
+    }
+
+
+async def get_access_point(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    point = await find(ctx, tx, request)
+    behind = f"{point.region}.amazonaws.com"
+    return {
+        **_shown(point),
+        "PublicAccessBlockConfiguration": point.public_access_block,
+        "CreationDate": float(int(point.created)),
+        "Endpoints": {
+            "ipv4": f"s3-accesspoint.{behind}",
+            "dualstack": f"s3-accesspoint.dualstack.{behind}",
+            "fips": f"s3-accesspoint-fips.{behind}",
+            "fips_dualstack": f"s3-accesspoint-fips.dualstack.{behind}",
+        },
+    }
+
+
+async def list_access_points(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    account = check_account(ctx, request)
+    most = min(request.get("MaxResults") or _PAGE_MAX, _PAGE_MAX)
+    start, end = keys.access_points_range(account, ctx.region)
+    if given := request.get("NextToken"):
+        name = listing.from_token(given).decode("utf-8", "replace")
+        start = max(start, after(keys.access_point(account, ctx.region, name)))
+    found: list[AccessPoint] = []
+    while len(found) <= most and (rows := await tx.scan(start, end, limit=_PAGE_MAX)):
+        points = [decode_access_point(value) for _, value in rows]
+        found += [point for point in points if request.get("Bucket") in (None, point.bucket)]
+        start = after(rows[-1][0])
+    answer: dict[str, Any] = {"AccessPointList": [_shown(point) for point in found[:most]]}
+    if len(found) > most:
+        answer["NextToken"] = listing.token(found[most - 1].name.encode())
+    return answer
+
+
+async def delete_access_point(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    point = await find(ctx, tx, request)
+    tx.delete(keys.access_point(point.account, point.region, point.name))
+    tx.delete(keys.alias(point.alias))
+    ctx.status = 204
+
+
+async def put_access_point_policy(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    point = await find(ctx, tx, request)
+    document = policies.check(request["Policy"], point.arn)
+    if point.public_access_block["BlockPublicPolicy"] and policies.is_public(document):
+        raise errors.access_denied()
+    _save(tx, msgspec.structs.replace(point, policy=request["Policy"]))
+
+
+def _no_policy(name: str) -> AWSError:
+    return AWSError(
+        "NoSuchAccessPointPolicy", "The specified accesspoint policy does not exist", status=404, AccessPointName=name
+    )
+
+
+async def get_access_point_policy(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    point = await find(ctx, tx, request)
+    if not point.policy:
+        raise _no_policy(point.name)
+    return {"Policy": point.policy}
+
+
+async def get_access_point_policy_status(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    point = await find(ctx, tx, request)
+    if not point.policy:
+        raise _no_policy(point.name)
+    return {"PolicyStatus": {"IsPublic": policies.is_public(msgspec.json.decode(point.policy))}}
+
+
+async def delete_access_point_policy(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    _save(tx, msgspec.structs.replace(await find(ctx, tx, request), policy=""))
+    ctx.status = 204

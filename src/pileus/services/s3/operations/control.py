@@ -1,0 +1,87 @@
+"""The account's own public access block, and tags of resources by their ARNs.
+
+Source: the pages of these actions under "Amazon S3 Control" in the API Reference; recorded answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Context
+from pileus.kernel.arn import parse_arn
+from pileus.kernel.errors import AWSError
+from pileus.services.s3 import accesspoints, buckets, errors, keys
+from pileus.services.s3.control_tags import check
+from pileus.services.s3.metadata import Tags, shown_tags
+from pileus.services.s3.operations.accesspoints import check_account
+from pileus.services.s3.operations.configuration import save
+from pileus.services.s3.records import PUBLIC_ACCESS, AccessPoint, Bucket, decode_public_access, encode
+from pileus.store.contract import Reader, Transaction
+
+
+async def get_public_access_block(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    account = check_account(ctx, request)
+    data = await tx.get(keys.public_access(account))
+    if data is None:
+        raise AWSError(
+            "NoSuchPublicAccessBlockConfiguration",
+            "The public access block configuration was not found",
+            status=404,
+            AccountId=account,
+        )
+    return {"PublicAccessBlockConfiguration": decode_public_access(data)}
+
+
+async def put_public_access_block(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    account = check_account(ctx, request)
+    given = request["PublicAccessBlockConfiguration"]
+    if not given:
+        raise errors.invalid_request("Must specify at least one configuration.")
+    tx.put(keys.public_access(account), encode({name: bool(given.get(name)) for name in PUBLIC_ACCESS}))
+
+
+async def delete_public_access_block(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    tx.delete(keys.public_access(check_account(ctx, request)))
+    ctx.status = 204
+
+
+async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> Bucket | AccessPoint:
+    account = check_account(ctx, request)
+    arn = parse_arn(request["ResourceArn"])
+    if arn is None or arn.service != "s3":
+        raise errors.invalid_request("The specified resource ARN is not valid.")
+    if arn.resource.startswith("accesspoint/"):
+        return await accesspoints.named(ctx, tx, request["ResourceArn"])
+    bucket = await buckets.load(tx, arn.resource)
+    if bucket is None:
+        raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
+    if bucket.account != account:
+        raise errors.access_denied()
+    return bucket
+
+
+def _keep(tx: Transaction, resource: Bucket | AccessPoint, tags: Tags) -> None:
+    if isinstance(resource, Bucket):
+        save(tx, resource, tags=tags)
+    else:
+        at = keys.access_point(resource.account, resource.region, resource.name)
+        tx.put(at, encode(msgspec.structs.replace(resource, tags=tags)))
+
+
+async def tag_resource(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    tags = check(request["Tags"])
+    resource = await _tagged(ctx, tx, request)
+    merged = [{"Key": key, "Value": value} for key, value in {**dict(resource.tags), **dict(tags)}.items()]
+    _keep(tx, resource, check(merged))
+
+
+async def untag_resource(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    resource = await _tagged(ctx, tx, request)
+    gone = set(request.get("TagKeys") or ())
+    _keep(tx, resource, tuple(tag for tag in resource.tags if tag[0] not in gone))
+
+
+async def list_tags_for_resource(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    return {"Tags": shown_tags((await _tagged(ctx, tx, request)).tags)}
