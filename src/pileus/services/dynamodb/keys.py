@@ -13,7 +13,8 @@
                 item's key
     history     account, region, table id | number                      what an item was before a change
     backup      account, region, id                                     a backup's record
-    saved       account, region, backup id | hash, partition, sort      an item of a backup
+    export      account, region, id                                     an export's record
+    saved       account, region, copy's id | hash, partition, sort        an item of a backup or export
     watch       kind, account, region, ...                              what a loop looks after, of all accounts
 
 Items and entries of one partition stand together in the order of their sort keys. Partitions are ordered by a hash of
@@ -160,6 +161,14 @@ def backup(account: str, region: str, backup_id: str) -> bytes:
 
 def backups(account: str, region: str) -> Range:
     return range_onto(pack(SERVICE, account, region, "backup"))
+
+
+def export(account: str, region: str, export_id: str) -> bytes:
+    return pack(SERVICE, account, region, "export", export_id)
+
+
+def exports(account: str, region: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "export"))
 
 
 def backup_items(account: str, region: str, backup_id: str) -> bytes:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from pileus.kernel.principal import Principal
+
 View = Literal["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]
 
 
@@ -91,6 +93,34 @@ class Backup(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     ready: bool = False
 
 
+class Export(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """An export to S3. Its items are copied aside first, as those of a backup under the export's id."""
+
+    id: str
+    arn: str
+    table: str
+    table_arn: str
+    table_id: str
+    # As of when.
+    moment: float
+    started: float
+    ended: float = 0.0
+    status: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
+    bucket: str
+    bucket_owner: str = ""
+    prefix: str = ""
+    encryption: str = ""
+    token: str
+    # Who asked for it, and writes the files.
+    principal: Principal
+    copied: bool = False
+    items: int = 0
+    size_bytes: int = 0
+    manifest: str = ""
+    # Code and message.
+    failure: tuple[str, str] = ("", "")
+
+
 class Statistics(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
     """How much a table or index holds: nearly exact, written behind the changes."""
 
@@ -140,6 +170,7 @@ class Change(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
 encode = msgspec.msgpack.Encoder().encode
 decode_table = msgspec.msgpack.Decoder(Table).decode
 decode_backup = msgspec.msgpack.Decoder(Backup).decode
+decode_export = msgspec.msgpack.Decoder(Export).decode
 decode_statistics = msgspec.msgpack.Decoder(Statistics).decode
 decode_token = msgspec.msgpack.Decoder(Token).decode
 decode_stream = msgspec.msgpack.Decoder(Stream).decode

@@ -9,6 +9,7 @@ from pileus.services.dynamodb import loops, permissions, work
 from pileus.services.dynamodb.operations import (
     backups,
     batches,
+    exports,
     insights,
     items,
     policies,
@@ -59,6 +60,7 @@ SERVICE = Service(
         ),
         "DescribeContributorInsights": reading(insights.describe_contributor_insights, permissions.table),
         "DescribeEndpoints": reading(settings.describe_endpoints),
+        "DescribeExport": reading(exports.describe_export, exports.of_export),
         "DescribeGlobalTable": reading(insights.describe_global_table),
         "DescribeKinesisStreamingDestination": reading(
             insights.describe_kinesis_streaming_destination, permissions.table
@@ -78,10 +80,12 @@ SERVICE = Service(
         "ExecuteTransaction": free(
             statements.execute_transaction, statements.of_transaction, refine=statements.refine, **_PARTIQL
         ),
+        "ExportTableToPointInTime": writing(exports.export_table_to_point_in_time, exports.of_table_arn),
         "GetItem": reading(items.get_item, **_ITEMS),
         "GetResourcePolicy": reading(policies.get_resource_policy, permissions.resource),
         "ListBackups": reading(backups.list_backups),
         "ListContributorInsights": reading(insights.list_contributor_insights),
+        "ListExports": reading(exports.list_exports),
         "ListGlobalTables": reading(insights.list_global_tables),
         "ListTables": reading(tables.list_tables),
         "ListTagsOfResource": reading(settings.list_tags_of_resource, permissions.resource),

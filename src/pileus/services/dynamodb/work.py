@@ -12,7 +12,7 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.services.dynamodb import copying, items, keys, records, tables, timetolive
+from pileus.services.dynamodb import copying, exporting, items, keys, records, tables, timetolive
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
@@ -66,6 +66,11 @@ def sweep_backup(ctx: Context, tx: Transaction, backup_id: str) -> None:
 def copy_table(ctx: Context, tx: Transaction, copy: Copy) -> None:
     """Have a copy made that is too large for its call."""
     _put(ctx, tx, work="copy", table="", copy=msgspec.json.encode(copy).decode())
+
+
+def export(ctx: Context, tx: Transaction, export_id: str) -> None:
+    """Have an export written."""
+    _put(ctx, tx, work="export", table="", export=export_id)
 
 
 def forget_token(ctx: Context, tx: Transaction, token: str, expires: float) -> None:
@@ -162,6 +167,9 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
             await _sweep(cloud, range_onto(keys.backup_items(account, region, payload["backup"])))
         case "copy":
             await copying.run(cloud, msgspec.json.decode(payload["copy"], type=Copy))
+        case "export":
+            await exporting.run(cloud, account, region, payload["export"])
+            await _sweep(cloud, range_onto(keys.backup_items(account, region, payload["export"])))
         case "forget-token":
             await _drop_token(cloud, keys.token(account, region, payload["token"]))
         case "fill":

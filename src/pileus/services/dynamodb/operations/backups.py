@@ -38,7 +38,8 @@ def of_restore(ctx: Context, request: Request) -> list[Permission]:
     return [Permission(action, source), Permission(action, arn_of(ctx, request["TargetTableName"]))]
 
 
-async def _table(ctx: Context, tx: Reader, text: str) -> Table:
+async def existing(ctx: Context, tx: Reader, text: str) -> Table:
+    """The table that a member names, in these operations' own words where there is none."""
     name = tables.table_name(ctx, text)
     table = await tables.find(ctx, tx, name)
     if table is None:
@@ -50,7 +51,7 @@ async def _table(ctx: Context, tx: Reader, text: str) -> Table:
 
 
 async def create_backup(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    table = await _table(ctx, tx, request["TableName"])
+    table = await existing(ctx, tx, request["TableName"])
     if table.record.restoring:
         raise AWSError("TableInUseException", f"Table is being created: {table.name}")
     items, size = await statistics.held(ctx, tx, table.statistics)
@@ -201,7 +202,7 @@ def _description(ctx: Context, backup: records.Backup, status: str = "") -> dict
 
 
 async def update_continuous_backups(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    table = await _table(ctx, tx, request["TableName"])
+    table = await existing(ctx, tx, request["TableName"])
     asked = request["PointInTimeRecoverySpecification"]
     days = asked.get("RecoveryPeriodInDays")
     if not asked["PointInTimeRecoveryEnabled"]:
@@ -220,10 +221,11 @@ async def update_continuous_backups(ctx: Context, tx: Transaction, request: Requ
 
 
 async def describe_continuous_backups(ctx: Context, tx: Reader, request: Request) -> Answer:
-    return _continuous(ctx, (await _table(ctx, tx, request["TableName"])).record)
+    return _continuous(ctx, (await existing(ctx, tx, request["TableName"])).record)
 
 
-def _earliest(ctx: Context, record: records.Table) -> float:
+def earliest(ctx: Context, record: records.Table) -> float:
+    """The first moment that a table can be recovered to."""
     return max(record.pitr_since, ctx.now - record.pitr_days * 86400)
 
 
@@ -233,7 +235,7 @@ def _continuous(ctx: Context, record: records.Table) -> Answer:
         shown = {
             "PointInTimeRecoveryStatus": "ENABLED",
             "RecoveryPeriodInDays": record.pitr_days,
-            "EarliestRestorableDateTime": _earliest(ctx, record),
+            "EarliestRestorableDateTime": earliest(ctx, record),
             "LatestRestorableDateTime": ctx.now,
         }
     return {
@@ -265,7 +267,7 @@ async def restore_table_to_point_in_time(ctx: Context, tx: Transaction, request:
     text = request.get("SourceTableArn") or request.get("SourceTableName")
     if text is None:
         raise errors.validation("One of SourceTableArn and SourceTableName must be specified")
-    source = await _table(ctx, tx, text)
+    source = await existing(ctx, tx, text)
     record = source.record
     if not record.pitr_since:
         raise AWSError(
@@ -277,7 +279,7 @@ async def restore_table_to_point_in_time(ctx: Context, tx: Transaction, request:
         raise errors.validation("Exactly one of UseLatestRestorableTime and RestoreDateTime must be specified")
     moment = ctx.now if latest else request["RestoreDateTime"]
     # Moments are told in whole seconds: the one in which recovery was switched on is one of them.
-    if not int(_earliest(ctx, record)) <= moment <= ctx.now:
+    if not int(earliest(ctx, record)) <= moment <= ctx.now:
         raise AWSError("InvalidRestoreTimeException", "RestoreDateTime is not within the recovery period")
     arn = table_arn(ctx.region, ctx.account, record.name)
     summary = {"SourceTableArn": arn, "RestoreDateTime": moment}
