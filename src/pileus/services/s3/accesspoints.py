@@ -56,7 +56,7 @@ def _is_one(name: Any) -> bool:
 
 async def resolve(ctx: Context, request: dict[str, Any]) -> None:
     """Put the bucket in the place of the access point that a request names."""
-    if _is_one(request.get("Bucket")):
+    if _is_one(request.get("Bucket")) and ctx.operation != "CreateBucket":
         point = await ctx.cloud.store.read(lambda tx: named(ctx, tx, request["Bucket"]))
         request["Bucket"] = point.bucket
         request[VIA] = point.arn
