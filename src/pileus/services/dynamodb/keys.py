@@ -13,6 +13,7 @@
                 item's key
     history     account, region, table id | number                      what an item was before a change
     backup      account, region, id                                     a backup's record
+    import      account, region, id                                     an import's record
     export      account, region, id                                     an export's record
     saved       account, region, copy's id | hash, partition, sort        an item of a backup or export
     watch       kind, account, region, ...                              what a loop looks after, of all accounts
@@ -169,6 +170,15 @@ def export(account: str, region: str, export_id: str) -> bytes:
 
 def exports(account: str, region: str) -> Range:
     return range_onto(pack(SERVICE, account, region, "export"))
+
+
+def imported(account: str, region: str, import_id: str) -> bytes:
+    """An import's record."""
+    return pack(SERVICE, account, region, "import", import_id)
+
+
+def all_imported(account: str, region: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "import"))
 
 
 def backup_items(account: str, region: str, backup_id: str) -> bytes:

@@ -121,6 +121,37 @@ class Export(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     failure: tuple[str, str] = ("", "")
 
 
+class Import(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """An import from S3 into a table that nobody can use until it is over."""
+
+    id: str
+    arn: str
+    table: str
+    table_arn: str
+    table_id: str
+    started: float
+    ended: float = 0.0
+    status: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
+    bucket: str
+    bucket_owner: str = ""
+    prefix: str = ""
+    format: Literal["DYNAMODB_JSON", "CSV"]
+    compression: Literal["GZIP", "NONE"] = "NONE"
+    delimiter: str = ""
+    header: tuple[str, ...] = ()
+    key_types: dict[str, str]
+    # TableCreationParameters, as they were given.
+    creation: dict[str, Any]
+    token: str
+    # Who asked for it, and reads the files.
+    principal: Principal
+    errors: int = 0
+    processed: int = 0
+    processed_bytes: int = 0
+    imported: int = 0
+    failure: tuple[str, str] = ("", "")
+
+
 class Statistics(msgspec.Struct, kw_only=True, tag_field="v", tag=1):
     """How much a table or index holds: nearly exact, written behind the changes."""
 
@@ -171,6 +202,7 @@ encode = msgspec.msgpack.Encoder().encode
 decode_table = msgspec.msgpack.Decoder(Table).decode
 decode_backup = msgspec.msgpack.Decoder(Backup).decode
 decode_export = msgspec.msgpack.Decoder(Export).decode
+decode_import = msgspec.msgpack.Decoder(Import).decode
 decode_statistics = msgspec.msgpack.Decoder(Statistics).decode
 decode_token = msgspec.msgpack.Decoder(Token).decode
 decode_stream = msgspec.msgpack.Decoder(Stream).decode

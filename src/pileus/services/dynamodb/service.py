@@ -10,6 +10,7 @@ from pileus.services.dynamodb.operations import (
     backups,
     batches,
     exports,
+    imports,
     insights,
     items,
     policies,
@@ -62,6 +63,7 @@ SERVICE = Service(
         "DescribeEndpoints": reading(settings.describe_endpoints),
         "DescribeExport": reading(exports.describe_export, exports.of_export),
         "DescribeGlobalTable": reading(insights.describe_global_table),
+        "DescribeImport": reading(imports.describe_import, imports.of_import),
         "DescribeKinesisStreamingDestination": reading(
             insights.describe_kinesis_streaming_destination, permissions.table
         ),
@@ -87,6 +89,8 @@ SERVICE = Service(
         "ListContributorInsights": reading(insights.list_contributor_insights),
         "ListExports": reading(exports.list_exports),
         "ListGlobalTables": reading(insights.list_global_tables),
+        "ImportTable": writing(imports.import_table, imports.of_new_table),
+        "ListImports": reading(imports.list_imports),
         "ListTables": reading(tables.list_tables),
         "ListTagsOfResource": reading(settings.list_tags_of_resource, permissions.resource),
         "PutItem": writing(items.put_item, **_ITEMS),

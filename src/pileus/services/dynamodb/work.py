@@ -12,7 +12,7 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.services.dynamodb import copying, exporting, items, keys, records, tables, timetolive
+from pileus.services.dynamodb import copying, exporting, importing, items, keys, records, tables, timetolive
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
@@ -71,6 +71,11 @@ def copy_table(ctx: Context, tx: Transaction, copy: Copy) -> None:
 def export(ctx: Context, tx: Transaction, export_id: str) -> None:
     """Have an export written."""
     _put(ctx, tx, work="export", table="", export=export_id)
+
+
+def import_table(ctx: Context, tx: Transaction, import_id: str) -> None:
+    """Have an import read."""
+    _put(ctx, tx, work="import", table="", job=import_id)
 
 
 def forget_token(ctx: Context, tx: Transaction, token: str, expires: float) -> None:
@@ -170,6 +175,8 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
         case "export":
             await exporting.run(cloud, account, region, payload["export"])
             await _sweep(cloud, range_onto(keys.backup_items(account, region, payload["export"])))
+        case "import":
+            await importing.run(cloud, account, region, payload["job"])
         case "forget-token":
             await _drop_token(cloud, keys.token(account, region, payload["token"]))
         case "fill":
