@@ -55,6 +55,7 @@ SERVICES = {
     "s3": "pileus.services.s3.service:SERVICE",
     "s3control": "pileus.services.s3.control:CONTROL",
     "scheduler": "pileus.services.scheduler.service:SERVICE",
+    "sqs": "pileus.services.sqs.service:SERVICE",
     "sts": "pileus.services.sts.service:SERVICE",
 }
 
@@ -170,6 +171,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     stack.push_async_callback(loops.stop)
     await http.start(sock)
     stack.push_async_callback(http.stop)
+    stack.callback(_end_waits, cloud)
     stack.callback(asyncio.ensure_future(_load_all(services)).cancel)
     return cloud.endpoint
 
@@ -193,6 +195,11 @@ async def _begin(cloud: Cloud, loops: Driver, deliverer: Deliverer, service: Ser
         deliverer.register(name, partial(deliver, cloud), limit=service.target_limits.get(name, LIMIT))
     for loop in service.loops:
         loops.add(loop.name, partial(loop.step, cloud), loop.period_s)
+
+
+def _end_waits(cloud: Cloud) -> None:
+    for end in cloud.before_end:
+        end()
 
 
 def _not_yet(*_: Any, **__: Any) -> Any:

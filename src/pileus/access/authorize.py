@@ -158,4 +158,5 @@ def access_denied(call: Call, decision: Decision, family: Family, *, same_accoun
         )
     if family == "query":
         return AWSError("AuthorizationError" if service == "sns" else "AccessDenied", message, status=403)
-    return AWSError("AccessDeniedException", message, status=403 if family == "rest-json" else 400)
+    # SQS kept the status of its query protocol when it learnt JSON.
+    return AWSError("AccessDeniedException", message, status=403 if family == "rest-json" or service == "sqs" else 400)

@@ -125,6 +125,8 @@ class Cloud:
     traces: Traces = field(default_factory=Traces)
     # What services keep in memory (caches, pools), by its type.
     parts: dict[type[Any], Any] = field(default_factory=dict)
+    # Called when the node is about to end, before it waits for requests in flight: calls that wait may then answer.
+    before_end: list[Callable[[], None]] = field(default_factory=list)
 
     def part(self, kind: type[P]) -> P:
         """The one instance of `kind` that a service put into `parts` when it started."""

@@ -55,6 +55,8 @@ class HostedRequest:
     now: float
     http: HttpInfo
     access: HostedAccess
+    # A program of this machine asks, and neither code inside an environment nor a web page.
+    trusted: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -49,11 +49,13 @@ _SQS_MAP_NAMES = {
 }
 # Errors that SQS answers and does not model, with their code in the query protocol.
 _SQS_UNMODELLED = {
+    "AccessDeniedException": "AccessDenied",
     "InvalidParameterValueException": "InvalidParameterValue",
     "MissingRequiredParameterException": "MissingParameter",
 }
 # Statuses that the model lost.
 _SQS_STATUSES = {
+    "AccessDeniedException": 403,
     "OverLimit": 403,
     "PurgeQueueInProgress": 403,
     "RequestThrottled": 403,

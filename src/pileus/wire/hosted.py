@@ -87,6 +87,7 @@ async def serve(
     *,
     http: HttpInfo,
     keyring: Keyring,
+    trusted: bool,
 ) -> HttpAnswer:
     """The handler's answer to a request for `named`. Never raises."""
     hosted = HostedRequest(
@@ -99,6 +100,7 @@ async def serve(
         now=cloud.clock.time(),
         http=http,
         access=_Access(cloud, keyring, request, receive, named.region, http),
+        trusted=trusted,
     )
     try:
         answer = await handler(cloud, hosted)

@@ -45,7 +45,7 @@ from pileus.wire.route import HostedName, Hosts, Route, route
 log = logging.getLogger("pileus.calls")
 
 # Services that answer callers without a signature where a policy allows it.
-_ANONYMOUS_SERVICES = frozenset({"s3"})
+_ANONYMOUS_SERVICES = frozenset({"s3", "sqs"})
 # Larger bodies are hashed off the event loop.
 _HASH_INLINE_BYTES = 256 * 1024
 # Of requests whose service is not known yet, or sets nothing else.
@@ -375,6 +375,7 @@ class _HttpCall:
             self._receive,
             http=self._http_info(),
             keyring=await self._keyring(service),
+            trusted=_is_trusted(self._incoming),
         )
 
     async def _keyring(self, service: Service | None) -> Keyring:

@@ -70,6 +70,8 @@ _QUERY_VERSIONS = {
 _HOSTED_LABELS = {"lambda-url": "lambda", "s3-website": "s3"}
 # The same in a path, for clients that cannot resolve such names: /_aws/lambda-url/{name}/...
 _HOSTED_PATH = "/_aws/"
+# What services show of themselves beside AWS's interfaces, by path only: /_aws/sqs/messages
+_HOSTED_PATHS = {**_HOSTED_LABELS, "sqs": "sqs", "sns": "sns"}
 
 _BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on.aws")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -127,9 +129,9 @@ class Hosts:
         if path.startswith(_HOSTED_PATH):
             label, _, rest = path[len(_HOSTED_PATH) :].partition("/")
             name, slash, rest = rest.partition("/")
-            if label not in _HOSTED_LABELS or not name:
+            if label not in _HOSTED_PATHS or not name:
                 return None
-            return HostedName(_HOSTED_LABELS[label], label, name, "", host.rsplit(":", 1)[0], slash + rest or "/")
+            return HostedName(_HOSTED_PATHS[label], label, name, "", host.rsplit(":", 1)[0], slash + rest or "/")
         service, region, _ = self.read(host)
         if service not in _HOSTED_LABELS:
             return None

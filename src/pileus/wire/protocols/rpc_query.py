@@ -77,7 +77,7 @@ class QueryCodec:
             return {}
         tree = self._tree(request)
         members: dict[str, Any] = decoder(tree, "")
-        if self._model.name == "sqs" and "QueueUrl" not in members and request.path.count("/") == 2:
+        if self._model.name == "sqs" and "QueueUrl" not in members and request.path.count("/") in (2, 4):
             # In the query protocol the queue may be the path itself.
             assert operation.input is not None
             if "QueueUrl" in operation.input.members:

@@ -1,0 +1,90 @@
+"""Messages at their places in a queue: putting, taking, finding, removing them.
+
+Each is a few gets, puts and short scans, whatever the queue holds: see "How messages are kept" in the README. What
+standard and FIFO queues do differently is in `standard.py` and `fifo.py`, behind the same functions.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import NamedTuple
+
+from pileus.cloud.context import Cloud
+from pileus.services.sqs import fifo, keys, standard
+from pileus.services.sqs.memory import Memory
+from pileus.services.sqs.places import Taken, load_content
+from pileus.services.sqs.queues import Live, counts_of, find_arn
+from pileus.services.sqs.records import Content, Counts, Entry, encode
+from pileus.store.contract import Transaction
+
+__all__ = ["Received", "Taken", "kind_of", "load_content", "put_message", "receive"]
+
+# Messages that had expired or were given up and are passed over in one receive, at most.
+PASSED_MAX = 200
+
+
+def kind_of(queue: Live) -> ModuleType:
+    return fifo if queue.fifo else standard
+
+
+class Received(NamedTuple):
+    messages: list[Taken]
+    counts: Counts
+
+
+async def put_message(
+    cloud: Cloud, tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content, delay_ms: int, now: int
+) -> int:
+    """Put a message at the end of the queue; returns its number. The caller writes the counts."""
+    seq = counts.seq
+    counts.seq += 1
+    raw = encode(content)
+    if len(raw) > standard.INLINE_BYTES_MAX:
+        tx.put(keys.onto(queue.content, seq), raw)
+        raw = b""
+    entry.content = raw
+    due = now + delay_ms if delay_ms else 0
+    await kind_of(queue).put(tx, queue, counts, entry, seq, content.group, due)
+    memory = cloud.part(Memory)
+    if due:
+        tx.on_commit(lambda: memory.note_due(queue, due))
+    else:
+        tx.on_commit(lambda: memory.arrived(queue.id, 1))
+    return seq
+
+
+async def receive(
+    cloud: Cloud, tx: Transaction, queue: Live, counts: Counts, limit: int, visibility_ms: int, now: int
+) -> list[Taken]:
+    """Take up to `limit` visible messages; those received too often go to the dead-letter queue instead."""
+    kind = kind_of(queue)
+    await kind.promote(tx, queue, counts, now, limit + 10)
+    dead = await find_arn(cloud, tx, queue.dead_letter_arn) if queue.receives_max else None
+    given_up: list[Taken] = []
+    taken: list[Taken] = await kind.take(
+        tx,
+        queue,
+        counts,
+        limit=limit,
+        now=now,
+        due=now + visibility_ms if visibility_ms else 0,
+        receives_max=queue.receives_max if dead is not None else 0,
+        given_up=given_up,
+    )
+    if given_up and dead is not None:
+        await give_up(cloud, tx, queue, dead, given_up, now)
+    if taken and visibility_ms:
+        tx.on_commit(lambda: cloud.part(Memory).note_due(queue, now + visibility_ms))
+    return taken
+
+
+async def give_up(cloud: Cloud, tx: Transaction, queue: Live, dead: Live, messages: list[Taken], now: int) -> None:
+    """Put messages that were taken out of `queue` into its dead-letter queue."""
+    counts = await counts_of(tx, dead)
+    for one in messages:
+        content = one.content
+        content.source = queue.arn
+        # In a standard queue a message expires as if it had not been moved; in a FIFO queue it starts anew.
+        entry = Entry(sent=now if queue.fifo else one.entry.sent, count=one.entry.count, first=one.entry.first)
+        await put_message(cloud, tx, dead, counts, entry, content, 0, now)
+    tx.put(dead.counts_key, encode(counts))

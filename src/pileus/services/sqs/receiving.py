@@ -1,0 +1,243 @@
+"""Receiving: what a caller asks for, waiting for it, and how messages are shown.
+
+Sources: the API reference's page ReceiveMessage; "Amazon SQS short and long polling", "Receiving message quickly with
+ReceiveRequestAttemptId" (Amazon SQS Developer Guide); recorded answers of AWS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, NamedTuple
+
+from pileus.cloud.context import Context
+from pileus.services.sqs import errors, fifo, handles, keys
+from pileus.services.sqs.content import attributes_md5
+from pileus.services.sqs.handles import Handle
+from pileus.services.sqs.memory import Memory
+from pileus.services.sqs.messages import kind_of, receive
+from pileus.services.sqs.places import Taken
+from pileus.services.sqs.queues import Live, counts_of, find
+from pileus.services.sqs.records import Attempt, decode, encode
+from pileus.services.sqs.sending import sequence_number
+from pileus.store.contract import Transaction
+
+IN_FLIGHT_MAX = 120_000
+VISIBILITY_MAX_S = 43_200
+WAIT_MAX_S = 20
+ATTEMPT_MS = 5 * 60 * 1000
+
+
+class Wanted(NamedTuple):
+    limit: int
+    # Seconds; None: the queue's own.
+    visibility_s: int | None
+    attributes: frozenset[str]
+    # Names, and prefixes that end in ".*".
+    message_attributes: tuple[str, ...]
+    attempt: str
+
+
+def read(request: dict[str, Any]) -> Wanted:
+    limit = request.get("MaxNumberOfMessages")
+    if limit is not None and not 1 <= limit <= 10:
+        raise errors.invalid_value(limit, "MaxNumberOfMessages", "Must be between 1 and 10, if provided.")
+    wait = request.get("WaitTimeSeconds")
+    if wait is not None and not 0 <= wait <= WAIT_MAX_S:
+        raise errors.invalid_value(wait, "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
+    visibility = request.get("VisibilityTimeout")
+    if visibility is not None and not 0 <= visibility <= VISIBILITY_MAX_S:
+        raise errors.invalid_value(visibility, "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
+    names = frozenset((*request.get("AttributeNames", ()), *request.get("MessageSystemAttributeNames", ())))
+    for name in names:
+        if name not in _SHOWN and name != "All":
+            raise errors.unknown_attribute(name)
+    return Wanted(
+        1 if limit is None else limit,
+        visibility,
+        names,
+        tuple(request.get("MessageAttributeNames", ())),
+        request.get("ReceiveRequestAttemptId", ""),
+    )
+
+
+class Outcome(NamedTuple):
+    queue: Live
+    messages: list[Taken]
+
+
+async def take(ctx: Context, url: str, wanted: Wanted, now: int, waits: bool, tx: Transaction) -> Outcome:
+    """Receive once. `waits`: nobody is told that too many messages are in flight."""
+    queue = await find(ctx, tx, url)
+    counts = await counts_of(tx, queue)
+    visibility_s = queue.visibility_s if wanted.visibility_s is None else wanted.visibility_s
+    if wanted.attempt and queue.fifo:
+        repeated = await _repeat(tx, queue, wanted.attempt, now + visibility_s * 1000, now)
+        if repeated is not None:
+            return Outcome(queue, repeated)
+    before = encode(counts)
+    messages: list[Taken] = []
+    if counts.in_flight >= IN_FLIGHT_MAX:
+        # Those whose time has run out are not in flight any more.
+        await kind_of(queue).promote(tx, queue, counts, now, 1000)
+    if counts.in_flight < IN_FLIGHT_MAX:
+        messages = await receive(ctx.cloud, tx, queue, counts, wanted.limit, visibility_s * 1000, now)
+    elif not queue.fifo and not waits:
+        raise errors.over_limit()
+    after = encode(counts)
+    if after != before:
+        tx.put(queue.counts_key, after)
+    if messages:
+        if wanted.attempt and queue.fifo:
+            _note_attempt(tx, queue, wanted.attempt, messages, now)
+        if counts.visible > 0:
+            tx.on_commit(lambda: ctx.cloud.part(Memory).arrived(queue.id, 1))
+    return Outcome(queue, messages)
+
+
+async def _repeat(tx: Transaction, queue: Live, attempt_id: str, due: int, now: int) -> list[Taken] | None:
+    """What an earlier call with the same attempt id was answered, as long as nothing has happened to it."""
+    raw = await tx.get(keys.attempt(queue.id, attempt_id))
+    if raw is None:
+        return None
+    attempt = decode(Attempt, raw)
+    return None if attempt.expires <= now else await fifo.again(tx, queue, attempt.messages, due, now)
+
+
+def _note_attempt(tx: Transaction, queue: Live, attempt_id: str, messages: list[Taken], now: int) -> None:
+    key = keys.attempt(queue.id, attempt_id)
+    expires = now + ATTEMPT_MS
+    tx.put(key, encode(Attempt(expires, [(one.content.group, one.seq, one.entry.count) for one in messages])))
+    tx.put(keys.expiry(expires, key), b"")
+
+
+async def receive_waiting(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    """Receive; where there is nothing, wait for it as long as the caller or the queue says."""
+    wanted = read(request)
+    url = request["QueueUrl"]
+    clock = ctx.cloud.clock
+    wait_s = request.get("WaitTimeSeconds")
+    deadline: float | None = None if wait_s is None else ctx.now + wait_s
+    gone: asyncio.Future[None] | None = None
+    memory = ctx.cloud.part(Memory)
+    now = ctx.now
+    try:
+        while True:
+            waits = wait_s != 0
+            moment = int(now * 1000)
+            outcome = await ctx.cloud.store.write(partial(take, ctx, url, wanted, moment, waits))
+            queue = outcome.queue
+            if deadline is None:
+                deadline = ctx.now + queue.wait_s
+            if outcome.messages:
+                return {"Messages": [show(queue, one, wanted) for one in outcome.messages]}
+            if clock.time() >= deadline or memory.closed:
+                return {}
+            if gone is None and ctx.http.disconnected is not None:
+                gone = asyncio.ensure_future(ctx.http.disconnected())
+            waiter = memory.wait(queue.id, deadline)
+            try:
+                if gone is None:
+                    await waiter.future
+                else:
+                    await asyncio.wait((waiter.future, gone), return_when=asyncio.FIRST_COMPLETED)
+                    if gone.done():
+                        _pass_on(memory, queue, waiter.future)
+                        return {}
+            except asyncio.CancelledError:
+                _pass_on(memory, queue, waiter.future)
+                raise
+            finally:
+                memory.leave(queue.id, waiter)
+            now = clock.time()
+    finally:
+        if gone is not None:
+            gone.cancel()
+
+
+def _pass_on(memory: Memory, queue: Live, woken: asyncio.Future[None]) -> None:
+    """Somebody who was woken will not receive: the next one shall."""
+    if woken.done():
+        memory.arrived(queue.id, 1)
+
+
+# ------------------------------------------------------------------------------------------------------ as it is shown
+
+
+def _shown_attributes(queue: Live, one: Taken) -> dict[str, str]:
+    entry, content = one.entry, one.content
+    shown = {
+        "SenderId": content.sender,
+        "ApproximateFirstReceiveTimestamp": str(entry.first),
+        "ApproximateReceiveCount": str(entry.count),
+        "SentTimestamp": str(entry.sent),
+    }
+    if queue.fifo:
+        shown["SequenceNumber"] = sequence_number(one.seq)
+        shown["MessageDeduplicationId"] = content.deduplication
+    if content.group:
+        shown["MessageGroupId"] = content.group
+    if content.trace:
+        shown["AWSTraceHeader"] = content.trace
+    if content.source:
+        shown["DeadLetterQueueSourceArn"] = content.source
+    return shown
+
+
+_SHOWN = frozenset(
+    (
+        "SenderId",
+        "ApproximateFirstReceiveTimestamp",
+        "ApproximateReceiveCount",
+        "SentTimestamp",
+        "SequenceNumber",
+        "MessageDeduplicationId",
+        "MessageGroupId",
+        "AWSTraceHeader",
+        "DeadLetterQueueSourceArn",
+    )
+)
+
+
+def handle_of(queue: Live, one: Taken) -> str:
+    group, due = "", one.due
+    if queue.fifo:
+        # The line says where the message is; a repeated receive gives the same handle with a later time.
+        group, due = one.content.group, min(one.due, 1)
+    return handles.write(Handle(queue.id, queue.data, one.seq, one.entry.rank, due, one.entry.count, group))
+
+
+def show(queue: Live, one: Taken, wanted: Wanted) -> dict[str, Any]:
+    content = one.content
+    message: dict[str, Any] = {
+        "MessageId": content.id,
+        "ReceiptHandle": handle_of(queue, one),
+        "MD5OfBody": content.md5,
+        "Body": content.body,
+    }
+    if wanted.attributes:
+        attributes = _shown_attributes(queue, one)
+        if "All" not in wanted.attributes:
+            attributes = {name: value for name, value in attributes.items() if name in wanted.attributes}
+        if attributes:
+            message["Attributes"] = attributes
+    if wanted.message_attributes and content.attributes:
+        chosen = _choose(content.attributes, wanted.message_attributes)
+        if chosen:
+            message["MessageAttributes"] = chosen
+            message["MD5OfMessageAttributes"] = (
+                content.attributes_md5 if len(chosen) == len(content.attributes) else attributes_md5(chosen)
+            )
+    return message
+
+
+def _choose(attributes: dict[str, dict[str, Any]], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    if "All" in names or ".*" in names:
+        return attributes
+    exact = {name for name in names if not name.endswith(".*")}
+    prefixes = tuple(name[:-1] for name in names if name.endswith(".*"))
+    return {
+        name: value
+        for name, value in attributes.items()
+        if name in exact or (prefixes and (name + ".").startswith(prefixes)) or (prefixes and name.startswith(prefixes))
+    }

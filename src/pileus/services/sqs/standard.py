@@ -1,0 +1,203 @@
+"""Standard queues.
+
+A visible message is at (rank, number) under `ready`, one that is in flight or delayed at (time, number) under
+`waiting`. A receive handle says where its receive has put the message; only what was moved in another way (received
+again, another visibility timeout) has a record of its own that says where it is.
+
+Fairness: in a queue with message groups the rank is a round, with at most one message of each group in it. A message
+goes into the round behind its group's last one, and not before the round that is handed out now: so the messages of a
+group that has few do not wait for those of a group that has many.
+"""
+
+from __future__ import annotations
+
+from pileus.services.sqs import keys
+from pileus.services.sqs.handles import Handle
+from pileus.services.sqs.places import Taken, count_waiting, drop_content, load_content
+from pileus.services.sqs.queues import Live
+from pileus.services.sqs.records import Counts, Entry, decode_entry, encode
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import range_onto, unpack
+
+# A larger content is kept beside its entry, so that moving the entry does not copy it.
+INLINE_BYTES_MAX = 3 * 1024
+
+
+async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: int, group: str, due: int) -> None:
+    if group:
+        key = keys.round_of(queue.id, group)
+        last = await tx.get(key)
+        entry.rank = max(counts.round, int(last) + 1 if last else 0)
+        tx.put(key, b"%d" % entry.rank)
+    else:
+        entry.rank = counts.round
+    if due:
+        tx.put(keys.onto(queue.waiting, due, seq), encode(entry))
+        counts.delayed += 1
+    else:
+        tx.put(keys.onto(queue.ready, entry.rank, seq), encode(entry))
+        counts.visible += 1
+
+
+async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
+    """Make visible what is due, at most `limit`; returns how many."""
+    rows = await tx.scan(queue.waiting + b"\x00", keys.onto(queue.waiting, now + 1), limit=limit)
+    for key, raw in rows:
+        _, seq = unpack(key, len(queue.waiting))
+        entry = decode_entry(raw)
+        count_waiting(counts, entry, -1)
+        counts.visible += 1
+        if entry.located:
+            entry.located = False
+            tx.delete(keys.onto(queue.place, seq))
+        tx.delete(key)
+        tx.put(keys.onto(queue.ready, entry.rank, seq), encode(entry))
+    return len(rows)
+
+
+async def take(
+    tx: Transaction,
+    queue: Live,
+    counts: Counts,
+    *,
+    limit: int,
+    now: int,
+    due: int,
+    receives_max: int,
+    given_up: list[Taken],
+) -> list[Taken]:
+    taken: list[Taken] = []
+    start, end = range_onto(queue.ready)
+    passed = 0
+    while len(taken) < limit and passed < 200:
+        rows = await tx.scan(start, end, limit=limit - len(taken))
+        for key, raw in rows:
+            start = key + b"\x00"
+            rank, seq = unpack(key, len(queue.ready))
+            assert isinstance(rank, int)
+            assert isinstance(seq, int)
+            entry = decode_entry(raw)
+            counts.round = max(counts.round, rank)
+            if entry.sent + queue.retention_ms <= now:
+                passed += 1
+                counts.visible -= 1
+                tx.delete(key)
+                drop_content(tx, queue, seq, entry)
+                continue
+            content = await load_content(tx, queue, seq, entry)
+            if receives_max and entry.count >= receives_max:
+                passed += 1
+                counts.visible -= 1
+                tx.delete(key)
+                drop_content(tx, queue, seq, entry)
+                given_up.append(Taken(seq, entry, content))
+                continue
+            entry.count += 1
+            entry.first = entry.first or now
+            entry.received = now
+            if due:
+                tx.delete(key)
+                _wait(tx, queue, counts, seq, entry, due, located=entry.count > 1)
+                counts.visible -= 1
+            else:
+                tx.put(key, encode(entry))
+            taken.append(Taken(seq, entry, content, due))
+        if not rows:
+            break
+    return taken
+
+
+def _wait(tx: Transaction, queue: Live, counts: Counts, seq: int, entry: Entry, due: int, *, located: bool) -> None:
+    entry.located = located
+    if located:
+        tx.put(keys.onto(queue.place, seq), b"%d" % due)
+    tx.put(keys.onto(queue.waiting, due, seq), encode(entry))
+    count_waiting(counts, entry, 1)
+
+
+async def find(tx: Reader, queue: Live, handle: Handle) -> tuple[bytes, Entry, int] | None:
+    """(key, entry, when it becomes visible or 0) of a message; None where it is gone."""
+    if handle.due:
+        key = keys.onto(queue.waiting, handle.due, handle.seq)
+        raw = await tx.get(key)
+        if raw is not None:
+            return key, decode_entry(raw), handle.due
+    key = keys.onto(queue.ready, handle.rank, handle.seq)
+    raw = await tx.get(key)
+    if raw is not None:
+        return key, decode_entry(raw), 0
+    place = await tx.get(keys.onto(queue.place, handle.seq))
+    if place is None:
+        return None
+    key = keys.onto(queue.waiting, int(place), handle.seq)
+    raw = await tx.get(key)
+    return None if raw is None else (key, decode_entry(raw), int(place))
+
+
+def _leave(tx: Transaction, queue: Live, counts: Counts, seq: int, key: bytes, entry: Entry, due: int) -> None:
+    tx.delete(key)
+    if entry.located:
+        tx.delete(keys.onto(queue.place, seq))
+    if due:
+        count_waiting(counts, entry, -1)
+    else:
+        counts.visible -= 1
+
+
+async def remove(tx: Transaction, queue: Live, counts: Counts, handle: Handle, now: int) -> bool:
+    """Delete a message. False: the handle no longer counts (never in a standard queue)."""
+    found = await find(tx, queue, handle)
+    if found is not None:
+        key, entry, due = found
+        _leave(tx, queue, counts, handle.seq, key, entry, due)
+        drop_content(tx, queue, handle.seq, entry)
+    return True
+
+
+async def change(tx: Transaction, queue: Live, counts: Counts, handle: Handle, due: int) -> Entry | None:
+    """Have a message become visible at `due` (0: now); None where it cannot be."""
+    found = await find(tx, queue, handle)
+    if found is None or found[1].count != handle.receives:
+        return None
+    key, entry, old_due = found
+    _leave(tx, queue, counts, handle.seq, key, entry, old_due)
+    if due:
+        _wait(tx, queue, counts, handle.seq, entry, due, located=True)
+    else:
+        entry.located = False
+        tx.put(keys.onto(queue.ready, entry.rank, handle.seq), encode(entry))
+        counts.visible += 1
+    return entry
+
+
+async def take_out(tx: Transaction, queue: Live, counts: Counts, limit: int) -> list[Taken]:
+    """Take visible messages out of the queue altogether, to put them elsewhere."""
+    found = []
+    for key, raw in await tx.scan(*range_onto(queue.ready), limit=limit):
+        _, seq = unpack(key, len(queue.ready))
+        assert isinstance(seq, int)
+        entry = decode_entry(raw)
+        found.append(Taken(seq, entry, await load_content(tx, queue, seq, entry)))
+        tx.delete(key)
+        drop_content(tx, queue, seq, entry)
+        counts.visible -= 1
+    return found
+
+
+async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
+    """Remove visible messages that are past the retention, from the front on; returns how many."""
+    removed = 0
+    for key, raw in await tx.scan(*range_onto(queue.ready), limit=limit):
+        entry = decode_entry(raw)
+        if entry.sent + queue.retention_ms > now:
+            if counts.round:
+                # In rounds, the older ones are not all in front.
+                continue
+            break
+        _, seq = unpack(key, len(queue.ready))
+        assert isinstance(seq, int)
+        tx.delete(key)
+        drop_content(tx, queue, seq, entry)
+        counts.visible -= 1
+        removed += 1
+    return removed

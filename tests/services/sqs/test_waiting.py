@@ -1,0 +1,129 @@
+"""Long polls."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqs_kit import bodies, counts
+
+from pileus.services.sqs.memory import Memory
+
+
+def test_a_send_wakes_whoever_waits(sqs: Any, aws: Any) -> None:
+    url = sqs.create_queue(QueueName="poll")["QueueUrl"]
+    with ThreadPoolExecutor(4) as pool:
+        polls = [pool.submit(aws.client("sqs").receive_message, QueueUrl=url, WaitTimeSeconds=20) for _ in range(4)]
+        for number in range(4):
+            sqs.send_message(QueueUrl=url, MessageBody=str(number))
+        assert sorted(body for poll in polls for body in bodies(poll.result(timeout=30))) == ["0", "1", "2", "3"]
+
+
+def test_a_batch_wakes_several(sqs: Any, aws: Any) -> None:
+    url = sqs.create_queue(QueueName="poll-batch", Attributes={"ReceiveMessageWaitTimeSeconds": "20"})["QueueUrl"]
+    with ThreadPoolExecutor(3) as pool:
+        polls = [pool.submit(aws.client("sqs").receive_message, QueueUrl=url) for _ in range(3)]
+        sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": one, "MessageBody": one} for one in "abc"])
+        assert sorted(body for poll in polls for body in bodies(poll.result(timeout=30))) == ["a", "b", "c"]
+
+
+def test_what_falls_due_wakes_too(sqs: Any) -> None:
+    url = sqs.create_queue(QueueName="poll-due")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="delayed", DelaySeconds=1)
+    assert bodies(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, VisibilityTimeout=1)) == ["delayed"]
+    assert bodies(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)) == ["delayed"]
+
+
+def test_a_group_that_is_free_again_wakes(sqs: Any, aws: Any) -> None:
+    url = sqs.create_queue(
+        QueueName="poll.fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    )["QueueUrl"]
+    for body in ("a", "b"):
+        sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="g")
+    handle = sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(aws.client("sqs").receive_message, QueueUrl=url, WaitTimeSeconds=20)
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+        assert bodies(poll.result(timeout=30)) == ["b"]
+
+
+def test_who_has_gone_away_gets_nothing(sqs: Any, aws: Any) -> None:
+    """A client that hangs up while it waits takes no message with it."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    url = sqs.create_queue(QueueName="gone")["QueueUrl"]
+    body = b'{"QueueUrl": "%s", "WaitTimeSeconds": 20}' % url.encode()
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.ReceiveMessage"}
+    request = AWSRequest("POST", aws.endpoint + "/", data=body, headers=headers)
+    SigV4Auth(Credentials(aws.account, "test"), "sqs", "us-east-1").add_auth(request)
+    host = aws.endpoint.partition("://")[2]
+    connections = []
+    for _ in range(5):
+        connection = http.client.HTTPConnection(host)
+        connection.request("POST", "/", body, dict(request.headers))
+        connections.append(connection)
+    # The server takes them in order: once a call that came later is answered, they wait.
+    assert counts(sqs, url) == (0, 0, 0)
+    for connection in connections:
+        connection.close()
+    assert counts(sqs, url) == (0, 0, 0)
+    sqs.send_message(QueueUrl=url, MessageBody="m")
+    assert bodies(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)) == ["m"]
+
+
+def test_a_deleted_queue_ends_waiting(sqs: Any, aws: Any) -> None:
+    import pytest
+    from botocore.exceptions import ClientError
+
+    url = sqs.create_queue(QueueName="deleted-meanwhile")["QueueUrl"]
+    started = threading.Event()
+
+    def poll() -> Any:
+        client = aws.client("sqs")
+        started.set()
+        return client.receive_message(QueueUrl=url, WaitTimeSeconds=20)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(poll)
+        started.wait()
+        sqs.delete_queue(QueueUrl=url)
+        with pytest.raises(ClientError):
+            waiting.result(timeout=15)
+
+
+def test_the_node_ends_while_clients_wait(start_pileus: Any) -> None:
+    from conftest import Account
+
+    server = start_pileus()
+    account = Account(server.endpoint)
+    url = account.client("sqs").create_queue(QueueName="end")["QueueUrl"]
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(account.client("sqs").receive_message, QueueUrl=url, WaitTimeSeconds=20)
+        account.client("sqs").list_queues()
+        assert server.stop() == 0
+        # Answered, with nothing, or not let in any more.
+        assert poll.exception(timeout=15) is not None or bodies(poll.result()) == []
+
+
+async def test_lines_are_served_in_order_and_passed_on() -> None:
+    nudges: list[None] = []
+    memory = Memory(lambda: nudges.append(None))
+    first, second, third = (memory.wait("q", deadline) for deadline in (30.0, 10.0, 20.0))
+    assert len(nudges) == 2  # for 30, and for 10, which is earlier
+    memory.arrived("q", 1)
+    assert (first.future.done(), second.future.done()) == (True, False)
+    memory.leave("q", second)
+    memory.arrived("q", 5)
+    assert third.future.done()
+    fourth = memory.wait("q", 40.0)
+    memory.end_waits(39.0)
+    assert not fourth.future.done()
+    memory.end_waits(40.0)
+    await asyncio.wait_for(fourth.future, 1)
+    memory.close()
+    assert memory.wait("q", 50.0).future.done()
