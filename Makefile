@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test check bench docs lock clean
+.PHONY: setup demo demo-orders test check bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -19,6 +19,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup
 	@$(BIN)/python examples/thumbnails/demo.py $(if $(PHOTO),"$(PHOTO)")
+
+demo-orders: setup
+	@$(BIN)/python examples/orders/demo.py
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
