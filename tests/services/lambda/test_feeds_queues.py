@@ -10,8 +10,6 @@ import pytest
 from feed_kit import allow, events, feed, make_table, recorder, wait_events, wait_state
 from lambda_kit import LOGGING, TRUST, caught, package, until
 
-pytest.importorskip("pileus.services.sqs", reason="there are no queues yet")
-
 
 @pytest.fixture
 def queue(aws: Any, role: str) -> str:
@@ -264,6 +262,20 @@ def test_what_is_disabled_leaves_messages_where_they_are(
     assert left(aws, queue) == 1
     lambda_.update_event_source_mapping(UUID=uuid, Enabled=True)
     assert bodies(wait_events(aws, 1)) == ["later"]
+
+
+def test_a_loop_through_a_queue_is_stopped(aws: Any, lambda_: Any, make: Callable[..., Any], queue: str) -> None:
+    code = recorder("    boto3.client('sqs').send_message(QueueUrl=os.environ['QUEUE'], MessageBody='again')")
+    make(code=code, Environment={"Variables": {"QUEUE": queue}})
+    dead = make_queue(aws, "dead")
+    redrive = json.dumps({"deadLetterTargetArn": arn_of(aws, dead), "maxReceiveCount": 1})
+    aws.client("sqs").set_queue_attributes(
+        QueueUrl=queue, Attributes={"VisibilityTimeout": "3", "RedrivePolicy": redrive}
+    )
+    feed(lambda_, arn_of(aws, queue))
+    aws.client("sqs").send_message(QueueUrl=queue, MessageBody="first")
+    until(lambda: left(aws, dead) == 1)
+    assert len(events(aws)) == 16
 
 
 def test_an_event_that_fails_goes_to_the_dead_letter_queue_of_its_function(

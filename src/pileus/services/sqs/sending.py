@@ -16,6 +16,7 @@ from pileus.services.sqs.queues import Live
 from pileus.services.sqs.records import Content, Counts, Deduplication, Entry, decode, encode
 from pileus.store.contract import Transaction
 
+TRACE_CHARS_MAX = 1024
 DELAY_MAX_S = 900
 DEDUPLICATION_MS = 5 * 60 * 1000
 _SEQUENCE_BASE = 18_870_000_000_000_000_000
@@ -86,6 +87,8 @@ def check(ctx: Context, request: dict[str, Any], queue: Live) -> Sent:
         attributes_md5 = content.attributes_md5(attributes)
     if system := request.get("MessageSystemAttributes"):
         trace, trace_md5 = _trace(system)
+    # "X-Ray and Amazon SQS": instrumented clients send the header of the request itself.
+    trace = trace or ctx.http.headers.get("x-amzn-trace-id", "")[:TRACE_CHARS_MAX]
     group = request.get("MessageGroupId") or ""
     deduplication = request.get("MessageDeduplicationId") or ""
     if queue.fifo and not deduplication:
