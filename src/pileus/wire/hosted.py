@@ -105,8 +105,9 @@ async def serve(
     try:
         answer = await handler(cloud, hosted)
     except AWSError as error:
-        log.info("%s %s answered %d %s: %s", named.domain, hosted.request_id, error.status, error.code, error.message)
-        return _error(error.status or 400, error.code, error.message, hosted.request_id)
+        status = error.status or 400
+        log.info("%s %s answered %d %s: %s", named.domain, hosted.request_id, status, error.code, error.message)
+        return _error(status, error.code, error.message, hosted.request_id)
     except StoreUnavailable as error:
         log.error("%s %s: %s", named.domain, hosted.request_id, error)
         return _error(503, "ServiceUnavailable", "The store is not available.", hosted.request_id)
