@@ -139,6 +139,12 @@ def test_twelve_hours_are_the_most(later: Any, still: Any) -> None:
         "beyond the limit [43200 seconds].",
     )
     assert counts(later, url) == (0, 1, 0)
+    # In a batch, where the other entries count, it is left as it was.
+    entry = {"Id": "a", "ReceiptHandle": handle, "VisibilityTimeout": 43200}
+    answer = later.change_message_visibility_batch(QueueUrl=url, Entries=[entry])
+    assert [one["Id"] for one in answer["Failed"]] == ["a"]
+    still.advance(31)
+    assert bodies(later.receive_message(QueueUrl=url)) == ["m"]
 
 
 def test_delays(later: Any, still: Any) -> None:

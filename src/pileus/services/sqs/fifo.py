@@ -7,6 +7,8 @@ become visible. A group's messages are handed out from the first on, as far as t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pileus.services.sqs import keys
 from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.places import Taken, count_waiting, drop_content, load_content
@@ -185,8 +187,13 @@ def _leave(tx: Transaction, queue: Live, counts: Counts, seq: int, entry: Entry)
         counts.visible -= 1
 
 
-async def change(tx: Transaction, queue: Live, counts: Counts, handle: Handle, due: int) -> Entry | None:
-    """Have a message become visible at `due` (0: now); None where it cannot be."""
+async def change(
+    tx: Transaction, queue: Live, counts: Counts, handle: Handle, due: int, check: Callable[[Entry], None]
+) -> Entry | None:
+    """Have a message become visible at `due` (0: now); None where it cannot be.
+
+    `check` raises where this message may not be; nothing is changed then.
+    """
     key = _key(queue, handle)
     raw = await tx.get(key)
     if raw is None:
@@ -194,6 +201,7 @@ async def change(tx: Transaction, queue: Live, counts: Counts, handle: Handle, d
     entry = decode_entry(raw)
     if entry.count != handle.receives:
         return None
+    check(entry)
     first = await _first(tx, queue, handle.group)
     _leave(tx, queue, counts, handle.seq, entry)
     entry.due = due

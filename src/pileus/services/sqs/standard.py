@@ -11,6 +11,8 @@ group that has few do not wait for those of a group that has many.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pileus.services.sqs import keys
 from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.places import Taken, count_waiting, drop_content, load_content
@@ -154,12 +156,18 @@ async def remove(tx: Transaction, queue: Live, counts: Counts, handle: Handle, n
     return True
 
 
-async def change(tx: Transaction, queue: Live, counts: Counts, handle: Handle, due: int) -> Entry | None:
-    """Have a message become visible at `due` (0: now); None where it cannot be."""
+async def change(
+    tx: Transaction, queue: Live, counts: Counts, handle: Handle, due: int, check: Callable[[Entry], None]
+) -> Entry | None:
+    """Have a message become visible at `due` (0: now); None where it cannot be.
+
+    `check` raises where this message may not be; nothing is changed then.
+    """
     found = await find(tx, queue, handle)
     if found is None or found[1].count != handle.receives:
         return None
     key, entry, old_due = found
+    check(entry)
     _leave(tx, queue, counts, handle.seq, key, entry, old_due)
     if due:
         _wait(tx, queue, counts, handle.seq, entry, due, located=True)

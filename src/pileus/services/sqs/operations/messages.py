@@ -17,7 +17,7 @@ from pileus.services.sqs.memory import Memory
 from pileus.services.sqs.messages import kind_of
 from pileus.services.sqs.operations.batches import check_entries, failed, outcome
 from pileus.services.sqs.queues import Live, counts_of, find
-from pileus.services.sqs.records import Counts, encode
+from pileus.services.sqs.records import Counts, Entry, encode
 from pileus.store.contract import Transaction
 
 
@@ -119,17 +119,20 @@ async def _change(ctx: Context, tx: Transaction, queue: Live, counts: Counts, te
     handle = _handle(queue, text)
     now = int(ctx.now * 1000)
     due = now + seconds * 1000 if seconds else 0
+
+    def check(entry: Entry) -> None:
+        if (now - entry.received) // 1000 + seconds > receiving.VISIBILITY_MAX_S:
+            raise errors.invalid_value(
+                seconds,
+                "VisibilityTimeout",
+                "Total VisibilityTimeout for the message is beyond the limit [43200 seconds].",
+            )
+
     changed = None
     if handle.data == queue.data:
-        changed = await kind_of(queue).change(tx, queue, counts, handle, due)
+        changed = await kind_of(queue).change(tx, queue, counts, handle, due, check)
     if changed is None:
         raise errors.not_available(text)
-    if (now - changed.received) // 1000 + seconds > receiving.VISIBILITY_MAX_S:
-        raise errors.invalid_value(
-            seconds,
-            "VisibilityTimeout",
-            "Total VisibilityTimeout for the message is beyond the limit [43200 seconds].",
-        )
     if due:
         tx.on_commit(lambda: ctx.cloud.part(Memory).note_due(queue, due))
 
