@@ -12,7 +12,7 @@ import logging
 import resource
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,8 @@ from pileus.kernel.loops import Driver
 from pileus.kernel.settings import Settings
 from pileus.services.iam.identities import IamIdentities
 from pileus.store.blobs_local import LocalBlobs
-from pileus.store.contract import StoreUnavailable
+from pileus.store.contract import Reader, Store, StoreUnavailable
+from pileus.store.keys import prefix_range
 from pileus.store.sqlite import open_store
 from pileus.wire.documents import Documents
 from pileus.wire.gate import Gate
@@ -59,7 +60,10 @@ SERVICES = {
     "sts": "pileus.services.sts.service:SERVICE",
 }
 
-_LOAD_AFTER_S = 0.3
+# Services whose keys begin with the name of the one that they are a part of.
+_KEPT_UNDER = {"dynamodbstreams": "dynamodb", "s3control": "s3"}
+
+_SETTLE_AFTER_S = 0.3
 
 _DELIVERY = "delivery"
 # The outbox says itself when something is due; this is for what a clock that was set back may have hidden.
@@ -172,19 +176,39 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     await http.start(sock)
     stack.push_async_callback(http.stop)
     stack.callback(_end_waits, cloud)
-    stack.callback(asyncio.ensure_future(_load_all(services)).cancel)
+    stack.callback(asyncio.ensure_future(_settle(services, loops, store)).cancel)
     return cloud.endpoint
 
 
-async def _load_all(services: Directory) -> None:
-    """Load what nobody has asked for yet, once the first requests have been answered."""
-    await SystemClock().sleep(_LOAD_AFTER_S)
-    await services.find_all()
+async def _settle(services: Directory, loops: Driver, store: Store) -> None:
+    """What need not be done before the first answer.
+
+    Services that hold something are started: what they hold expires, falls due, waits to be delivered. The others take
+    neither memory nor time before somebody calls them.
+    """
+    await SystemClock().sleep(_SETTLE_AFTER_S)
+    loops.add("sandbox.sweep", _sweep_environments, 3600.0)
+    for name in await store.read(partial(_in_use, services.names)):
+        await services.start(name)
     # What is there now stays: the collector need not look at it again, and requests leave little that only it finds.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
+
+
+async def _in_use(names: Sequence[str], reader: Reader) -> list[str]:
+    """Those of `names` whose services hold something; all where deliveries wait, of which any may be the target."""
+    if await reader.scan(*prefix_range("outbox", "record"), limit=1):
+        return list(names)
+    return [name for name in names if await reader.scan(*prefix_range(_KEPT_UNDER.get(name, name)), limit=1)]
+
+
+async def _sweep_environments() -> None:
+    """End what a killed node has left of its environments: frozen processes outlive their parent."""
+    from pileus.sandbox import cgroups
+
+    await asyncio.to_thread(cgroups.sweep)
 
 
 async def _begin(cloud: Cloud, loops: Driver, deliverer: Deliverer, service: Service) -> None:

@@ -1,6 +1,7 @@
-"""The services of a node: each is imported and started when it is first needed, all of them soon after the start.
+"""The services of a node: each is imported and started when it is first needed, those that hold something at the start.
 
-A node serves as soon as it listens; what its services are made of is loaded while the first requests come in.
+A node serves as soon as it listens. A service that holds something has work of its own (what it holds expires, falls
+due, is to be delivered) and is started a moment later; the others cost nothing before their first call.
 """
 
 from __future__ import annotations
@@ -51,16 +52,16 @@ class Directory:
 
     async def find_all(self) -> list[Service]:
         """Every service, started. One that cannot start is logged, and tried again by whoever needs it."""
-        found = []
-        for name in self._places:
-            try:
-                service = await self.find(name)
-            except Exception:  # the other services must run all the same
-                log.exception("%s cannot start", name)
-                continue
-            if service is not None:
-                found.append(service)
-        return found
+        found = [await self.start(name) for name in list(self._places)]
+        return [service for service in found if service is not None]
+
+    async def start(self, name: str) -> Service | None:
+        """`find`, where nobody waits for it: one that cannot start is logged, the others must run all the same."""
+        try:
+            return await self.find(name)
+        except Exception:  # whatever is wrong with it
+            log.exception("%s cannot start", name)
+            return None
 
     async def stop(self) -> None:
         """Stop what was started, the latest first; nothing is started any more."""

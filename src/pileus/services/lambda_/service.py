@@ -178,7 +178,6 @@ SERVICE = Service(
         Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
         Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
         Loop("lambda.provision", loops.provision, period_s=60),
-        Loop("lambda.sweep-environments", loops.sweep_environments, period_s=3600),
     ),
     targets={
         deployments.TARGET: deployments.deploy,
