@@ -6,50 +6,16 @@ Universal targets of schedules and SDK integrations of state machines name an op
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream
-from pileus.model import ModelNotFound, Operation, ServiceModel, Shape
+from pileus.model import ModelNotFound, Operation, ServiceModel
 from pileus.wire import constraints
 from pileus.wire.protocols import faults
-from pileus.wire.protocols.json_shapes import Convert, JsonShapes
 
-
-class _Shapes(JsonShapes):
-    """Members by the model's names, their first letter in either case; blobs as base64 or as plain text."""
-
-    def __init__(self, service: str, *, text_blobs: bool) -> None:
-        super().__init__(service, named=False)
-        self._text_blobs = text_blobs
-
-    def _make_structure_decoder(self, shape: Shape, names: list[str]) -> Convert:
-        decode = super()._make_structure_decoder(shape, names)
-        spelled = {name[:1].swapcase() + name[1:]: name for name in names}
-
-        def decode_spelled(value: Any) -> Any:
-            if type(value) is dict and not spelled.keys().isdisjoint(value):
-                value = {spelled.get(key, key): item for key, item in value.items()}
-            return decode(value)
-
-        return decode_spelled
-
-    def _blob_decoder(self) -> Convert:
-        if not self._text_blobs:
-            return super()._blob_decoder()
-
-        def decode(value: Any) -> bytes:
-            # What is JSON itself is taken as its text.
-            return value.encode() if type(value) is str else orjson.dumps(value)
-
-        return decode
-
-    def encoder(self, shape: Shape) -> Convert:
-        if shape.type == "blob" and self._text_blobs:
-            return lambda value: bytes(value).decode(errors="replace")
-        return super().encoder(shape)
+if TYPE_CHECKING:
+    from pileus.wire.protocols.document_shapes import DocumentShapes
 
 
 class Documents:
@@ -57,7 +23,7 @@ class Documents:
 
     def __init__(self, model: Callable[[str], ServiceModel]) -> None:
         self._model = model
-        self._shapes: dict[tuple[str, bool], _Shapes] = {}
+        self._shapes: dict[tuple[str, bool], DocumentShapes] = {}
 
     def request(self, service: str, operation: str, document: Any, *, text_blobs: bool = False) -> dict[str, Any]:
         model, found = self._find(service, operation)
@@ -89,8 +55,11 @@ class Documents:
         except (ModelNotFound, KeyError):
             raise AWSError("UnknownOperationException", f"There is no operation {service}:{operation}.") from None
 
-    def _of(self, service: str, text_blobs: bool) -> _Shapes:
+    def _of(self, service: str, text_blobs: bool) -> DocumentShapes:
+        # Few nodes need it, and none for its first answer.
+        from pileus.wire.protocols.document_shapes import DocumentShapes
+
         key = (service, text_blobs)
         if key not in self._shapes:
-            self._shapes[key] = _Shapes(service, text_blobs=text_blobs)
+            self._shapes[key] = DocumentShapes(service, text_blobs=text_blobs)
         return self._shapes[key]
