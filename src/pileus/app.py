@@ -46,6 +46,7 @@ log = logging.getLogger("pileus")
 
 # Where each service's manifest is, by botocore's name of the service: see `pileus.cloud.directory`.
 SERVICES = {
+    "dax": "pileus.services.dax.service:SERVICE",
     "dynamodb": "pileus.services.dynamodb.service:SERVICE",
     "dynamodbstreams": "pileus.services.dynamodb.service:STREAMS",
     "events": "pileus.services.events.service:SERVICE",

@@ -15,7 +15,7 @@ from pileus.wire import constraints
 from pileus.wire.protocols import faults
 
 if TYPE_CHECKING:
-    from pileus.wire.protocols.document_shapes import DocumentShapes
+    from pileus.wire.protocols.json_shapes import JsonShapes
 
 
 class Documents:
@@ -23,7 +23,7 @@ class Documents:
 
     def __init__(self, model: Callable[[str], ServiceModel]) -> None:
         self._model = model
-        self._shapes: dict[tuple[str, bool], DocumentShapes] = {}
+        self._shapes: dict[tuple[str, bool], JsonShapes] = {}
 
     def request(self, service: str, operation: str, document: Any, *, text_blobs: bool = False) -> dict[str, Any]:
         model, found = self._find(service, operation)
@@ -55,11 +55,13 @@ class Documents:
         except (ModelNotFound, KeyError):
             raise AWSError("UnknownOperationException", f"There is no operation {service}:{operation}.") from None
 
-    def _of(self, service: str, text_blobs: bool) -> DocumentShapes:
+    def _of(self, service: str, text_blobs: bool) -> JsonShapes:
         # Few nodes need it, and none for its first answer.
+        from pileus.wire.protocols.attribute_value import DynamoShapes
         from pileus.wire.protocols.document_shapes import DocumentShapes
 
         key = (service, text_blobs)
         if key not in self._shapes:
-            self._shapes[key] = DocumentShapes(service, text_blobs=text_blobs)
+            dynamo = service == "dynamodb" and not text_blobs
+            self._shapes[key] = DynamoShapes(service) if dynamo else DocumentShapes(service, text_blobs=text_blobs)
         return self._shapes[key]

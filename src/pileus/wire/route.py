@@ -67,7 +67,7 @@ _QUERY_VERSIONS = {
 }
 
 # Labels of host names that a service serves itself (its manifest's `hosts`), and that service.
-_HOSTED_LABELS = {"lambda-url": "lambda", "s3-website": "s3"}
+_HOSTED_LABELS = {"dax-clusters": "dax", "lambda-url": "lambda", "s3-website": "s3"}
 # The same in a path, for clients that cannot resolve such names: /_aws/lambda-url/{name}/...
 _HOSTED_PATH = "/_aws/"
 # What services show of themselves beside AWS's interfaces, by path only: /_aws/sqs/messages

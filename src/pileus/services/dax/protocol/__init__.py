@@ -1,0 +1,1 @@
+"""What DAX's clients speak on a cluster's port: CBOR in both directions, without lengths around it."""

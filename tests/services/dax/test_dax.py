@@ -1,0 +1,131 @@
+"""Clusters of DAX: their control plane, and their caches through DynamoDB's own protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dax_kit import World, key, refused
+
+
+@pytest.fixture
+def world(aws: Any) -> World:
+    return World(aws)
+
+
+def test_control_plane(world: World) -> None:
+    dax, made = world.dax, world.made
+    assert (made["Status"], made["TotalNodes"], made["ClusterEndpointEncryptionType"]) == ("creating", 1, "NONE")
+    [found] = dax.describe_clusters(ClusterNames=["front"])["Clusters"]
+    assert found["Status"] == found["Nodes"][0]["NodeStatus"] == "available"
+    assert found["ClusterDiscoveryEndpoint"]["URL"].startswith("dax://")
+    common = {"NodeType": "dax.t3.small", "ReplicationFactor": 1, "IamRoleArn": world.role}
+    assert refused(dax.create_cluster, ClusterName="front", **common)[0] == "ClusterAlreadyExistsFault"
+    assert refused(dax.create_cluster, ClusterName="x--y", **common)[0] == "InvalidParameterValueException"
+    tls = refused(dax.create_cluster, ClusterName="tls", ClusterEndpointEncryptionType="TLS", **common)
+    assert tls[0] == "NotImplemented"
+    assert refused(dax.describe_clusters, ClusterNames=["none"])[0] == "ClusterNotFoundFault"
+
+    more = dax.increase_replication_factor(ClusterName="front", NewReplicationFactor=3)["Cluster"]
+    assert [node["NodeId"] for node in more["Nodes"]] == ["front-a", "front-b", "front-c"]
+    less = dax.decrease_replication_factor(ClusterName="front", NewReplicationFactor=2, NodeIdsToRemove=["front-b"])
+    assert [node["NodeId"] for node in less["Cluster"]["Nodes"]] == ["front-a", "front-c"]
+    assert refused(dax.reboot_node, ClusterName="front", NodeId="front-b")[0] == "NodeNotFoundFault"
+
+    arn = made["ClusterArn"]
+    dax.tag_resource(ResourceName=arn, Tags=[{"Key": "k", "Value": "v"}])
+    assert dax.list_tags(ResourceName=arn)["Tags"] == [{"Key": "k", "Value": "v"}]
+    assert dax.untag_resource(ResourceName=arn, TagKeys=["k"])["Tags"] == []
+    assert refused(dax.untag_resource, ResourceName=arn, TagKeys=["k"])[0] == "TagNotFoundFault"
+    assert dax.describe_events(SourceName="front")["Events"][0]["Message"] == "Cluster created."
+
+    dax.create_subnet_group(SubnetGroupName="nets", SubnetIds=["subnet-1"])
+    assert (
+        refused(dax.create_subnet_group, SubnetGroupName="nets", SubnetIds=["s"])[0] == "SubnetGroupAlreadyExistsFault"
+    )
+    assert "deleted" in dax.delete_subnet_group(SubnetGroupName="nets")["DeletionMessage"]
+    assert refused(dax.describe_subnet_groups, SubnetGroupNames=["nets"])[0] == "SubnetGroupNotFoundFault"
+
+    assert dax.delete_cluster(ClusterName="front")["Cluster"]["Status"] == "deleting"
+    assert refused(world.through.get_item, TableName="things", Key=key())[0] == "ClusterNotFoundFault"
+
+
+def test_item_cache(world: World) -> None:
+    world.put(world.through, "one")
+    world.put(world.direct, "behind")
+    assert world.get(world.through) == "one"
+    assert world.get(world.through, ConsistentRead=True) == "behind"
+    world.through.update_item(
+        TableName="things",
+        Key=key(),
+        UpdateExpression="SET v = :v",
+        ExpressionAttributeValues={":v": {"S": "two"}},
+    )
+    world.direct.delete_item(TableName="things", Key=key())
+    assert world.get(world.through) == "two"
+    world.through.delete_item(TableName="things", Key=key())
+    # That there is none is known, too.
+    world.put(world.direct, "behind")
+    assert world.get(world.through) is None
+    world.dax.reboot_node(ClusterName="front", NodeId="front-a")
+    assert world.get(world.through) == "behind"
+
+
+def test_query_cache(world: World) -> None:
+    query = {
+        "TableName": "things",
+        "KeyConditionExpression": "p = :p",
+        "ExpressionAttributeValues": {":p": {"S": "a"}},
+    }
+    world.put(world.through, "one")
+    assert world.through.query(**query)["Count"] == 1
+    # Writes do not touch the query cache, not even the cluster's own.
+    world.put(world.through, "two", 2)
+    assert world.through.query(**query)["Count"] == 1
+    assert world.through.query(**query, ConsistentRead=True)["Count"] == 2
+    assert world.through.scan(TableName="things")["Count"] == 2
+
+
+def test_parameters_apply_at_once(start_pileus: Callable[..., Any]) -> None:
+    from conftest import Account
+
+    server = start_pileus("--clock", "virtual")
+    account = Account(server.endpoint)
+    dax = account.client("dax")
+    dax.create_parameter_group(ParameterGroupName="short")
+    ttl = {"ParameterName": "record-ttl-millis", "ParameterValue": "2000"}
+    dax.update_parameter_group(ParameterGroupName="short", ParameterNameValues=[ttl])
+    world = World(account, ParameterGroupName="short")
+    world.put(world.through, "one")
+    world.put(world.direct, "behind")
+    assert world.get(world.through) == "one"
+    server.advance(3)
+    assert world.get(world.through) == "behind"
+    assert refused(dax.delete_parameter_group, ParameterGroupName="short")[0] == "InvalidParameterGroupStateFault"
+    wrong = {"ParameterName": "record-ttl-millis", "ParameterValue": "-1"}
+    code, _ = refused(dax.update_parameter_group, ParameterGroupName="short", ParameterNameValues=[wrong])
+    assert code == "InvalidParameterValueException"
+
+
+def test_denied(world: World) -> None:
+    import boto3
+
+    iam = world.account.client("iam")
+    iam.create_user(UserName="u")
+    made = iam.create_access_key(UserName="u")["AccessKey"]
+    # Whoever may ask DynamoDB may not ask the cluster for that.
+    allowed = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
+    iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps({"Statement": [allowed]}))
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=f"{world.account.endpoint}/_aws/dax-clusters/front",
+        region_name=world.account.region,
+        aws_access_key_id=made["AccessKeyId"],
+        aws_secret_access_key=made["SecretAccessKey"],
+    )
+    code, message = refused(client.get_item, TableName="things", Key=key())
+    assert code.startswith("AccessDenied")
+    assert "dax:GetItem" in message
+    assert refused(world.through.list_tables)[0] == "UnknownOperationException"
