@@ -71,6 +71,11 @@ def test_item_cache(world: World) -> None:
     assert world.get(world.through) is None
     world.dax.reboot_node(ClusterName="front", NodeId="front-a")
     assert world.get(world.through) == "behind"
+    # What is kept of a write is what DynamoDB makes of it.
+    numbers = {"L": [{"N": "1.0"}, {"N": "1E2"}, {"M": {"n": {"N": "-0.50"}}}, {"NS": ["2.0"]}]}
+    world.through.put_item(TableName="things", Item={**key(), "n": numbers})
+    through = world.through.get_item(TableName="things", Key=key())["Item"]
+    assert through == world.direct.get_item(TableName="things", Key=key())["Item"]
 
 
 def test_query_cache(world: World) -> None:

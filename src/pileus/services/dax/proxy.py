@@ -252,7 +252,8 @@ class Proxy:
     def _keep_written(self, operation: str, group: bytes, request: Request, answer: Answer) -> None:
         now = self._cloud.clock.monotonic()
         if operation == "PutItem":
-            self._keep_item(group, "", request["Item"], now)
+            kept = {name: _as_answered(value) for name, value in request["Item"].items()}
+            self._keep_item(group, "", kept, now)
         elif operation == "DeleteItem":
             self._keep_item(group, "", None, now)
         elif operation == "UpdateItem" and request.get("ReturnValues") == _ALL_NEW:
@@ -321,6 +322,22 @@ def _number(text: str) -> str:
     except ArithmeticError:
         # Not one: DynamoDB will say so.
         return text
+
+
+def _as_answered(value: Any) -> Any:
+    """An AttributeValue as DynamoDB will answer it: numbers without exponents and superfluous zeros."""
+    ((kind, inner),) = value.items()
+    match kind:
+        case "N":
+            return {"N": format(Decimal(inner).normalize(_EXACT), "f")}
+        case "NS":
+            return {"NS": [format(Decimal(one).normalize(_EXACT), "f") for one in inner]}
+        case "L":
+            return {"L": [_as_answered(one) for one in inner]}
+        case "M":
+            return {"M": {name: _as_answered(one) for name, one in inner.items()}}
+        case _:
+            return value
 
 
 def _projection(request: Request) -> str:
