@@ -7,6 +7,7 @@ Source: "Elements of an AWS API request signature" (IAM User Guide), "Authentica
 from __future__ import annotations
 
 import calendar
+import re
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -23,6 +24,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 ALGORITHM_ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
 TERMINATOR = "aws4_request"
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 EMPTY_SHA256 = sha256(b"").hexdigest()
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STREAMING_SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -298,7 +300,7 @@ def _payload(declared: str, family: Family) -> str:
         if family != "s3" and declared != UNSIGNED_PAYLOAD:
             raise errors.invalid_signature(family, f"Unsupported x-amz-content-sha256: '{declared}'.")
         return declared
-    if len(declared) == 64 and all(c in "0123456789abcdef" for c in declared):
+    if _SHA256.fullmatch(declared):
         return declared
     if family == "s3":
         if declared.startswith("STREAMING-AWS4-ECDSA-"):

@@ -6,6 +6,7 @@ A seeded `Ids` gives the same sequence again, so that a failing run can be repla
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 import random
@@ -53,13 +54,12 @@ class Ids:
 
     def string(self, length: int, alphabet: str = UPPER_ALNUM) -> str:
         """`length` characters of `alphabet`, which has at most 256 of them."""
-        # One number for all: it is 64 bits longer than needed, so no character is likelier by more than 2 to the -64.
-        number = int.from_bytes(self.token_bytes(length + 8), "big")
-        found = []
-        for _ in range(length):
-            number, index = divmod(number, len(alphabet))
-            found.append(alphabet[index])
-        return "".join(found)
+        characters, unfit = _characters(alphabet)
+        found = ""
+        while len(found) < length:
+            drawn = self.token_bytes(length - len(found) + 4)
+            found += drawn.translate(characters, unfit).decode("latin-1")
+        return found[:length]
 
     def hex(self, length: int) -> str:
         return self.token_bytes((length + 1) // 2).hex()[:length]
@@ -67,6 +67,14 @@ class Ids:
     def uniform(self, low: float, high: float) -> float:
         """A float in [low, high]: jitter, weighted routing."""
         return self._random.uniform(low, high)
+
+
+@functools.cache
+def _characters(alphabet: str) -> tuple[bytes, bytes]:
+    """Which character each byte stands for, and the bytes that would make some of them likelier than others."""
+    size = len(alphabet)
+    fair = 256 - 256 % size
+    return bytes(ord(alphabet[byte % size]) for byte in range(256)), bytes(range(fair, 256))
 
 
 def host_id(request_id: str) -> str:

@@ -15,6 +15,7 @@ from pileus.kernel.errors import AWSError
 
 # Whose checksum headers are about the object that is made, not about the body.
 _ABOUT_THE_OBJECT = frozenset({"CompleteMultipartUpload"})
+_HEADERS = {"x-amz-checksum-" + algorithm.lower(): algorithm for algorithm in digests.ALGORITHMS}
 
 
 def check_body(operation: str, headers: Mapping[str, str], body: bytes) -> None:
@@ -23,8 +24,7 @@ def check_body(operation: str, headers: Mapping[str, str], body: bytes) -> None:
         _check_md5(given, body)
     if operation in _ABOUT_THE_OBJECT:
         return
-    for algorithm in digests.ALGORITHMS:
-        name = "x-amz-checksum-" + algorithm.lower()
+    for name, algorithm in _HEADERS.items():
         if (given := headers.get(name)) is None:
             continue
         if not digests.is_value(algorithm, given):

@@ -26,7 +26,9 @@ Members = dict[str, Any]
 Reader = Callable[[HttpRequest, Mapping[str, str], Members], None]
 DecodeOperation = Callable[[HttpRequest, Mapping[str, str]], Members]
 # Puts what it finds in an answer into the headers.
-HeaderWriter = Callable[[Mapping[str, Any], list[tuple[str, str]]], None]
+# Adds what a member's value says to the answer's headers.
+HeaderWriter = Callable[[Any, dict[str, str]], None]
+HeaderWriters = dict[str, HeaderWriter]
 EncodeOperation = Callable[[Mapping[str, Any]], tuple[bytes | AsyncIterator[bytes], str | None]]
 
 # A date that is none makes such a condition not count (RFC 9110, 13.1.3).
@@ -44,7 +46,7 @@ class RestCodec:
         self._body: Body = JsonBody(model) if protocol == "rest-json" else XmlBody(model)
         self._router: RestRouter | None = None
         self._decoders: dict[str, DecodeOperation] = {}
-        self._encoders: dict[str, tuple[EncodeOperation, list[HeaderWriter], str | None]] = {}
+        self._encoders: dict[str, tuple[EncodeOperation, HeaderWriters, str | None]] = {}
 
     def find(self, request: HttpRequest) -> tuple[Operation, dict[str, str]]:
         if self._router is None:
@@ -263,11 +265,9 @@ class RestCodec:
         sent = self._id_headers(request_id)
         if content_type is not None:
             sent.append(("Content-Type", content_type))
-        modelled: list[tuple[str, str]] = []
-        for writer in writers:
-            writer(answer, modelled)
+        modelled = _written(writers, answer)
         if modelled:
-            merge_headers(sent, dict(modelled))
+            merge_headers(sent, modelled)
         if headers:
             merge_headers(sent, headers)
         return HttpAnswer(status, sent, body)
@@ -277,10 +277,10 @@ class RestCodec:
             return [("x-amz-id-2", host_id(request_id)), ("x-amz-request-id", request_id)]
         return [("x-amzn-RequestId", request_id)]
 
-    def _compile_encoder(self, operation: Operation) -> tuple[EncodeOperation, list[HeaderWriter], str | None]:
+    def _compile_encoder(self, operation: Operation) -> tuple[EncodeOperation, HeaderWriters, str | None]:
         shape = operation.output
         if shape is None:
-            return (lambda answer: (b"", None)), [], None
+            return (lambda answer: (b"", None)), {}, None
         writers, status_member, body_names = self._compile_headers(shape)
         if shape.payload is not None:
             return self._payload_encoder(operation, shape.payload, shape.members[shape.payload]), writers, status_member
@@ -292,9 +292,9 @@ class RestCodec:
         empty = (b"{}", content_type) if self.protocol == "rest-json" else (b"", None)
         return (lambda answer: empty), writers, status_member
 
-    def _compile_headers(self, shape: Shape) -> tuple[list[HeaderWriter], str | None, list[str]]:
+    def _compile_headers(self, shape: Shape) -> tuple[HeaderWriters, str | None, list[str]]:
         """The writers of a structure's headers, the member that is the status, the members left for the body."""
-        writers: list[HeaderWriter] = []
+        writers: HeaderWriters = {}
         status_member = None
         body_names = []
         for name, member in shape.members.items():
@@ -303,9 +303,9 @@ class RestCodec:
                 case "statusCode":
                     status_member = name
                 case "header":
-                    writers.append(_header_writer(name, wire_name, member))
+                    writers[name] = _header_writer(wire_name, member)
                 case "headers":
-                    writers.append(_prefix_writer(name, wire_name))
+                    writers[name] = _prefix_writer(wire_name)
                 case _:
                     body_names.append(name)
         return writers, status_member, body_names
@@ -344,10 +344,7 @@ class RestCodec:
             body, more = self._body.error(fault, request_id)
             headers.append(("Content-Type", self._body.content_type))
         if fault.shape is not None:
-            modelled: list[tuple[str, str]] = []
-            for writer in self._compile_headers(fault.shape)[0]:
-                writer(fault.members, modelled)
-            more = {**more, **dict(modelled)}
+            more = {**more, **_written(self._compile_headers(fault.shape)[0], fault.members)}
         merge_headers(headers, {**more, **error.headers})
         return HttpAnswer(fault.status, headers, body)
 
@@ -388,20 +385,28 @@ def _parse_json_header(text: str) -> Any:
         raise faults.serialization() from None
 
 
-def _header_writer(name: str, wire_name: str, member: Shape) -> HeaderWriter:
+def _written(writers: HeaderWriters, members: Mapping[str, Any]) -> dict[str, str]:
+    """The headers that members make. Few of those that a model knows are there: they lead, not the model."""
+    headers: dict[str, str] = {}
+    for name, value in members.items():
+        writer = writers.get(name)
+        if writer is not None and value is not None:
+            writer(value, headers)
+    return headers
+
+
+def _header_writer(wire_name: str, member: Shape) -> HeaderWriter:
     to_text = _header_text(member)
 
-    def write(answer: Mapping[str, Any], headers: list[tuple[str, str]]) -> None:
-        value = answer.get(name)
-        if value is not None:
-            headers.append((wire_name, to_text(value)))
+    def write(value: Any, headers: dict[str, str]) -> None:
+        headers[wire_name] = to_text(value)
 
     return write
 
 
-def _prefix_writer(name: str, prefix: str) -> HeaderWriter:
-    def write(answer: Mapping[str, Any], headers: list[tuple[str, str]]) -> None:
-        headers.extend((prefix + key, text) for key, text in (answer.get(name) or {}).items())
+def _prefix_writer(prefix: str) -> HeaderWriter:
+    def write(value: Any, headers: dict[str, str]) -> None:
+        headers.update((prefix + key, text) for key, text in value.items())
 
     return write
 
