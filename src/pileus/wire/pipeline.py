@@ -31,7 +31,7 @@ from pileus.kernel.principal import Principal
 from pileus.kernel.streams import BytesStream
 from pileus.model import ModelNotFound, ServiceModel, load
 from pileus.model import Operation as OperationModel
-from pileus.store.contract import Reader, StoreUnavailable
+from pileus.store.contract import Reader, StoreUnavailable, Transaction
 from pileus.wire import constraints, hosted
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
 from pileus.wire.compression import gunzip
@@ -159,10 +159,17 @@ class Pipeline:
                 return await function(ctx, tx, request)
 
             return await store.read(read) or {}
+        if operation.kind is Kind.WRITING:
+
+            async def write(tx: Transaction) -> dict[str, Any] | None:
+                # In the same transaction: what allows the call is what is there when it is done.
+                if not allowed:
+                    await self._authorize(ctx, operation, request, needed, family, tx)
+                return await function(ctx, tx, request)
+
+            return await store.write(write) or {}
         if not allowed:
             await store.read(partial(self._authorize, ctx, operation, request, needed, family))
-        if operation.kind is Kind.WRITING:
-            return await store.write(lambda tx: function(ctx, tx, request)) or {}
         return await function(ctx, request) or {}
 
     async def _permit(

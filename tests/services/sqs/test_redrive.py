@@ -187,3 +187,42 @@ def test_tasks_that_cannot_be(sqs: Any) -> None:
         "InvalidParameterValue",
         "Value for parameter TaskHandle is invalid.",
     )
+
+
+def test_a_message_of_unknown_origin_ends_a_task_and_stays_in_its_place(later: Any, still: Any) -> None:
+    queue, dead = pair(later, "origin")
+    kill(later, queue, "a")
+    later.send_message(QueueUrl=dead, MessageBody="direct")
+    kill(later, queue, "b")
+    arn = arn_of(later, dead)
+    later.start_message_move_task(SourceArn=arn)
+    still.advance(1)
+    (task,) = later.list_message_move_tasks(SourceArn=arn)["Results"]
+    assert (task["Status"], task["FailureReason"], task["ApproximateNumberOfMessagesMoved"]) == (
+        "FAILED",
+        "CouldNotDetermineMessageSource",
+        1,
+    )
+    assert (counts(later, queue), counts(later, dead)) == ((1, 0, 0), (2, 0, 0))
+    assert bodies(later.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=0)) == ["direct", "b"]
+    # AWS's own advice: name a destination.
+    later.start_message_move_task(SourceArn=arn, DestinationArn=arn_of(later, queue))
+    still.advance(1)
+    assert (counts(later, queue)[0], counts(later, dead)[0]) == (3, 0)
+
+
+def test_retention_finds_what_lies_behind_hundreds_of_younger_ones(later: Any, still: Any) -> None:
+    queue, dead = pair(later, "aged")
+    later.set_queue_attributes(QueueUrl=dead, Attributes={"MessageRetentionPeriod": "600"})
+    later.send_message_batch(QueueUrl=queue, Entries=[{"Id": str(n), "MessageBody": "old"} for n in range(10)])
+    still.advance(300)
+    young = [{"Id": str(n), "MessageBody": "young"} for n in range(10)]
+    for _ in range(55):
+        later.send_message_batch(QueueUrl=dead, Entries=young)
+    while later.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages"):
+        pass
+    assert counts(later, dead) == (560, 0, 0)
+    still.advance(360)
+    assert counts(later, dead) == (550, 0, 0)
+    still.advance(3600)
+    assert counts(later, dead) == (0, 0, 0)

@@ -7,13 +7,13 @@ become visible. A group's messages are handed out from the first on, as far as t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pileus.services.sqs import keys
 from pileus.services.sqs.handles import Handle
-from pileus.services.sqs.places import Taken, count_waiting, drop_content, load_content
+from pileus.services.sqs.places import Swept, Taken, count_waiting, drop_content, load_content
 from pileus.services.sqs.queues import Live
-from pileus.services.sqs.records import Counts, Entry, decode_entry, encode
+from pileus.services.sqs.records import Content, Counts, Entry, decode_entry, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import range_onto, unpack
 
@@ -244,9 +244,12 @@ async def again(
     return answered
 
 
-async def take_out(tx: Transaction, queue: Live, counts: Counts, limit: int) -> list[Taken]:
-    """Take visible messages out of the queue altogether, to put them elsewhere."""
+async def take_out(
+    tx: Transaction, queue: Live, counts: Counts, limit: int, accept: Callable[[Content], Awaitable[bool]]
+) -> list[Taken]:
+    """Take visible messages out of the queue, to put them elsewhere, as far as the first that `accept` refuses."""
     found: list[Taken] = []
+    refused = False
     for ready, raw_group in await tx.scan(*range_onto(queue.ready), limit=limit):
         group = raw_group.decode()
         line = _line(queue, group)
@@ -256,21 +259,26 @@ async def take_out(tx: Transaction, queue: Live, counts: Counts, limit: int) -> 
             entry = decode_entry(raw)
             if entry.due:
                 break
-            found.append(Taken(seq, entry, await load_content(tx, queue, seq, entry)))
+            content = await load_content(tx, queue, seq, entry)
+            if not await accept(content):
+                refused = True
+                break
+            found.append(Taken(seq, entry, content))
             tx.delete(key)
             drop_content(tx, queue, seq, entry)
             counts.visible -= 1
         tx.delete(ready)
         await _offer(tx, queue, group)
-        if len(found) >= limit:
+        if refused or len(found) >= limit:
             break
     return found
 
 
-async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
-    """Remove the first messages of groups that are past the retention; returns how many."""
+async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, start: bytes | None, limit: int) -> Swept:
+    """Remove messages that are past the retention, from the oldest group on: `ready` has them in their order."""
     removed = 0
-    for ready, raw_group in await tx.scan(*range_onto(queue.ready), limit=limit):
+    begin, end = range_onto(queue.ready)
+    for ready, raw_group in await tx.scan(begin, end, limit=limit):
         group = raw_group.decode()
         line = _line(queue, group)
         gone = 0
@@ -290,5 +298,5 @@ async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, limit: 
         await _offer(tx, queue, group)
         removed += gone
         if removed >= limit:
-            break
-    return removed
+            return Swept(removed, now, begin)
+    return Swept(removed, now, None)

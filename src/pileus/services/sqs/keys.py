@@ -9,12 +9,13 @@
     expiry     time, a key                       what is removed at that time: attempts, deduplications
     task       queue's id, start, task id        Task
     running    queue's id, task id               tasks that run: the task's key
-    round      queue's id, group                 the last round of a message group in a standard queue
     ready      data, rank, number                Entry of a visible message; in a FIFO queue the group whose first
                                                  message is visible
     waiting    data, time, number                Entry of a message that becomes visible at that time; in a FIFO queue
                                                  its group
     line       data, group, number               Entry of a FIFO queue's message, in its group's order
+    round      data, group                       the last round of a message group in a standard queue, while it has
+                                                 messages there that nobody has received
     place      data, number                      the time under which a message waits, where no handle says it
     content    data, number                      Content that is too large to be moved with its entry
     garbage    data                              a purged or deleted queue's messages, still to be removed
@@ -28,7 +29,7 @@ from pileus.store.keys import Part, pack, pack_onto, prefix_range, text_range
 
 Range = tuple[bytes, bytes]
 
-_DATA = ("ready", "waiting", "line", "place", "content")
+_DATA = ("ready", "waiting", "line", "round", "place", "content")
 
 
 def queue(account: str, region: str, name: str) -> bytes:
@@ -96,14 +97,6 @@ def all_running() -> Range:
 
 def running_of(queue_id: str) -> Range:
     return prefix_range("sqs", "", "", "running", queue_id)
-
-
-def round_of(queue_id: str, group: str) -> bytes:
-    return pack("sqs", "", "", "round", queue_id, group)
-
-
-def rounds(queue_id: str) -> Range:
-    return prefix_range("sqs", "", "", "round", queue_id)
 
 
 def data_prefix(kind: str, data: str) -> bytes:

@@ -6,6 +6,7 @@ from functools import partial
 
 from pileus.cloud.context import Cloud
 from pileus.services.sqs import keys, moving
+from pileus.services.sqs.expiring import BATCH, Passes, Place, expire
 from pileus.services.sqs.memory import LOOP, Memory
 from pileus.services.sqs.messages import kind_of
 from pileus.services.sqs.queues import Known, counts_of, find_at
@@ -13,14 +14,10 @@ from pileus.services.sqs.records import encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, unpack
 
-# Keys removed, or messages moved, in one transaction: others have their turn in between.
-BATCH = 500
-
-Place = tuple[str, str, str]
-
 
 async def start(cloud: Cloud) -> None:
     cloud.parts[Known] = Known()
+    cloud.parts[Passes] = Passes()
     memory = cloud.parts[Memory] = Memory(partial(cloud.nudge, LOOP))
     cloud.before_end.append(memory.close)
     # What becomes visible while nobody receives is found by the loops: they look at every queue once.
@@ -83,7 +80,7 @@ async def sweep(cloud: Cloud) -> float | None:
     more = await cloud.store.write(partial(_remove_expired, now))
     more = await cloud.store.write(_remove_garbage) or more
     for place in await every_queue(cloud):
-        more = await cloud.store.write(partial(_expire, cloud, place, now)) or more
+        more = await expire(cloud, place) or more
     return 0.0 if more else None
 
 
@@ -125,14 +122,3 @@ async def _remove_garbage(tx: Transaction) -> bool:
             return True
     tx.delete(rows[0][0])
     return True
-
-
-async def _expire(cloud: Cloud, place: Place, now: int, tx: Transaction) -> bool:
-    queue = await find_at(cloud, tx, *place)
-    if queue is None:
-        return False
-    counts = await counts_of(tx, queue)
-    removed: int = await kind_of(queue).expire(tx, queue, counts, now, BATCH)
-    if removed:
-        tx.put(queue.counts_key, encode(counts))
-    return removed == BATCH

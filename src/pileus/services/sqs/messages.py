@@ -87,4 +87,6 @@ async def give_up(cloud: Cloud, tx: Transaction, queue: Live, dead: Live, messag
         # In a standard queue a message expires as if it had not been moved; in a FIFO queue it starts anew.
         entry = Entry(sent=now if queue.fifo else one.entry.sent, count=one.entry.count, first=one.entry.first)
         await put_message(cloud, tx, dead, counts, entry, content, 0, now)
+    # In a standard queue they are older than others before them.
+    counts.mixed = not queue.fifo
     tx.put(dead.counts_key, encode(counts))

@@ -19,15 +19,16 @@ from pileus.services.sqs import errors, keys
 from pileus.services.sqs.messages import kind_of, put_message
 from pileus.services.sqs.places import Taken
 from pileus.services.sqs.queues import Live, counts_of, find_arn
-from pileus.services.sqs.records import Counts, Entry, Task, decode, encode
+from pileus.services.sqs.records import Content, Counts, Entry, Task, decode, encode
 from pileus.store.contract import Transaction
-from pileus.store.keys import unpack
 
 LOOP = "sqs.move"
 # In one transaction, and where nobody sets a rate.
 BATCH = 100
 KEPT_MAX = 10
+# "Troubleshoot Amazon SQS dead-letter queue and DLQ redrive issues".
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
+_NO_SOURCE = "CouldNotDetermineMessageSource"
 
 
 def write_handle(task: Task) -> str:
@@ -91,52 +92,44 @@ async def _move(cloud: Cloud, tx: Transaction, task: Task, now: float) -> float:
         limit = min(BATCH, due - task.moved)
         if limit <= 0:
             return task.started / 1000 + task.moved / task.per_second - now
-    if task.destination and await find_arn(cloud, tx, task.destination) is None:
-        task.status, task.failure = "FAILED", _NO_QUEUE
-        return math.inf
     counts = await counts_of(tx, source)
     now_ms = int(now * 1000)
     kind = kind_of(source)
     await kind.promote(tx, source, counts, now_ms, BATCH)
-    taken: list[Taken] = await kind.take_out(tx, source, counts, limit)
+    failure = ""
+
+    async def accept(content: Content) -> bool:
+        nonlocal failure
+        target = task.destination or content.source
+        if not target:
+            failure = _NO_SOURCE
+        elif await find_arn(cloud, tx, target) is None:
+            failure = _NO_QUEUE
+        return not failure
+
+    taken: list[Taken] = await kind.take_out(tx, source, counts, limit, accept)
     tx.put(source.counts_key, encode(counts))
-    moved = await _put(cloud, tx, task, source, taken, now_ms)
-    task.moved += moved
-    if moved < len(taken):
-        task.status, task.failure = "FAILED", _NO_QUEUE
+    await _put(cloud, tx, task, taken, now_ms)
+    task.moved += len(taken)
+    if failure:
+        task.status, task.failure = "FAILED", failure
     elif len(taken) < limit:
         task.status = "COMPLETED"
     return task.started / 1000 + task.moved / task.per_second - now if task.per_second else 0.0
 
 
-async def _put(cloud: Cloud, tx: Transaction, task: Task, source: Live, taken: list[Taken], now: int) -> int:
-    """Put messages where they belong, those that belong nowhere back; returns how many were moved."""
+async def _put(cloud: Cloud, tx: Transaction, task: Task, taken: list[Taken], now: int) -> None:
+    """Put messages where they belong."""
     counted: dict[str, tuple[Live, Counts]] = {}
-    moved = 0
     for one in taken:
         content = one.content
         queue = await find_arn(cloud, tx, task.destination or content.source)
-        back = queue is None
-        if queue is None:
-            queue = source
+        assert queue is not None, "accepted before"
         if queue.id not in counted:
             counted[queue.id] = (queue, await counts_of(tx, queue))
         queue, counts = counted[queue.id]
-        if back:
-            entry = one.entry
-        else:
-            moved += 1
-            # A message that is moved is a new one: with a new id, a new time and no receives.
-            content.id, content.source = cloud.ids.uuid(), ""
-            entry = Entry(sent=now)
-        await put_message(cloud, tx, queue, counts, entry, content, 0 if back else queue.delay_ms, now)
+        # A message that is moved is a new one: with a new id, a new time and no receives.
+        content.id, content.source = cloud.ids.uuid(), ""
+        await put_message(cloud, tx, queue, counts, Entry(sent=now), content, queue.delay_ms, now)
     for queue, counts in counted.values():
         tx.put(queue.counts_key, encode(counts))
-    return moved
-
-
-def started_of(task_key: bytes, queue_id: str) -> int:
-    start = keys.tasks(queue_id)[0][:-1]
-    started, _ = unpack(task_key, len(start))
-    assert isinstance(started, int)
-    return started

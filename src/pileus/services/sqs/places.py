@@ -20,6 +20,16 @@ class Taken(NamedTuple):
     due: int = 0
 
 
+class Swept(NamedTuple):
+    """What a look for messages past the retention has come to."""
+
+    removed: int
+    # When the oldest message that was seen and stays was sent; the time of the look where there was none.
+    oldest: int
+    # The key from which on the rest is to be looked at; None: there is none.
+    start: bytes | None
+
+
 async def load_content(tx: Reader, queue: Live, seq: int, entry: Entry) -> Content:
     raw = entry.content or await tx.get(keys.onto(queue.content, seq))
     assert raw is not None, "a message without content"

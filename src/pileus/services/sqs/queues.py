@@ -57,6 +57,7 @@ class Live:
         "record",
         "region",
         "retention_ms",
+        "round",
         "size_max",
         "visibility_s",
         "wait_s",
@@ -82,8 +83,8 @@ class Live:
         policy = record.attributes.get("Policy")
         self.policy: dict[str, Any] | None = orjson.loads(policy) if policy else None
         self.counts_key = keys.counts(record.id)
-        self.ready, self.waiting, self.line, self.place, self.content = (
-            keys.data_prefix(kind, record.data) for kind in ("ready", "waiting", "line", "place", "content")
+        self.ready, self.waiting, self.line, self.round, self.place, self.content = (
+            keys.data_prefix(kind, record.data) for kind in ("ready", "waiting", "line", "round", "place", "content")
         )
 
     def setting(self, name: str) -> str:
@@ -136,6 +137,5 @@ async def counts_of(tx: Reader, queue: Live) -> Counts:
     raw = await tx.get(queue.counts_key)
     counts = Counts(data=queue.data) if raw is None else decode_counts(raw)
     if counts.data != queue.data:
-        counts.visible = counts.in_flight = counts.delayed = 0
-        counts.data = queue.data
+        return Counts(seq=counts.seq, data=queue.data)
     return counts

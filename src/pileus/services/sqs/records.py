@@ -36,6 +36,8 @@ class Counts(msgspec.Struct, array_like=True):
     round: int = 0
     # The generation of messages that are counted: after a purge the others do not count.
     data: str = ""
+    # Its messages are not in the order of their age: they are in rounds, or other queues gave them up.
+    mixed: bool = False
 
 
 class Content(msgspec.Struct, array_like=True, omit_defaults=True):

@@ -11,13 +11,13 @@ group that has few do not wait for those of a group that has many.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pileus.services.sqs import keys
 from pileus.services.sqs.handles import Handle
-from pileus.services.sqs.places import Taken, count_waiting, drop_content, load_content
+from pileus.services.sqs.places import Swept, Taken, count_waiting, drop_content, load_content
 from pileus.services.sqs.queues import Live
-from pileus.services.sqs.records import Counts, Entry, decode_entry, encode
+from pileus.services.sqs.records import Content, Counts, Entry, decode_entry, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import range_onto, unpack
 
@@ -27,7 +27,8 @@ INLINE_BYTES_MAX = 3 * 1024
 
 async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: int, group: str, due: int) -> None:
     if group:
-        key = keys.round_of(queue.id, group)
+        counts.mixed = True
+        key = keys.onto(queue.round, group)
         last = await tx.get(key)
         entry.rank = max(counts.round, int(last) + 1 if last else 0)
         tx.put(key, b"%d" % entry.rank)
@@ -39,6 +40,24 @@ async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: i
     else:
         tx.put(keys.onto(queue.ready, entry.rank, seq), encode(entry))
         counts.visible += 1
+
+
+async def _leave_round(tx: Transaction, queue: Live, group: str, rank: int) -> None:
+    """A visible message goes: with its group's last one goes what is known of the group."""
+    if group:
+        key = keys.onto(queue.round, group)
+        if await tx.get(key) == b"%d" % rank:
+            tx.delete(key)
+
+
+async def _drop_visible(tx: Transaction, queue: Live, counts: Counts, seq: int, key: bytes, entry: Entry) -> None:
+    """Remove a visible message altogether."""
+    if counts.mixed:
+        content = await load_content(tx, queue, seq, entry)
+        await _leave_round(tx, queue, content.group, entry.rank)
+    tx.delete(key)
+    drop_content(tx, queue, seq, entry)
+    counts.visible -= 1
 
 
 async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
@@ -82,16 +101,12 @@ async def take(
             counts.round = max(counts.round, rank)
             if entry.sent + queue.retention_ms <= now:
                 passed += 1
-                counts.visible -= 1
-                tx.delete(key)
-                drop_content(tx, queue, seq, entry)
+                await _drop_visible(tx, queue, counts, seq, key, entry)
                 continue
             content = await load_content(tx, queue, seq, entry)
             if receives_max and entry.count >= receives_max:
                 passed += 1
-                counts.visible -= 1
-                tx.delete(key)
-                drop_content(tx, queue, seq, entry)
+                await _drop_visible(tx, queue, counts, seq, key, entry)
                 given_up.append(Taken(seq, entry, content))
                 continue
             entry.count += 1
@@ -99,6 +114,7 @@ async def take(
             entry.received = now
             if due:
                 tx.delete(key)
+                await _leave_round(tx, queue, content.group, entry.rank)
                 _wait(tx, queue, counts, seq, entry, due, located=entry.count > 1)
                 counts.visible -= 1
             else:
@@ -151,8 +167,11 @@ async def remove(tx: Transaction, queue: Live, counts: Counts, handle: Handle, n
     found = await find(tx, queue, handle)
     if found is not None:
         key, entry, due = found
-        _leave(tx, queue, counts, handle.seq, key, entry, due)
-        drop_content(tx, queue, handle.seq, entry)
+        if due:
+            _leave(tx, queue, counts, handle.seq, key, entry, due)
+            drop_content(tx, queue, handle.seq, entry)
+        else:
+            await _drop_visible(tx, queue, counts, handle.seq, key, entry)
     return True
 
 
@@ -178,34 +197,42 @@ async def change(
     return entry
 
 
-async def take_out(tx: Transaction, queue: Live, counts: Counts, limit: int) -> list[Taken]:
-    """Take visible messages out of the queue altogether, to put them elsewhere."""
+async def take_out(
+    tx: Transaction, queue: Live, counts: Counts, limit: int, accept: Callable[[Content], Awaitable[bool]]
+) -> list[Taken]:
+    """Take visible messages out of the queue, to put them elsewhere, as far as the first that `accept` refuses."""
     found = []
     for key, raw in await tx.scan(*range_onto(queue.ready), limit=limit):
         _, seq = unpack(key, len(queue.ready))
         assert isinstance(seq, int)
         entry = decode_entry(raw)
-        found.append(Taken(seq, entry, await load_content(tx, queue, seq, entry)))
-        tx.delete(key)
-        drop_content(tx, queue, seq, entry)
-        counts.visible -= 1
+        content = await load_content(tx, queue, seq, entry)
+        if not await accept(content):
+            break
+        found.append(Taken(seq, entry, content))
+        await _drop_visible(tx, queue, counts, seq, key, entry)
     return found
 
 
-async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
-    """Remove visible messages that are past the retention, from the front on; returns how many."""
-    removed = 0
-    for key, raw in await tx.scan(*range_onto(queue.ready), limit=limit):
+async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, start: bytes | None, limit: int) -> Swept:
+    """Remove visible messages that are past the retention, of those from the key `start` on."""
+    begin, end = range_onto(queue.ready)
+    removed, oldest = 0, now
+    if not counts.mixed:
+        # The oldest one is in front.
+        rows = await tx.scan(begin, end, limit=1)
+        if not rows or decode_entry(rows[0][1]).sent + queue.retention_ms > now:
+            return Swept(removed, oldest, None)
+    rows = await tx.scan(start or begin, end, limit=limit)
+    for key, raw in rows:
         entry = decode_entry(raw)
-        if entry.sent + queue.retention_ms > now:
-            if counts.round:
-                # In rounds, the older ones are not all in front.
-                continue
-            break
-        _, seq = unpack(key, len(queue.ready))
-        assert isinstance(seq, int)
-        tx.delete(key)
-        drop_content(tx, queue, seq, entry)
-        counts.visible -= 1
-        removed += 1
-    return removed
+        if entry.sent + queue.retention_ms <= now:
+            _, seq = unpack(key, len(queue.ready))
+            assert isinstance(seq, int)
+            await _drop_visible(tx, queue, counts, seq, key, entry)
+            removed += 1
+            continue
+        oldest = min(oldest, entry.sent)
+        if not counts.mixed:
+            return Swept(removed, oldest, None)
+    return Swept(removed, oldest, rows[-1][0] + b"\x00" if rows else None)

@@ -86,7 +86,7 @@ async def delete_queue(ctx: Context, tx: Transaction, request: Request) -> Answe
     tx.delete(queue.counts_key)
     if queue.dead_letter_arn:
         tx.delete(keys.source(queue.dead_letter_arn, queue.account, queue.region, queue.name))
-    for start, end in (keys.rounds(queue.id), keys.tasks(queue.id), keys.running_of(queue.id)):
+    for start, end in (keys.tasks(queue.id), keys.running_of(queue.id)):
         tx.delete_range(start, end)
     _forget_messages(ctx, tx, queue)
     return {}
