@@ -41,8 +41,8 @@ class Message:
 
     # The function's event, the message's body, the event's detail, the log event's text.
     body: bytes
-    # Message attributes of SQS and SNS, of type String or Number.
-    attributes: Mapping[str, str | int] = field(default_factory=dict)
+    # Message attributes of SQS and SNS: texts and numbers, or whole attributes ("DataType" and a value).
+    attributes: Mapping[str, str | int | Mapping[str, Any]] = field(default_factory=dict)
     subject: str = ""
     # For FIFO queues and topics.
     group: str = ""
@@ -163,7 +163,9 @@ def _sns(cloud: Cloud, arn: Arn, message: Message) -> tuple[str, dict[str, Any]]
 def _add_message_members(request: dict[str, Any], message: Message) -> None:
     if message.attributes:
         request["MessageAttributes"] = {
-            name: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
+            name: value
+            if isinstance(value, Mapping)
+            else {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
             for name, value in message.attributes.items()
         }
     if message.group:

@@ -23,6 +23,9 @@ ALTERNATIVES_MAX = 1000
 # Beyond this (both ways) numbers are not compared.
 NUMBER_MAX = 5_000_000_000
 
+# What anything-but may have within.
+ANYTHING_BUT = frozenset(("equals-ignore-case", "prefix", "suffix", "wildcard"))
+
 
 class Truth(Enum):
     """JSON's true and false: Python's are numbers, 1 == True."""
@@ -90,9 +93,12 @@ class Field:
 Alternative = dict[str, Field]
 
 
-def parse(source: str, *, show_source: bool = True) -> list[Alternative]:
-    """The alternatives of a pattern, of which one has to match. Raises InvalidPattern."""
-    tokens = Tokens(source, show_source=show_source)
+def parse(source: str, *, show_source: bool = True, anything_but: frozenset[str] = ANYTHING_BUT) -> list[Alternative]:
+    """The alternatives of a pattern, of which one has to match. Raises InvalidPattern.
+
+    `anything_but`: what may be nested in that operator, which not every service has all of.
+    """
+    tokens = Tokens(source, show_source=show_source, anything_but=anything_but)
     if tokens.next() is not Token.START_OBJECT:
         tokens.fail("Filter is not an object")
     return _object(tokens, [{}], (), inside_or=False)
@@ -257,7 +263,7 @@ def _anything_but(tokens: Tokens, values: Field) -> None:
         if tokens.next() is not Token.FIELD:
             tokens.fail("Anything-But expression name not found")
         kind = tokens.text
-        if kind not in ("equals-ignore-case", "prefix", "suffix", "wildcard"):
+        if kind not in tokens.anything_but:
             tokens.fail(f"Unsupported anything-but pattern: {kind}")
         token = tokens.next()
     if token not in (Token.START_ARRAY, Token.STRING, Token.NUMBER):

@@ -8,6 +8,7 @@ name it has also read the beginning of the field's value, and of a string that n
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from enum import Enum
 from typing import NoReturn
 
@@ -47,8 +48,10 @@ class InvalidPattern(Exception):
 class Tokens:
     """`next` gives the next token; `text` what the last one says: a field's name, a string, a number as written."""
 
-    def __init__(self, source: str, *, show_source: bool = True) -> None:
+    def __init__(self, source: str, *, show_source: bool = True, anything_but: Collection[str] = ()) -> None:
         self.source = source
+        # The dialect: see `event_pattern_parser.parse`.
+        self.anything_but = anything_but
         self._show_source = show_source
         self.at = 0
         # Where each open object and array begins, with the number of its entries so far.

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pileus.delivery.event_pattern_parser import Alternative, Field, Truth, parse
+from pileus.delivery.event_pattern_parser import ANYTHING_BUT, Alternative, Field, Truth, parse
 from pileus.delivery.event_pattern_tokens import DEPTH_MAX, InvalidPattern
 
 __all__ = ["InvalidPattern", "Leaves", "Pattern", "RuleIndex", "compile_pattern", "leaves_of"]
@@ -99,14 +99,17 @@ class Pattern:
         return any(_matches(fields, leaves) for fields in self.alternatives)
 
 
-def compile_pattern(source: str, *, show_source: bool = True) -> Pattern:
-    """Raises InvalidPattern, whose text is the reason that AWS gives; without the source where a service hides it."""
-    return _compiled(source, show_source)
+def compile_pattern(source: str, *, show_source: bool = True, anything_but: frozenset[str] = ANYTHING_BUT) -> Pattern:
+    """Raises InvalidPattern, whose text is the reason that AWS gives; without the source where a service hides it.
+
+    `anything_but`: what a service lets that operator have within.
+    """
+    return _compiled(source, show_source, anything_but)
 
 
 @lru_cache(maxsize=1024)
-def _compiled(source: str, show_source: bool) -> Pattern:
-    return Pattern(parse(source, show_source=show_source))
+def _compiled(source: str, show_source: bool, anything_but: frozenset[str]) -> Pattern:
+    return Pattern(parse(source, show_source=show_source, anything_but=anything_but))
 
 
 _Fields = tuple[tuple[str, Field], ...]

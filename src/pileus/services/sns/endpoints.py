@@ -1,0 +1,64 @@
+"""What may be subscribed, by protocol."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from pileus.kernel.arn import Arn, parse_arn
+from pileus.kernel.errors import NotBuilt
+from pileus.services.sns import errors
+
+PROTOCOLS = ("http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose")
+_BUILT = frozenset(("sqs", "lambda"))
+_PHONE = re.compile(r"\+?[0-9]([-. ()]?[0-9()]){4,18}", re.ASCII)
+_MAIL = re.compile(r"[^@\s<>,;]{1,64}@[^@\s<>,;]{1,255}")
+
+
+def check(protocol: str, endpoint: str, *, fifo: bool) -> str:
+    """The endpoint as it is kept. Raises InvalidParameter."""
+    if protocol not in PROTOCOLS:
+        raise errors.invalid(f"Amazon SNS does not support this protocol string: {protocol}")
+    if not endpoint:
+        raise errors.no_value("Endpoint")
+    arn = parse_arn(endpoint)
+    match protocol:
+        case "sqs":
+            if not _is(arn, "sqs"):
+                raise errors.invalid("SQS endpoint ARN")
+            if endpoint.endswith(".fifo") and not fifo:
+                raise errors.invalid(
+                    "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"
+                )
+        case "lambda":
+            if arn is None or not _is(arn, "lambda") or not arn.resource.startswith("function:"):
+                raise errors.invalid("Lambda endpoint ARN")
+        case "firehose":
+            if arn is None or not _is(arn, "firehose") or not arn.resource.startswith("deliverystream/"):
+                raise errors.invalid("Firehose endpoint ARN")
+        case "application":
+            if arn is None or not _is(arn, "sns") or not arn.resource.startswith("endpoint/"):
+                raise errors.invalid(f"Application endpoint arn invalid:{endpoint}")
+        case "http" | "https":
+            if urlsplit(endpoint).scheme != protocol or not urlsplit(endpoint).hostname:
+                raise errors.invalid("Endpoint must match the specified protocol")
+        case "sms":
+            return phone_number(endpoint)
+        case _:
+            if not _MAIL.fullmatch(endpoint):
+                raise errors.invalid("Email address")
+    if fifo and protocol != "sqs":
+        raise errors.invalid("Invalid parameter: Endpoint Reason: Please use FIFO SQS queue")
+    if protocol not in _BUILT:
+        raise NotBuilt(f"Subscribing {protocol}")
+    return endpoint
+
+
+def _is(arn: Arn | None, service: str) -> bool:
+    return arn is not None and arn.service == service and bool(arn.account) and bool(arn.resource)
+
+
+def phone_number(text: str) -> str:
+    if not _PHONE.fullmatch(text):
+        raise errors.bad(f"Invalid SMS endpoint: {text}")
+    return text

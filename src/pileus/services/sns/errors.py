@@ -1,0 +1,105 @@
+"""SNS's errors, in its words."""
+
+from __future__ import annotations
+
+from pileus.kernel.errors import AWSError
+
+
+def bad(message: str) -> AWSError:
+    return AWSError("InvalidParameterException", message)
+
+
+def invalid(what: str) -> AWSError:
+    return bad(f"Invalid parameter: {what}")
+
+
+def invalid_reason(parameter: str, reason: str) -> AWSError:
+    return invalid(f"{parameter} Reason: {reason}")
+
+
+def no_value(parameter: str) -> AWSError:
+    return invalid_reason(parameter, "no value for required parameter")
+
+
+def bad_value(message: str) -> AWSError:
+    return AWSError("InvalidParameterValueException", message)
+
+
+def null_attributes() -> AWSError:
+    return AWSError(
+        "ValidationError",
+        "1 validation error detected: Value null at 'attributes' failed to satisfy constraint: Member must not be null",
+    )
+
+
+def not_found(message: str) -> AWSError:
+    return AWSError("NotFoundException", message)
+
+
+def no_topic() -> AWSError:
+    return not_found("Topic does not exist")
+
+
+def no_subscription() -> AWSError:
+    return not_found("Subscription does not exist")
+
+
+def no_application() -> AWSError:
+    return not_found("PlatformApplication does not exist")
+
+
+def no_endpoint() -> AWSError:
+    return not_found("Endpoint does not exist")
+
+
+def no_resource() -> AWSError:
+    return AWSError("ResourceNotFoundException", "Resource does not exist")
+
+
+def not_authorized(message: str) -> AWSError:
+    return AWSError("AuthorizationErrorException", message)
+
+
+def too_many_tags() -> AWSError:
+    return AWSError("TagLimitExceededException", "Could not complete request: tag quota of per resource exceeded")
+
+
+def too_many_filters(message: str) -> AWSError:
+    return AWSError("FilterPolicyLimitExceededException", message)
+
+
+def bad_next_token() -> AWSError:
+    return invalid_reason("NextToken", "invalid token")
+
+
+def empty_batch() -> AWSError:
+    return AWSError("EmptyBatchRequestException", "The batch request doesn't contain any entries.")
+
+
+def too_many_entries() -> AWSError:
+    return AWSError(
+        "TooManyEntriesInBatchRequestException", "The batch request contains more entries than permissible."
+    )
+
+
+def repeated_entry_id() -> AWSError:
+    return AWSError("BatchEntryIdsNotDistinctException", "Two or more batch entries in the request have the same Id.")
+
+
+def entry_id_too_long(entry_id: str) -> AWSError:
+    return AWSError(
+        "InvalidBatchEntryIdException", f"The Id of a batch entry in the batch request is too long: {entry_id}"
+    )
+
+
+def bad_entry_id(entry_id: str) -> AWSError:
+    return AWSError(
+        "InvalidBatchEntryIdException",
+        f"The Id of a batch entry in the batch request contains an impermissible character: {entry_id}",
+    )
+
+
+def batch_too_long() -> AWSError:
+    return AWSError(
+        "BatchRequestTooLongException", "The length of all the batch messages put together is more than the limit."
+    )

@@ -1,0 +1,95 @@
+"""The keys of everything SNS stores.
+
+topic          account, region, name                  Topic
+subscription   account, region, topic's name, id      Subscription (account and region are the topic's)
+owned          owner, region, subscription's ARN      the subscriptions of an account: the subscription's key
+same           topic's id, protocol, endpoint         the subscription's id: an endpoint subscribes once
+token          the token's secret part                Token
+counts         topic's id                             Counts
+dedup          topic's id, group, dedup id            Deduplication; group "" where the whole topic is the scope
+expiry         milliseconds, a key                    what is removed at that time: deduplications, tokens
+garbage        account, region, topic's name, id      a deleted topic (its id) whose subscriptions are still to go
+signing        -                                      what signs messages: private key and certificate, PEM
+"""
+
+from __future__ import annotations
+
+from pileus.store.keys import pack, prefix_range, unpack
+
+Range = tuple[bytes, bytes]
+
+
+def topic(account: str, region: str, name: str) -> bytes:
+    return pack("sns", account, region, "topic", name)
+
+
+def topics(account: str, region: str) -> Range:
+    return prefix_range("sns", account, region, "topic")
+
+
+def subscription(account: str, region: str, topic_name: str, subscription_id: str) -> bytes:
+    return pack("sns", account, region, "subscription", topic_name, subscription_id)
+
+
+def subscriptions(account: str, region: str, topic_name: str) -> Range:
+    return prefix_range("sns", account, region, "subscription", topic_name)
+
+
+def owned(owner: str, region: str, arn: str) -> bytes:
+    return pack("sns", owner, region, "owned", arn)
+
+
+def all_owned(owner: str, region: str) -> Range:
+    return prefix_range("sns", owner, region, "owned")
+
+
+def same(topic_id: str, protocol: str, endpoint: str) -> bytes:
+    return pack("sns", "", "", "same", topic_id, protocol, endpoint)
+
+
+def all_same(topic_id: str) -> Range:
+    return prefix_range("sns", "", "", "same", topic_id)
+
+
+def token(secret: str) -> bytes:
+    return pack("sns", "", "", "token", secret)
+
+
+def counts(topic_id: str) -> bytes:
+    return pack("sns", "", "", "counts", topic_id)
+
+
+def deduplication(topic_id: str, group: str, deduplication_id: str) -> bytes:
+    return pack("sns", "", "", "dedup", topic_id, group, deduplication_id)
+
+
+def expiry(ms: int, key: bytes) -> bytes:
+    return pack("sns", "", "", "expiry", ms, key)
+
+
+def expired(now_ms: int) -> Range:
+    start, _ = prefix_range("sns", "", "", "expiry")
+    return start, pack("sns", "", "", "expiry", now_ms + 1)
+
+
+def of_expiry(key: bytes) -> bytes:
+    found = unpack(key)[5]
+    assert isinstance(found, bytes)
+    return found
+
+
+def garbage(account: str, region: str, topic_name: str, topic_id: str) -> bytes:
+    return pack("sns", "", "", "garbage", account, region, topic_name, topic_id)
+
+
+def garbages() -> Range:
+    return prefix_range("sns", "", "", "garbage")
+
+
+def of_garbage(key: bytes) -> tuple[str, str, str, str]:
+    account, region, name, topic_id = unpack(key)[4:]
+    return str(account), str(region), str(name), str(topic_id)
+
+
+def signing() -> bytes:
+    return pack("sns", "", "", "signing")

@@ -1,0 +1,1 @@
+"""One function per operation, a module per noun."""

@@ -1,0 +1,154 @@
+"""Subscriptions: made, confirmed, listed, set, ended.
+
+Sources: Subscribe, ConfirmSubscription, Unsubscribe, ListSubscriptions, ListSubscriptionsByTopic,
+GetSubscriptionAttributes, SetSubscriptionAttributes of the API reference; recorded answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from pileus.cloud.context import Context
+from pileus.cloud.manifest import Answer, Request
+from pileus.cloud.pages import page_answer, read_page
+from pileus.kernel.paging import BadToken
+from pileus.services.sns import endpoints, errors, keys, subscription_attributes, topics
+from pileus.services.sns.names import SubscriptionName, TopicName, subscription_of, topic_of
+from pileus.services.sns.records import Subscription, decode
+from pileus.services.sns.subscription_attributes import InvalidAttribute
+from pileus.services.sns.topics import Live
+from pileus.store.contract import Reader, Transaction
+
+PAGE = 100
+PENDING = "pending confirmation"
+
+
+async def subscribe(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    at = topic_of(ctx, request["TopicArn"])
+    protocol, endpoint = request["Protocol"], request.get("Endpoint") or ""
+    endpoint = endpoints.check(protocol, endpoint, fifo=at.name.endswith(".fifo"))
+    topic = await topics.get(ctx.cloud, tx, at)
+    try:
+        values = subscription_attributes.check(
+            request.get("Attributes") or {}, {}, protocol=protocol, endpoint=endpoint, fifo=topic.fifo
+        )
+    except InvalidAttribute as error:
+        raise errors.invalid_reason("Attributes", str(error)) from None
+    subscription_attributes.needed_role(protocol, values)
+    existing = await _existing(tx, topic, protocol, endpoint)
+    if existing is not None:
+        if subscription_attributes.differs(existing, values):
+            raise errors.invalid_reason("Attributes", "Subscription already exists with different attributes")
+        subscription = existing
+    else:
+        subscription = Subscription(
+            id=ctx.cloud.ids.uuid(),
+            topic_arn=at.arn,
+            topic_id=topic.id,
+            owner=ctx.account,
+            principal=ctx.principal.role_arn or ctx.principal.arn,
+            protocol=protocol,
+            endpoint=endpoint,
+            created=ctx.now,
+            attributes=values,
+            authenticated=True,
+        )
+        await topics.keep_subscription(ctx.cloud, tx, at, subscription, former=None)
+    if subscription.pending and not request.get("ReturnSubscriptionArn"):
+        return {"SubscriptionArn": PENDING}
+    return {"SubscriptionArn": subscription.arn}
+
+
+async def _existing(tx: Reader, topic: Live, protocol: str, endpoint: str) -> Subscription | None:
+    """The subscription of that endpoint that is there."""
+    id = await tx.get(keys.same(topic.id, protocol, endpoint))
+    return None if id is None else await topics.find_subscription(tx, SubscriptionName(topic.at, id.decode()))
+
+
+async def unsubscribe(ctx: Context, tx: Transaction, request: Request) -> None:
+    at = subscription_of(ctx, request["SubscriptionArn"])
+    subscription = await topics.find_subscription(tx, at)
+    if subscription is None:
+        return
+    _check_access(ctx, at, subscription)
+    await topics.drop_subscription(ctx.cloud, tx, at.topic, subscription)
+
+
+def _check_access(ctx: Context, at: SubscriptionName, subscription: Subscription) -> None:
+    """A subscription is its owner's and the topic owner's."""
+    if ctx.account not in (subscription.owner, at.topic.account):
+        raise errors.not_authorized("Not authorized")
+
+
+async def get_subscription_attributes(ctx: Context, tx: Reader, request: Request) -> Answer:
+    at = subscription_of(ctx, request["SubscriptionArn"])
+    subscription = await topics.find_subscription(tx, at)
+    if subscription is None:
+        raise errors.no_subscription()
+    _check_access(ctx, at, subscription)
+    topic = await topics.find(ctx.cloud, tx, at.topic)
+    return {"Attributes": subscription_attributes.show(subscription, _delivery_policy(topic))}
+
+
+def _delivery_policy(topic: Live | None) -> dict[str, Any] | None:
+    policy = "" if topic is None else topic.setting("DeliveryPolicy")
+    found: dict[str, Any] | None = orjson.loads(policy) if policy else None
+    return found
+
+
+async def set_subscription_attributes(ctx: Context, tx: Transaction, request: Request) -> None:
+    at = subscription_of(ctx, request["SubscriptionArn"])
+    subscription = await topics.find_subscription(tx, at)
+    if subscription is None:
+        raise errors.no_subscription()
+    _check_access(ctx, at, subscription)
+    try:
+        values = subscription_attributes.check(
+            {request["AttributeName"]: request.get("AttributeValue") or ""},
+            subscription.attributes,
+            protocol=subscription.protocol,
+            endpoint=subscription.endpoint,
+            fifo=at.topic.name.endswith(".fifo"),
+        )
+    except InvalidAttribute as error:
+        raise errors.invalid(str(error)) from None
+    changed = msgspec.structs.replace(subscription, attributes=values)
+    await topics.keep_subscription(ctx.cloud, tx, at.topic, changed, former=subscription)
+
+
+def _shown(subscription: Subscription) -> dict[str, str]:
+    return {
+        "SubscriptionArn": "PendingConfirmation" if subscription.pending else subscription.arn,
+        "Owner": subscription.owner,
+        "Protocol": subscription.protocol,
+        "Endpoint": subscription.endpoint,
+        "TopicArn": subscription.topic_arn,
+    }
+
+
+async def list_subscriptions(ctx: Context, tx: Reader, request: Request) -> Answer:
+    span = keys.all_owned(ctx.account, ctx.region)
+    try:
+        places, token = await read_page(tx, span, bytes, limit=PAGE, token=request.get("NextToken"))
+    except BadToken:
+        raise errors.bad_next_token() from None
+    found = [_shown(decode(Subscription, data)) for data in await tx.get_many(places) if data is not None]
+    return page_answer("Subscriptions", found, token)
+
+
+async def list_subscriptions_by_topic(ctx: Context, tx: Reader, request: Request) -> Answer:
+    at: TopicName = topic_of(ctx, request["TopicArn"])
+    topic = await topics.get(ctx.cloud, tx, at)
+
+    def show(data: bytes) -> dict[str, str] | None:
+        one = decode(Subscription, data)
+        return _shown(one) if one.topic_id == topic.id else None
+
+    try:
+        found, token = await read_page(tx, keys.subscriptions(*at), show, limit=PAGE, token=request.get("NextToken"))
+    except BadToken:
+        raise errors.bad_next_token() from None
+    return page_answer("Subscriptions", found, token)

@@ -1,0 +1,174 @@
+"""From a published message to the deliveries to the subscriptions that it is for.
+
+Messages of standard topics are fanned out by one delivery for many subscriptions; what fails there is tried again on
+its own. In FIFO topics every subscription has a line of its own for each message group, in which nothing overtakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from pileus.cloud.context import Cloud, Context
+from pileus.services.sns import content, errors, keys, metrics
+from pileus.services.sns.records import Deduplication, Message, Recipient, decode, encode
+from pileus.services.sns.topics import Live, counts_of, members_of
+from pileus.store.contract import Transaction
+
+FAN_OUT = "sns.fan-out"
+RETRY = "sns.retry"
+IN_ORDER = "sns.in-order"
+DEAD = "sns.dead"
+DEDUPLICATION_MS = 5 * 60 * 1000
+# Subscriptions that one delivery fans out to.
+FAN_OUT_MAX = 200
+# "Amazon managed endpoints": 3 times at once, 2 times after 1 s, 10 times after 1 to 20 s, then every 20 s for 23 days.
+BACKOFF_S = (0.0, 0.0, 0.0, 1.0, 1.0, *(20.0 ** (step / 9) for step in range(10)), 20.0)
+ATTEMPTS_MAX = 100_015
+AGE_MAX_S = 23 * 24 * 3600.0
+
+_recipients = msgspec.msgpack.Decoder(list[Recipient])
+_message = msgspec.msgpack.Decoder(Message)
+
+
+def payload_of(message: bytes, recipients: Sequence[Recipient]) -> dict[str, Any]:
+    return {"message": message, "to": encode(recipients)}
+
+
+def read_payload(payload: dict[str, Any]) -> tuple[Message, list[Recipient]]:
+    return _message.decode(payload["message"]), _recipients.decode(payload["to"])
+
+
+def check_message(ctx: Context, topic: Live, request: dict[str, Any]) -> Message:
+    """The message of a Publish, or of an entry of a batch; raises what is wrong with it."""
+    text = request["Message"]
+    if not text:
+        raise errors.invalid("Empty message")
+    subject = content.check_subject(request.get("Subject"))
+    attributes = content.check_attributes(request.get("MessageAttributes") or {})
+    group, deduplication = request.get("MessageGroupId"), request.get("MessageDeduplicationId")
+    if topic.fifo:
+        if not group:
+            raise errors.invalid("The MessageGroupId parameter is required for FIFO topics")
+        if not deduplication and topic.setting("ContentBasedDeduplication") != "true":
+            raise errors.invalid(
+                "The topic should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
+                "explicitly"
+            )
+    elif deduplication is not None:
+        raise errors.invalid_reason(
+            "MessageDeduplicationId",
+            "The request includes MessageDeduplicationId parameter that is not valid for this topic type",
+        )
+    if group is not None:
+        content.check_id(group, "MessageGroupId")
+    if deduplication is not None:
+        content.check_id(deduplication, "MessageDeduplicationId")
+    if content.size_of(text, attributes) > content.MESSAGE_BYTES_MAX:
+        raise errors.invalid("Message too long")
+    bodies = content.bodies_of(text, request.get("MessageStructure"))
+    body = bodies.get("default", text)
+    if topic.fifo and not deduplication:
+        deduplication = sha256(body.encode()).hexdigest()
+    return Message(
+        id=ctx.cloud.ids.uuid(),
+        topic_arn=topic.at.arn,
+        time=ctx.now,
+        body=body,
+        bodies=bodies,
+        subject=subject,
+        attributes=attributes,
+        group=group or "",
+        deduplication=deduplication or "",
+        trace=ctx.http.headers.get("x-amzn-trace-id", ""),
+        signature_version=topic.setting("SignatureVersion", "1"),
+    )
+
+
+async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) -> dict[str, str]:
+    """Put the deliveries of a checked message; returns what the answer says of it."""
+    if topic.fifo:
+        known = await _known(ctx, tx, topic, message)
+        if known is not None:
+            return {"MessageId": known.message_id, "SequenceNumber": known.sequence}
+        message.sequence = await _next_sequence(tx, topic)
+        _remember(ctx, tx, topic, message)
+    recipients, filtered = (await members_of(tx, topic)).wanting(message.attributes, message.body)
+    if recipients:
+        put_deliveries(ctx.cloud, tx, message, recipients, now=ctx.now)
+    tx.on_commit(partial(_count, ctx.cloud, message, filtered))
+    answer = {"MessageId": message.id}
+    return answer | {"SequenceNumber": message.sequence} if message.sequence else answer
+
+
+def _count(cloud: Cloud, message: Message, filtered: int) -> None:
+    metrics.count(cloud, metrics.PUBLISHED, message.topic_arn)
+    metrics.count(cloud, metrics.SIZE, message.topic_arn, len(message.body))
+    if filtered:
+        metrics.count(cloud, metrics.FILTERED_OUT, message.topic_arn, filtered)
+
+
+def put_deliveries(
+    cloud: Cloud, tx: Transaction, message: Message, recipients: Sequence[Recipient], *, now: float
+) -> None:
+    data = encode(message)
+    if message.sequence:
+        for one in recipients:
+            put_retried(cloud, tx, IN_ORDER, data, one, now=now, order=f"{one.id}/{message.group}")
+        return
+    for at in range(0, len(recipients), FAN_OUT_MAX):
+        part = recipients[at : at + FAN_OUT_MAX]
+        cloud.outbox.put(tx, target=FAN_OUT, payload=payload_of(data, part), now=now, age_max_s=AGE_MAX_S)
+
+
+def put_retried(
+    cloud: Cloud, tx: Transaction, target: str, message: bytes, recipient: Recipient, *, now: float, order: str = ""
+) -> None:
+    """A delivery to one subscription, tried as often as SNS tries."""
+    cloud.outbox.put(
+        tx,
+        target=target,
+        payload=payload_of(message, (recipient,)),
+        now=now,
+        order=order,
+        attempts_max=ATTEMPTS_MAX,
+        age_max_s=AGE_MAX_S,
+        backoff_s=BACKOFF_S,
+        dead_target=DEAD,
+    )
+
+
+async def _next_sequence(tx: Transaction, topic: Live) -> str:
+    counts = await counts_of(tx, topic.id)
+    counts.sequence += 1
+    tx.put(keys.counts(topic.id), encode(counts))
+    return f"1{counts.sequence * 1000:019d}"
+
+
+def _scope(topic: Live, message: Message) -> str:
+    return message.group if topic.setting("FifoThroughputScope") == "MessageGroup" else ""
+
+
+async def _known(ctx: Context, tx: Transaction, topic: Live, message: Message) -> Deduplication | None:
+    """The message that this one repeats, in the topic or, where that is its scope, in the group.
+
+    Both are looked up, so that changing the scope lets no repetition through that was one before.
+    """
+    for group in ("", message.group):
+        raw = await tx.get(keys.deduplication(topic.id, group, message.deduplication))
+        if raw is not None:
+            known = decode(Deduplication, raw)
+            if known.expires_ms > ctx.now * 1000:
+                return known
+    return None
+
+
+def _remember(ctx: Context, tx: Transaction, topic: Live, message: Message) -> None:
+    key = keys.deduplication(topic.id, _scope(topic, message), message.deduplication)
+    expires = int(ctx.now * 1000) + DEDUPLICATION_MS
+    tx.put(key, encode(Deduplication(expires, message.id, message.sequence)))
+    tx.put(keys.expiry(expires, key), b"")

@@ -1,0 +1,130 @@
+"""What SNS stores. Times are seconds since the epoch unless a name says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Topic(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    # Subscriptions, deduplications and counts hang on it, so that a topic made again under its name starts anew.
+    id: str
+    created: float
+    # Changes with every subscription: whoever has them in memory sees that they have changed.
+    members: bytes = b""
+    # Those that were set, as they are shown.
+    attributes: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    data_protection: str = ""
+
+    @property
+    def fifo(self) -> bool:
+        return self.name.endswith(".fifo")
+
+
+class Subscription(msgspec.Struct, kw_only=True, omit_defaults=True):
+    id: str
+    topic_arn: str
+    topic_id: str
+    # The account that has subscribed.
+    owner: str
+    # The ARN of who subscribed.
+    principal: str
+    protocol: str
+    endpoint: str
+    created: float
+    # Those that were set, as they are shown.
+    attributes: dict[str, str] = {}
+    pending: bool = False
+    # Confirmed by a signed call, which includes those that need no confirmation.
+    authenticated: bool = False
+    # Only signed calls may unsubscribe it.
+    sealed: bool = False
+
+    @property
+    def arn(self) -> str:
+        return f"{self.topic_arn}:{self.id}"
+
+    @property
+    def raw(self) -> bool:
+        return self.attributes.get("RawMessageDelivery") == "true"
+
+
+class Token(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What confirms a subscription: the subscription as it was when the token was sent."""
+
+    token: str
+    subscription: Subscription
+    expires_ms: int
+    # What it became, once confirmed.
+    confirmed: bool = False
+
+
+class Counts(msgspec.Struct, array_like=True):
+    """What changes with a topic's subscriptions, and with a FIFO topic's messages."""
+
+    confirmed: int = 0
+    pending: int = 0
+    deleted: int = 0
+    # Number of the last message.
+    sequence: int = 0
+
+
+class Deduplication(msgspec.Struct, array_like=True):
+    expires_ms: int
+    message_id: str
+    sequence: str
+
+
+class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A message that was published, as its deliveries carry it."""
+
+    id: str
+    topic_arn: str
+    # When it was published.
+    time: float
+    body: str
+    # MessageStructure "json": the bodies by protocol, "default" among them; `body` is the default then.
+    bodies: dict[str, str] = {}
+    subject: str = ""
+    # As they were published; binary values as bytes.
+    attributes: dict[str, dict[str, Any]] = {}
+    group: str = ""
+    deduplication: str = ""
+    # Of FIFO topics; "" elsewhere.
+    sequence: str = ""
+    trace: str = ""
+    signature_version: str = "1"
+    replayed: bool = False
+
+    def body_for(self, protocol: str) -> str:
+        return self.bodies.get(protocol, self.body)
+
+
+class Recipient(msgspec.Struct, array_like=True, omit_defaults=True):
+    """A subscription as a delivery needs to know it."""
+
+    id: str
+    protocol: str
+    endpoint: str
+    raw: bool = False
+    # Its dead-letter queue, by ARN.
+    dead_letters: str = ""
+    # Of subscriptions to delivery streams.
+    role: str = ""
+
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+_decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Topic, Subscription, Token, Counts, Deduplication)
+}
+
+
+def decode(kind: type[R], data: bytes) -> R:
+    record: R = _decoders[kind].decode(data)
+    return record

@@ -1,0 +1,193 @@
+"""Topics with their subscriptions as publishing sees them, and the cache of them.
+
+A topic's record is read in every transaction and compared with the cached one, so a change is seen at once on every
+node. What is made from it (the policy, the subscriptions with their filters) is never changed, only made anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from pileus.cloud.context import Cloud
+from pileus.services.sns import errors, keys
+from pileus.services.sns.filters import Filter, Filters
+from pileus.services.sns.names import SubscriptionName, TopicName
+from pileus.services.sns.records import Counts, Recipient, Subscription, Topic, decode, encode
+from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import after
+
+CACHED_MAX = 4096
+_SCAN = 1000
+
+
+class Members:
+    """The confirmed subscriptions of a topic, in the order of their ids."""
+
+    def __init__(self, subscriptions: list[Subscription]) -> None:
+        self.recipients: dict[str, Recipient] = {}
+        filters: dict[str, Filter] = {}
+        for one in subscriptions:
+            self.recipients[one.id] = recipient_of(one)
+            policy = one.attributes.get("FilterPolicy")
+            if policy:
+                filters[one.id] = Filter(policy, in_body=one.attributes.get("FilterPolicyScope") == "MessageBody")
+        self.unfiltered = [recipient for id, recipient in self.recipients.items() if id not in filters]
+        self._filters = Filters(filters)
+
+    def wanting(self, attributes: dict[str, dict[str, Any]], body: str) -> tuple[list[Recipient], int]:
+        """Who is to get a message; and how many filters did not let it pass."""
+        if not len(self._filters):
+            return self.unfiltered, 0
+        matched = self._filters.match(attributes, body)
+        return [*self.unfiltered, *(self.recipients[id] for id in matched)], len(self._filters) - len(matched)
+
+
+def recipient_of(subscription: Subscription) -> Recipient:
+    redrive = subscription.attributes.get("RedrivePolicy")
+    return Recipient(
+        id=subscription.id,
+        protocol=subscription.protocol,
+        endpoint=subscription.endpoint,
+        raw=subscription.raw,
+        dead_letters=orjson.loads(redrive).get("deadLetterTargetArn", "") if redrive else "",
+        role=subscription.attributes.get("SubscriptionRoleArn", ""),
+    )
+
+
+class Live:
+    """A topic with what is worked out of its record."""
+
+    __slots__ = ("at", "fifo", "id", "members", "policy", "raw", "record")
+
+    def __init__(self, at: TopicName, raw: bytes, former: Live | None) -> None:
+        self.at = at
+        self.raw = raw
+        self.record = record = decode(Topic, raw)
+        self.id = record.id
+        self.fifo = record.fifo
+        policy = record.attributes.get("Policy")
+        self.policy: dict[str, Any] | None = orjson.loads(policy) if policy else None
+        unchanged = former is not None and (former.id, former.record.members) == (record.id, record.members)
+        self.members: Members | None = former.members if unchanged and former is not None else None
+
+    def setting(self, name: str, default: str = "") -> str:
+        return self.record.attributes.get(name, default)
+
+
+class Known:
+    """The topics that this node has worked out; in `cloud.parts`."""
+
+    def __init__(self) -> None:
+        self.topics: dict[TopicName, Live] = {}
+
+
+async def find(cloud: Cloud, tx: Reader, at: TopicName) -> Live | None:
+    raw = await tx.get(keys.topic(*at))
+    if raw is None:
+        return None
+    known = cloud.part(Known).topics
+    live = known.get(at)
+    if live is None or live.raw != raw:
+        if len(known) >= CACHED_MAX:
+            known.clear()
+        live = known[at] = Live(at, raw, live)
+    return live
+
+
+async def get(cloud: Cloud, tx: Reader, at: TopicName) -> Live:
+    """Raises NotFound."""
+    live = await find(cloud, tx, at)
+    if live is None:
+        raise errors.no_topic()
+    return live
+
+
+async def members_of(tx: Reader, live: Live) -> Members:
+    if live.members is None:
+        live.members = Members([one for one in await subscriptions_of(tx, live) if not one.pending])
+    return live.members
+
+
+async def subscriptions_of(tx: Reader, live: Live) -> list[Subscription]:
+    found: list[Subscription] = []
+    start, end = keys.subscriptions(*live.at)
+    while True:
+        entries = await tx.scan(start, end, limit=_SCAN)
+        for _, data in entries:
+            one = decode(Subscription, data)
+            # Those of a deleted topic of the same name are still to be swept.
+            if one.topic_id == live.id:
+                found.append(one)
+        if len(entries) < _SCAN:
+            return found
+        start = after(entries[-1][0])
+
+
+def put(tx: Transaction, at: TopicName, record: Topic) -> None:
+    tx.put(keys.topic(*at), encode(record))
+
+
+async def counts_of(tx: Reader, topic_id: str) -> Counts:
+    raw = await tx.get(keys.counts(topic_id))
+    return Counts() if raw is None else decode(Counts, raw)
+
+
+async def find_subscription(tx: Reader, at: SubscriptionName) -> Subscription | None:
+    raw = await tx.get(keys.subscription(*at.topic, at.id))
+    return None if raw is None else decode(Subscription, raw)
+
+
+async def keep_subscription(
+    cloud: Cloud, tx: Transaction, at: TopicName, subscription: Subscription, *, former: Subscription | None
+) -> None:
+    """Put or replace a subscription, with all that is kept beside it."""
+    key = keys.subscription(*at, subscription.id)
+    tx.put(key, encode(subscription))
+    tx.put(keys.owned(subscription.owner, at.region, subscription.arn), key)
+    tx.put(keys.same(subscription.topic_id, subscription.protocol, subscription.endpoint), subscription.id.encode())
+    if former is None or former.pending != subscription.pending:
+        counts = await counts_of(tx, subscription.topic_id)
+        for one, step in ((subscription, 1), (former, -1)):
+            if one is None:
+                continue
+            if one.pending:
+                counts.pending += step
+            else:
+                counts.confirmed += step
+        tx.put(keys.counts(subscription.topic_id), encode(counts))
+    await _touch(cloud, tx, at, subscription.topic_id)
+
+
+async def drop_subscription(cloud: Cloud, tx: Transaction, at: TopicName, subscription: Subscription) -> None:
+    tx.delete(keys.subscription(*at, subscription.id))
+    tx.delete(keys.owned(subscription.owner, at.region, subscription.arn))
+    tx.delete(keys.same(subscription.topic_id, subscription.protocol, subscription.endpoint))
+    counts = await counts_of(tx, subscription.topic_id)
+    if subscription.pending:
+        counts.pending -= 1
+    else:
+        counts.confirmed -= 1
+    counts.deleted += 1
+    tx.put(keys.counts(subscription.topic_id), encode(counts))
+    await _touch(cloud, tx, at, subscription.topic_id)
+
+
+async def _touch(cloud: Cloud, tx: Transaction, at: TopicName, topic_id: str) -> None:
+    live = await find(cloud, tx, at)
+    if live is not None and live.id == topic_id:
+        # Random, not a counter: a transaction that is not committed must leave no version that another will have.
+        put(tx, at, _with_members(live.record, cloud.ids.token_bytes(12)))
+
+
+def _with_members(record: Topic, members: bytes) -> Topic:
+    return Topic(
+        name=record.name,
+        id=record.id,
+        created=record.created,
+        members=members,
+        attributes=record.attributes,
+        tags=record.tags,
+        data_protection=record.data_protection,
+    )
