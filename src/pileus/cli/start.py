@@ -74,6 +74,14 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     show_default=True,
     help="Whether functions reach the internet; --internet needs root.",
 )
+@click.option(
+    "--replication-lag",
+    type=click.FloatRange(0, 3600),
+    default=0.1,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long changes of a DynamoDB global table take to its other replicas.",
+)
 @click.option("--clock", type=click.Choice(["system", "virtual"]), default="system", hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Say what happens as JSON lines.")
 def command(
@@ -90,6 +98,7 @@ def command(
     hot_reload: tuple[Path, ...],
     strict_runtimes: bool,
     internet: bool,
+    replication_lag: float,
     clock: str,
     as_json: bool,
 ) -> None:
@@ -112,6 +121,7 @@ def command(
         hot_reload=hot_reload,
         strict_runtimes=strict_runtimes,
         internet=internet,
+        replication_lag_s=replication_lag,
         clock=clock,  # type: ignore[arg-type]
         log_format="json" if as_json else "text",
     )

@@ -42,6 +42,8 @@ class Settings:
     memory_budget_mb: int = 0
     # Idle environments are reaped after this long, seconds.
     idle_timeout_s: float = 600.0
+    # How long a change of a DynamoDB global table takes at least to its other replicas, seconds.
+    replication_lag_s: float = 0.1
     log_format: Literal["text", "json"] = "text"
     # virtual: time moves only when it is told to (tests, rehearsals).
     clock: Literal["system", "virtual"] = "system"

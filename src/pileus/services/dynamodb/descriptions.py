@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.dynamodb import records
+from pileus.services.dynamodb import records, replicas
 from pileus.services.dynamodb.statistics import held
 from pileus.services.dynamodb.streams import stream_arn
 from pileus.services.dynamodb.tables import Index, Table, table_arn
@@ -21,8 +21,13 @@ ON_DEMAND_WARM = (12000, 4000)
 async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACTIVE") -> dict[str, Any]:
     """The TableDescription of a table; `status` CREATING and UPDATING stand for the moment of the change itself."""
     record = table.record
+    others = await replicas.others(ctx, tx, table) if record.replicas else []
     if record.restoring:
         status = "CREATING"
+    elif record.leaving:
+        status = "DELETING"
+    elif any(not other.record.usable for other in others):
+        status = "UPDATING"
     items, size = await held(ctx, tx, table.statistics)
     answer: dict[str, Any] = {
         "AttributeDefinitions": [
@@ -59,9 +64,47 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
             **warm_throughput(table, record.warm_read, record.warm_write, record.read_units, record.write_units),
             "Status": "UPDATING" if status == "CREATING" else "ACTIVE",
         }
+    if others:
+        answer |= {
+            "GlobalTableVersion": replicas.VERSION,
+            "Replicas": [_replica(other) for other in others],
+            "MultiRegionConsistency": "EVENTUAL",
+        }
     for index in table.indexes:
         member = "LocalSecondaryIndexes" if index.is_local else "GlobalSecondaryIndexes"
         answer.setdefault(member, []).append(await _describe_index(ctx, tx, table, index, status))
+    return answer
+
+
+def _replica(table: Table) -> dict[str, Any]:
+    """The ReplicaDescription of a replica."""
+    record = table.record
+    answer: dict[str, Any] = {
+        "RegionName": table.region,
+        "ReplicaStatus": "CREATING" if record.restoring else "DELETING" if record.leaving else "ACTIVE",
+        "ReplicaArn": table_arn(table.region, table.account, record.name),
+        "WarmThroughput": {
+            **warm_throughput(table, record.warm_read, record.warm_write, record.read_units, record.write_units),
+            "Status": "ACTIVE",
+        },
+        **_overrides(record, ""),
+    }
+    for index in table.indexes:
+        if not index.is_local:
+            shown = {"IndexName": index.name, **_overrides(record, index.name)}
+            answer.setdefault("GlobalSecondaryIndexes", []).append(shown)
+    if record.table_class:
+        answer["ReplicaTableClassSummary"] = {"TableClass": record.table_class}
+    return answer
+
+
+def _overrides(record: records.Table, index: str) -> dict[str, Any]:
+    """What a replica, or its index of that name, has of its own."""
+    answer: dict[str, Any] = {}
+    if index in record.read_overrides:
+        answer["ProvisionedThroughputOverride"] = {"ReadCapacityUnits": record.read_overrides[index]}
+    if index in record.on_demand_overrides:
+        answer["OnDemandThroughputOverride"] = {"MaxReadRequestUnits": record.on_demand_overrides[index]}
     return answer
 
 

@@ -75,7 +75,9 @@ async def _expire_table(cloud: Cloud, watch: bytes) -> float:
 async def _table(tx: Reader, watch: bytes) -> Table | None:
     account, region, (name,) = keys.watched(watch)
     raw = await tx.get(keys.table(account, region, name))
-    return None if raw is None else tables.laid_out(account, region, records.decode_table(raw), raw)
+    table = None if raw is None else tables.laid_out(account, region, records.decode_table(raw), raw)
+    # Of a global table's replicas one removes what has expired, and hands that on as any deletion.
+    return None if table is None or region > min((region, *table.record.replicas)) else table
 
 
 def _span(table: Table, now: float, *, ahead: bool = False) -> Range:

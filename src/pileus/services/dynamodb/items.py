@@ -14,6 +14,7 @@ from pileus.cloud.context import Cloud
 from pileus.services.dynamodb import errors, history, keys, schema, streams, tables, timetolive, values
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
+from pileus.services.dynamodb.versions import Version
 from pileus.store.contract import Reader, Transaction
 
 FORMAT = 1
@@ -66,11 +67,13 @@ async def change(
     new_size: int = 0,
     old_item: Item | None = None,
     expired: bool = False,
+    version: Version | None = None,
 ) -> Written:
     """Put `new` (None: nothing) in the place of `old`, with everything that follows from it.
 
     Every change of an item goes through here. `new` has been checked against the keys of the table and its indexes;
     `old_item` is `old` decoded, where the caller has it. `expired`: it is the service itself that removes the item.
+    `version`: that of a change which another replica handed on.
     """
     if old is None and new is None:
         return Written(0)
@@ -91,7 +94,9 @@ async def change(
     if table.stream is not None:
         before_image = None if old is None or old_item is None else streams.Image(old_item, old.json, old.size)
         after_image = None if new is None or raw is None else streams.Image(new, Stored(raw).json, new_size)
-        await streams.record(cloud, tx, table, before_image, after_image, now=now, expired=expired)
+        await streams.record(
+            cloud, tx, table, key, before_image, after_image, now=now, expired=expired, version=version
+        )
     if table.indexes:
         for index in table.indexes:
             before = entry(index, key, old_item, old)

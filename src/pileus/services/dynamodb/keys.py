@@ -9,6 +9,10 @@
     stream      account, region, table name, label                      a stream's record
     sequence    account, region, table id                               the number of its last change
     change      account, region, table id | number                      a stream record
+    version     account, region, table id, group | digest of the        when and where an item of a global table was
+                item's key behind the table's prefix                    last written
+    deleted     account, region, table id, group | time, the digest     such an item that is there no more
+    cursor      account, region, table id | region                      the last change that was handed on to a replica
     expiry      account, region, table id, id | time, digest of the     the key of an item that expires
                 item's key
     history     account, region, table id | number                      what an item was before a change
@@ -117,6 +121,48 @@ def change_number(prefix: bytes, key: bytes) -> int:
     number = unpack(key, len(prefix))[0]
     assert isinstance(number, int)
     return number
+
+
+def versions(account: str, region: str, table_id: str, group: bytes) -> bytes:
+    """What the keys of the versions of a replica's items begin with."""
+    return pack(SERVICE, account, region, "version", UUID(table_id).bytes, group)
+
+
+def deleted(account: str, region: str, table_id: str, group: bytes) -> bytes:
+    """What the keys that name its deleted items begin with."""
+    return pack(SERVICE, account, region, "deleted", UUID(table_id).bytes, group)
+
+
+def digest(place: bytes) -> bytes:
+    """An item's key behind its table's prefix, which is the same in all replicas, in few bytes."""
+    return md5(place, usedforsecurity=False).digest()
+
+
+def version(prefix: bytes, item_digest: bytes) -> bytes:
+    return pack_onto(prefix, item_digest)
+
+
+def deletion(prefix: bytes, at: int, item_digest: bytes) -> bytes:
+    return pack_onto(prefix, at, item_digest)
+
+
+def deletions_until(prefix: bytes, at: int) -> Range:
+    return prefix, pack_onto(prefix, max(0, at))
+
+
+def deleted_item(prefix: bytes, key: bytes) -> bytes:
+    """The digest in a `deletion` key."""
+    found = unpack(key, len(prefix))[1]
+    assert isinstance(found, bytes)
+    return found
+
+
+def cursor(account: str, region: str, table_id: str, target: str) -> bytes:
+    return pack(SERVICE, account, region, "cursor", UUID(table_id).bytes, target)
+
+
+def cursors(account: str, region: str, table_id: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "cursor", UUID(table_id).bytes))
 
 
 def expiries(account: str, region: str, table_id: str, ttl_id: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import expire, history, statistics, streams
+from pileus.services.dynamodb import expire, history, replication, statistics, streams
 from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Memory
 
@@ -34,3 +34,11 @@ async def trim_history(cloud: Cloud) -> None:
 
 async def expire_items(cloud: Cloud) -> float:
     return await expire.expire(cloud)
+
+
+async def replicate(cloud: Cloud) -> float:
+    return await replication.replicate(cloud)
+
+
+async def forget_deleted(cloud: Cloud) -> None:
+    await replication.forget_deleted(cloud)

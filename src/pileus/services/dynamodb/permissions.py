@@ -1,7 +1,7 @@
 """What a call must be allowed: its action on the tables and indexes that it names, with condition keys.
 
 Sources: "Actions, resources, and condition keys for Amazon DynamoDB" in the Service Authorization Reference; "Using IAM
-policy conditions for fine-grained access control" in the DynamoDB Developer Guide.
+policy conditions for fine-grained access control", "Using IAM with DynamoDB global tables" in the Developer Guide.
 """
 
 from __future__ import annotations
@@ -81,6 +81,60 @@ async def refine(ctx: Context, reader: Reader, request: Request, needed: Sequenc
 
 def table(ctx: Context, request: Request) -> Sequence[Permission]:
     return (Permission(f"dynamodb:{ctx.operation}", _table_arn(ctx, request["TableName"])),)
+
+
+def global_table(ctx: Context, request: Request) -> Sequence[Permission]:
+    """Of an operation on a global table of version 2017.11.29."""
+    arn = f"arn:aws:dynamodb::{ctx.account}:global-table/{request['GlobalTableName']}"
+    return (Permission(f"dynamodb:{ctx.operation}", arn),)
+
+
+# What a replica's region must allow for one to be made there, or deleted.
+_REPLICA_ACTIONS = {
+    "Create": (
+        "CreateTable",
+        "CreateTableReplica",
+        "Scan",
+        "Query",
+        "UpdateItem",
+        "PutItem",
+        "GetItem",
+        "DeleteItem",
+        "BatchWriteItem",
+    ),
+    "Update": ("UpdateTable",),
+    "Delete": ("DeleteTable", "DeleteTableReplica"),
+}
+
+
+def update_table(ctx: Context, request: Request) -> Sequence[Permission]:
+    found = list(table(ctx, request))
+    for update in request.get("ReplicaUpdates") or ():
+        for kind, action in update.items():
+            arn = _in_region(found[0].resource, action["RegionName"])
+            found += [Permission(f"dynamodb:{each}", arn) for each in _REPLICA_ACTIONS.get(kind, ())]
+    return found
+
+
+async def all_replicas(
+    ctx: Context, reader: Reader, request: Request, needed: Sequence[Permission]
+) -> Sequence[Permission]:
+    """What a call needs of the table that it names, of every replica of it."""
+    try:
+        known = await tables.load_for_control(ctx, reader, request["TableName"])
+    except AWSError:
+        return needed
+    found = [
+        Permission(each.action, _in_region(each.resource, region))
+        for each in needed
+        for region in known.record.replicas
+    ]
+    return [*needed, *found]
+
+
+def _in_region(arn: str, region: str) -> str:
+    parts = arn.split(":")
+    return ":".join((*parts[:3], region, *parts[4:]))
 
 
 def resource(ctx: Context, request: Request) -> Sequence[Permission]:

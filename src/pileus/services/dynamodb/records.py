@@ -74,6 +74,23 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     # While it is being copied from elsewhere nobody can use it; from where, as RestoreSummary.
     restoring: bool = False
     restored_from: dict[str, Any] = {}
+    # Of a replica of a global table: the regions of the others, and what is part of the keys of its items' versions.
+    replicas: tuple[str, ...] = ()
+    group: bytes = b""
+    # When another replica was last made from it.
+    sourced: float = 0.0
+    # It is being deleted, and nobody can use it; what it has not handed on yet is handed on before.
+    leaving: bool = False
+    # What it has of its own in place of what all replicas have: read units and maximum on-demand read units by index
+    # ("": the table itself), and its class.
+    read_overrides: dict[str, int] = {}
+    on_demand_overrides: dict[str, int] = {}
+    class_override: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether its items may be read and written."""
+        return not (self.restoring or self.leaving)
 
     @property
     def keeps_history(self) -> bool:
@@ -196,6 +213,19 @@ class Change(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     old: bytes | None = None
     size: int
     by_ttl: bool = False
+    # Of a replica of a global table: when it was written here, microseconds since the epoch; when and in which region
+    # its writer wrote it.
+    stamp: int = 0
+    version: int = 0
+    origin: str = ""
+
+
+class Version(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    """When and where an item of a global table was last written; see `versions`."""
+
+    at: int
+    region: str
+    deleted: bool = False
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -207,3 +237,4 @@ decode_statistics = msgspec.msgpack.Decoder(Statistics).decode
 decode_token = msgspec.msgpack.Decoder(Token).decode
 decode_stream = msgspec.msgpack.Decoder(Stream).decode
 decode_change = msgspec.msgpack.Decoder(Change).decode
+decode_version = msgspec.msgpack.Decoder(Version).decode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.dynamodb import loops, permissions, work
+from pileus.services.dynamodb import loops, permissions, replicas, work
 from pileus.services.dynamodb.operations import (
     backups,
     batches,
@@ -48,6 +48,7 @@ SERVICE = Service(
             batches.batch_write_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
         ),
         "CreateBackup": writing(backups.create_backup, permissions.table),
+        "CreateGlobalTable": reading(insights.create_global_table, permissions.global_table),
         "CreateTable": writing(tables.create_table, permissions.table),
         "DeleteBackup": writing(backups.delete_backup, backups.of_backup),
         "DeleteItem": writing(
@@ -62,7 +63,8 @@ SERVICE = Service(
         "DescribeContributorInsights": reading(insights.describe_contributor_insights, permissions.table),
         "DescribeEndpoints": reading(settings.describe_endpoints),
         "DescribeExport": reading(exports.describe_export, exports.of_export),
-        "DescribeGlobalTable": reading(insights.describe_global_table),
+        "DescribeGlobalTable": reading(insights.no_global_table, permissions.global_table),
+        "DescribeGlobalTableSettings": reading(insights.no_global_table, permissions.global_table),
         "DescribeImport": reading(imports.describe_import, imports.of_import),
         "DescribeKinesisStreamingDestination": reading(
             insights.describe_kinesis_streaming_destination, permissions.table
@@ -113,21 +115,31 @@ SERVICE = Service(
         "UntagResource": writing(settings.untag_resource, permissions.resource),
         "UpdateContinuousBackups": writing(backups.update_continuous_backups, **_TABLE),
         "UpdateContributorInsights": writing(insights.update_contributor_insights, permissions.table),
+        "UpdateGlobalTable": reading(insights.no_global_table, permissions.global_table),
+        "UpdateGlobalTableSettings": reading(insights.no_global_table, permissions.global_table),
         "UpdateItem": writing(
             items.update_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
         ),
         "UpdateKinesisStreamingDestination": reading(insights.update_kinesis_streaming_destination, permissions.table),
-        "UpdateTable": writing(tables.update_table, **_TABLE),
+        "UpdateTable": writing(
+            tables.update_table, permissions.update_table, policies.of_table, guarded=policies.guarded
+        ),
         "UpdateTimeToLive": writing(
-            settings.update_time_to_live, permissions.table, policies.of_table, guarded=policies.guarded
+            settings.update_time_to_live,
+            permissions.table,
+            policies.of_table,
+            permissions.all_replicas,
+            policies.guarded,
         ),
     },
     loops=(
         Loop("dynamodb.statistics", loops.count, period_s=5.0),
         Loop("dynamodb.history", loops.trim_history, period_s=600.0),
         Loop("dynamodb.expire", loops.expire_items, period_s=5.0),
+        Loop("dynamodb.replicate", loops.replicate, period_s=60.0),
+        Loop("dynamodb.deleted", loops.forget_deleted, period_s=600.0),
     ),
-    targets={work.TARGET: work.handle},
+    targets={work.TARGET: work.handle, replicas.TARGET: replicas.handle},
     start=loops.start,
     stop=loops.stop,
 )

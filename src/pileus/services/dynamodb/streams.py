@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from pileus.cloud.context import Cloud, Context
-from pileus.services.dynamodb import keys, records, values
-from pileus.services.dynamodb.tables import Table, table_arn
+from pileus.services.dynamodb import keys, records, values, versions
+from pileus.services.dynamodb.tables import Table, memory, table_arn
 from pileus.services.dynamodb.values import Item
+from pileus.services.dynamodb.versions import Version
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
@@ -64,18 +65,27 @@ async def record(
     cloud: Cloud,
     tx: Transaction,
     table: Table,
+    place: bytes,
     old: Image | None,
     new: Image | None,
     *,
     now: float,
     expired: bool,
+    version: Version | None = None,
 ) -> None:
-    """Write the record of a change of a table that has a stream; none where nothing is changed."""
+    """Write the record of a change of a table that has a stream; none where nothing is changed.
+
+    `place` is the item's key; `version` that of a change which another replica handed on.
+    """
     stream, some = table.stream, new or old
     if stream is None or some is None:
         return
+    if version is not None:
+        await versions.take(tx, table, place, version, deleted=new is None)
     if old is not None and new is not None and values.equal({"M": old.item}, {"M": new.item}):
         return
+    if version is None and table.versions:
+        version = await versions.follow(tx, table, place, now, deleted=new is None)
     key = {name: some.item[name] for name in table.schema.names}
     shows_new = new is not None and stream.view in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
     shows_old = old is not None and stream.view in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES")
@@ -90,11 +100,16 @@ async def record(
         + (new.size if new is not None and shows_new else 0)
         + (old.size if old is not None and shows_old else 0),
         by_ttl=expired,
+        stamp=0 if version is None else int(now * 1_000_000),
+        version=0 if version is None else version.at,
+        origin="" if version is None else version.region,
     )
     number = await last_number(tx, stream.sequence) + 1
     tx.put(stream.sequence, number.to_bytes(_NUMBER_BYTES, "big"))
     tx.put(keys.change(stream.prefix, number), records.encode(change))
     tx.on_commit(lambda: cloud.signals.fire(stream.arn))
+    if version is not None:
+        tx.on_commit(lambda: memory(cloud).hand_on(cloud, now))
 
 
 async def last_number(tx: Reader, sequence: bytes) -> int:
@@ -169,7 +184,9 @@ async def _trim_stream(cloud: Cloud, watch: bytes) -> None:
         if raw is None:
             return True
         stream = records.decode_stream(raw)
-        rows = await tx.scan(*span(account, region, stream), limit=1)
+        start, stop = span(account, region, stream)
+        stop = await _handed_on(tx, account, region, stream, stop)
+        rows = await tx.scan(start, max(start, stop), limit=1)
         gone = bool(stream.ended) and stream.ended <= limit
         return gone or any(records.decode_change(value).at < limit for _, value in rows)
 
@@ -181,7 +198,8 @@ async def _trim_stream(cloud: Cloud, watch: bytes) -> None:
         stream = records.decode_stream(raw)
         gone = bool(stream.ended) and stream.ended <= limit
         start, stop = span(account, region, stream)
-        rows = await tx.scan(start, stop, limit=BATCH_RECORDS)
+        stop = await _handed_on(tx, account, region, stream, stop)
+        rows = await tx.scan(start, max(start, stop), limit=BATCH_RECORDS)
         old = [key for key, value in rows if gone or records.decode_change(value).at < limit]
         if old:
             tx.delete_range(start, after(old[-1]))
@@ -200,6 +218,15 @@ async def _trim_stream(cloud: Cloud, watch: bytes) -> None:
         return
     while await cloud.store.write(batch):
         await cloud.clock.sleep(0)
+
+
+async def _handed_on(tx: Reader, account: str, region: str, stream: records.Stream, stop: bytes) -> bytes:
+    """Where the records end that every other replica has got; `stop` where there is none."""
+    cursors = await tx.scan(*keys.cursors(account, region, stream.table_id), limit=1000)
+    if not cursors:
+        return stop
+    least = min(int.from_bytes(number, "big") for _, number in cursors)
+    return min(stop, keys.change(keys.changes(account, region, stream.table_id), least + 1))
 
 
 async def _has_table(tx: Reader, account: str, region: str, stream: records.Stream) -> bool:

@@ -81,6 +81,9 @@ class Table(msgspec.Struct, frozen=True, eq=False):
     region: str
     stream: Stream | None
     ttl: TimeToLive | None
+    # What the store keys of its items' versions, and of those of its deleted items, begin with; b"": it is no replica.
+    versions: bytes = b""
+    deleted: bytes = b""
 
     @property
     def name(self) -> str:
@@ -116,6 +119,15 @@ class Memory:
         self.policies = False
         # The number of the last change that was kept in a history.
         self.last_change = 0
+        # When the loop that hands changes on to replicas looks again, seconds since the epoch.
+        self.replicates_at = 0.0
+
+    def hand_on(self, cloud: Cloud, now: float) -> None:
+        """Have a change of a global table handed on to the other replicas, when it is time."""
+        due = now + cloud.settings.replication_lag_s
+        if due < self.replicates_at:
+            self.replicates_at = due
+            cloud.nudge("dynamodb.replicate")
 
     def grown(self, key: bytes, items: int, size_bytes: int, place: bytes) -> None:
         """Add a change of the item or entry at `place`, which a count under way will meet if it is still ahead."""
@@ -188,7 +200,7 @@ def of_raw(ctx: Context, key: bytes, raw: bytes | None) -> Table | None:
 async def load(ctx: Context, tx: Reader, text: str) -> Table:
     """The table that a TableName member names, for item operations."""
     table = await find(ctx, tx, table_name(ctx, text))
-    if table is None or table.record.restoring:
+    if table is None or not table.record.usable:
         raise errors.no_resource()
     return table
 
@@ -226,7 +238,14 @@ def laid_out(account: str, region: str, record: records.Table, raw: bytes) -> Ta
         ttl=TimeToLive(record.ttl_attribute, keys.expiries(account, region, record.id, record.ttl_id))
         if record.ttl_attribute
         else None,
+        versions=keys.versions(account, region, record.id, record.group) if record.replicas else b"",
+        deleted=keys.deleted(account, region, record.id, record.group) if record.replicas else b"",
     )
+
+
+def without_stream(table: Table) -> Table:
+    """The table for changes that its stream does not tell of."""
+    return msgspec.structs.replace(table, stream=None)
 
 
 def _stream(account: str, region: str, record: records.Table) -> Stream | None:

@@ -12,7 +12,17 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.services.dynamodb import copying, exporting, importing, items, keys, records, tables, timetolive
+from pileus.services.dynamodb import (
+    copying,
+    exporting,
+    importing,
+    items,
+    keys,
+    records,
+    streams,
+    tables,
+    timetolive,
+)
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
@@ -45,7 +55,26 @@ def sweep_table(ctx: Context, tx: Transaction, table: Table) -> None:
     for key in gone:
         tx.delete(key)
     _put(ctx, tx, work="sweep-table", table=table.record.id)
+    if table.versions:
+        sweep_versions(ctx, tx, table)
     tx.on_commit(lambda: _forget(known, gone))
+
+
+async def drop_table(ctx: Context, tx: Transaction, table: Table) -> None:
+    """Drop a table and all that goes with it."""
+    if table.stream is not None:
+        await streams.end(ctx, tx, table.record)
+    if table.ttl is not None:
+        tx.delete(keys.watch("expiry", ctx.account, ctx.region, table.name))
+    if table.record.policy:
+        tx.delete(keys.watch("policies", ctx.account, ctx.region, table.name))
+    tx.delete(keys.table(ctx.account, ctx.region, table.name))
+    sweep_table(ctx, tx, table)
+
+
+def sweep_versions(ctx: Context, tx: Transaction, table: Table) -> None:
+    """Have the versions removed that the items of a replica have now."""
+    _put(ctx, tx, work="sweep-versions", table=table.record.id, group=table.record.group.hex())
 
 
 def sweep_index(ctx: Context, tx: Transaction, table: Table, index_id: bytes) -> None:
@@ -162,6 +191,10 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
             await _sweep(cloud, keys.all_items(account, region, table_id))
             await _sweep(cloud, keys.all_entries(account, region, table_id))
             await _sweep(cloud, keys.all_expiries(account, region, table_id))
+        case "sweep-versions":
+            group = bytes.fromhex(payload["group"])
+            await _sweep(cloud, range_onto(keys.versions(account, region, table_id, group)))
+            await _sweep(cloud, range_onto(keys.deleted(account, region, table_id, group)))
         case "sweep-index":
             await _sweep(cloud, keys.all_entries(account, region, table_id, bytes.fromhex(payload["index"])))
         case "sweep-expiry":

@@ -130,11 +130,20 @@ def _no_destination(verb: str, arn: str, table: Table) -> AWSError:
 # ---------------------------------------------------------------------------------- global tables of version 2017.11.29
 
 
+async def create_global_table(ctx: Context, tx: Reader, request: Request) -> Answer:
+    # AWS makes none of them any more.
+    raise errors.invalid(
+        "DynamoDB global tables version 2017.11.29 is not supported. We recommend using DynamoDB global tables version "
+        "2019.11.21, instead of version 2017.11.29 (Legacy)."
+    )
+
+
 async def list_global_tables(ctx: Context, tx: Reader, request: Request) -> Answer:
     return {"GlobalTables": []}
 
 
-async def describe_global_table(ctx: Context, tx: Reader, request: Request) -> Answer:
+async def no_global_table(ctx: Context, tx: Reader, request: Request) -> Answer:
+    """What every operation on one of them answers: there is none."""
     name = request["GlobalTableName"]
     raise AWSError(
         "GlobalTableNotFoundException",

@@ -14,7 +14,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import definitions, errors, keys, tables, work
+from pileus.services.dynamodb import definitions, errors, keys, replicas, tables, work
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
 
@@ -80,17 +80,23 @@ async def update_time_to_live(ctx: Context, tx: Transaction, request: Request) -
         raise errors.validation("TimeToLive is already disabled")
     elif now != name:
         raise errors.validation(f"TimeToLive is active on a different AttributeName: current AttributeName is {now}")
+    for each in (table, *await replicas.others(ctx, tx, table)):
+        await _switch(replicas.in_region(ctx, each.region), tx, each, name if asked["Enabled"] else "")
+    return {"TimeToLiveSpecification": asked}
+
+
+async def _switch(ctx: Context, tx: Transaction, table: Table, attribute: str) -> None:
+    """Let a table's items expire by an attribute, or not any more ("")."""
     watch = keys.watch("expiry", ctx.account, ctx.region, table.name)
-    if asked["Enabled"]:
+    if attribute:
         ttl_id = ctx.cloud.ids.token_bytes(8)
-        changed = tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute=name, ttl_id=ttl_id))
+        changed = tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute=attribute, ttl_id=ttl_id))
         tx.put(watch, b"")
         await work.fill_expiries(ctx, tx, changed)
     else:
         work.sweep_expiries(ctx, tx, table)
         tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute="", ttl_id=b""))
         tx.delete(watch)
-    return {"TimeToLiveSpecification": asked}
 
 
 async def describe_time_to_live(ctx: Context, tx: Reader, request: Request) -> Answer:

@@ -15,7 +15,7 @@ import msgspec
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import definitions, errors, keys, records, statistics, streams, tables, work
+from pileus.services.dynamodb import definitions, errors, keys, records, replicas, statistics, streams, tables, work
 from pileus.services.dynamodb.descriptions import describe, describe_deleted
 from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Table
@@ -73,14 +73,12 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     if table.record.copying:
         raise AWSError("ResourceInUseException", f"Table is being backed up or restored from: {table.name}")
     items, size = await statistics.held(ctx, tx, table.statistics)
-    if table.stream is not None:
-        await streams.end(ctx, tx, table.record)
-    if table.ttl is not None:
-        tx.delete(keys.watch("expiry", ctx.account, ctx.region, table.name))
-    if table.record.policy:
-        tx.delete(keys.watch("policies", ctx.account, ctx.region, table.name))
-    tx.delete(keys.table(ctx.account, ctx.region, table.name))
-    work.sweep_table(ctx, tx, table)
+    if table.record.replicas:
+        replicas.check_deletable(ctx, table)
+        await replicas.check_settled(ctx, tx, table)
+        await replicas.leave(ctx, tx, table)
+    else:
+        await work.drop_table(ctx, tx, table)
     return {"TableDescription": describe_deleted(table, items, size)}
 
 
@@ -97,11 +95,13 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
         "WarmThroughput",
         "SSESpecification",
         "StreamSpecification",
+        "ReplicaUpdates",
     }:
         raise errors.validation(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
             "SSESpecification or ReplicaUpdates is required"
         )
+    await replicas.check_settled(ctx, tx, table)
     record = _with_throughput(ctx, table.record, request)
     changes: dict[str, Any] = {}
     if "DeletionProtectionEnabled" in request:
@@ -125,9 +125,13 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
             definitions_given=request.get("AttributeDefinitions", []),
             update=update,
         )
-    changed = tables.store(ctx, tx, record)
+    changed = tables.store(ctx, tx, replicas.kept(record) if record.replicas else record)
+    if request.get("ReplicaUpdates"):
+        changed = await replicas.update(ctx, tx, changed, request["ReplicaUpdates"])
     answer = await describe(ctx, tx, changed, status="UPDATING")
     await work.fill_new(ctx, tx, table, changed)
+    if request.keys() - {"TableName", "ReplicaUpdates", "DeletionProtectionEnabled"}:
+        await replicas.spread(ctx, tx, changed)
     return {"TableDescription": answer}
 
 
@@ -135,6 +139,8 @@ async def _with_stream(ctx: Context, tx: Transaction, record: records.Table, req
     """The record with its stream switched on or off."""
     view = definitions.stream_view(request)
     if view is None:
+        if record.replicas:
+            raise errors.invalid("Streams cannot be disabled on a table with replicas")
         if not record.stream_view:
             raise errors.validation(f"Table has no stream to disable: TableName: {record.name}")
         return await streams.end(ctx, tx, record)

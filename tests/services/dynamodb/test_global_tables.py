@@ -1,0 +1,483 @@
+"""Global tables: replicas in other regions, what they have alike and of their own, what is written to several."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from dynamodb_cases import definition, index, invalid, invalid_values, refusal
+
+from conftest import Account, Server
+
+EAST, WEST, EUROPE = "us-east-1", "us-west-2", "eu-west-1"
+NAME = "table"
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on the virtual clock: what is written comes to other replicas when time goes on."""
+    server = Server(tmp_path_factory.mktemp("global") / "data", "--clock", "virtual", "--replication-lag", "1")
+    yield server
+    assert server.stop() == 0, server.log.read_text()
+
+
+class World:
+    """An account's table "table" in several regions."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.account = Account(server.endpoint)
+        self.east, self.west, self.europe = (self.client(region) for region in (EAST, WEST, EUROPE))
+
+    def client(self, region: str, service: str = "dynamodb") -> Any:
+        return self.account.client(service, region=region)
+
+    def create(self, keys: str = "id:S", **members: Any) -> None:
+        self.east.create_table(TableName=NAME, **definition(keys, **members))
+
+    def add(self, region: str, **members: Any) -> dict[str, Any]:
+        updates = [{"Create": {"RegionName": region, **members}}]
+        found: dict[str, Any] = self.east.update_table(TableName=NAME, ReplicaUpdates=updates)["TableDescription"]
+        return found
+
+    def settle(self, seconds: float = 2) -> None:
+        self.server.advance(seconds)
+
+
+@pytest.fixture
+def world(timed: Server) -> World:
+    return World(timed)
+
+
+def put(client: Any, key: str, value: str = "", **attributes: Any) -> None:
+    client.put_item(TableName=NAME, Item={"id": {"S": key}, "v": {"S": value}, **attributes})
+
+
+def delete(client: Any, key: str) -> None:
+    client.delete_item(TableName=NAME, Key={"id": {"S": key}})
+
+
+def contents(client: Any, **members: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for page in client.get_paginator("scan").paginate(TableName=NAME, **members):
+        found |= {item["id"]["S"]: item["v"]["S"] for item in page["Items"]}
+    return found
+
+
+def described(client: Any) -> dict[str, Any]:
+    table: dict[str, Any] = client.describe_table(TableName=NAME)["Table"]
+    return table
+
+
+def records(world: World, region: str) -> list[dict[str, Any]]:
+    arn, streams = described(world.client(region))["LatestStreamArn"], world.client(region, "dynamodbstreams")
+    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+    at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    found: list[dict[str, Any]] = streams.get_records(ShardIterator=at)["Records"]
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------- replicas
+
+
+def test_a_replica_comes_and_both_are_written_to(world: World) -> None:
+    world.create()
+    put(world.east, "before", "1")
+    answer = world.add(WEST)
+    assert answer["TableStatus"] == "UPDATING"
+    table = described(world.east)
+    assert (table["TableStatus"], table["GlobalTableVersion"]) == ("ACTIVE", "2019.11.21")
+    assert [(each["RegionName"], each["ReplicaStatus"]) for each in table["Replicas"]] == [(WEST, "ACTIVE")]
+    # A stream goes with it.
+    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    there = described(world.west)
+    assert [each["RegionName"] for each in there["Replicas"]] == [EAST]
+    assert there["TableArn"].startswith(f"arn:aws:dynamodb:{WEST}:")
+    assert there["TableId"] != table["TableId"]
+    assert there["StreamSpecification"] == table["StreamSpecification"]
+    world.west.get_waiter("table_exists").wait(TableName=NAME)
+    assert contents(world.west) == {"before": "1"}
+    put(world.east, "east", "1")
+    put(world.west, "west", "1")
+    delete(world.west, "before")
+    assert contents(world.east) == {"before": "1", "east": "1"}
+    assert contents(world.west) == {"west": "1"}
+    world.settle()
+    assert contents(world.east) == contents(world.west) == {"east": "1", "west": "1"}
+    assert described(world.west)["ItemCount"] == 2
+
+
+def test_changes_take_as_long_as_was_set(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    put(world.east, "a")
+    world.settle(0.5)
+    assert contents(world.west) == {}
+    world.settle(0.6)
+    assert contents(world.west) == {"a": ""}
+
+
+def test_the_last_writer_wins(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    for key in ("put", "deleted", "kept"):
+        put(world.east, key, "old")
+    world.settle()
+    put(world.east, "put", "first")
+    put(world.west, "deleted", "first")
+    delete(world.east, "kept")
+    world.settle(0.2)
+    put(world.west, "put", "second")
+    delete(world.east, "deleted")
+    put(world.west, "kept", "second")
+    world.settle()
+    assert contents(world.east) == contents(world.west) == {"put": "second", "kept": "second"}
+
+
+def test_streams_tell_each_change_once(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    put(world.east, "a", "1")
+    world.settle()
+    put(world.west, "a", "2")
+    put(world.west, "a", "2")
+    world.settle(60)
+    for region in (EAST, WEST):
+        found = [(each["eventName"], each["dynamodb"]["NewImage"]["v"]["S"]) for each in records(world, region)]
+        assert found == [("INSERT", "1"), ("MODIFY", "2")]
+        # What keeps replicas together is not to be seen.
+        assert all(set(each["dynamodb"]["NewImage"]) == {"id", "v"} for each in records(world, region))
+
+
+def test_a_third_replica_gets_what_the_first_two_have_not_told_each_other(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    put(world.west, "west", "1")
+    put(world.east, "east", "1")
+    world.add(EUROPE)
+    assert contents(world.europe) == {"east": "1"}
+    put(world.europe, "europe", "1")
+    world.settle()
+    whole = {"west": "1", "east": "1", "europe": "1"}
+    assert contents(world.east) == contents(world.west) == contents(world.europe) == whole
+    regions = {client: {each["RegionName"] for each in described(client)["Replicas"]} for client in (world.west,)}
+    assert regions[world.west] == {EAST, EUROPE}
+
+
+def test_a_large_table_is_filled_while_it_is_written_to(world: World) -> None:
+    world.create(**{"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}})
+    for start in range(0, 1000, 25):
+        items = [{"id": {"S": f"i{at}"}, "v": {"S": "old"}} for at in range(start, start + 25)]
+        requests = [{"PutRequest": {"Item": item}} for item in items]
+        world.east.batch_write_item(RequestItems={NAME: requests})
+    world.add(WEST)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda at: put(world.east, f"i{at}", "new"), range(0, 1000, 50)))
+        list(pool.map(lambda at: delete(world.east, f"i{at}"), range(25, 1000, 50)))
+    world.settle()
+    replica = described(world.east)["Replicas"][0]
+    assert replica["ReplicaStatus"] == "ACTIVE"
+    left = contents(world.west)
+    assert left == contents(world.east)
+    assert len(left) == 980
+    assert sum(value == "new" for value in left.values()) == 20
+    # Its stream has only what was written since.
+    written = {f"i{at}" for at in range(0, 1000, 25)}
+    assert {each["dynamodb"]["Keys"]["id"]["S"] for each in records(world, WEST)} <= written
+
+
+def test_a_replica_is_deleted(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    world.add(EUROPE)
+    put(world.west, "last", "1")
+    world.east.update_table(TableName=NAME, ReplicaUpdates=[{"Delete": {"RegionName": WEST}}])
+    # Nothing that was written there is lost.
+    assert contents(world.east) == contents(world.europe) == {"last": "1"}
+    assert refusal(world.west.describe_table, TableName=NAME)[0] == "ResourceNotFoundException"
+    assert [each["RegionName"] for each in described(world.east)["Replicas"]] == [EUROPE]
+    # A replica may be deleted as a table, too; the one that others were made from stays for a day.
+    assert refusal(world.east.delete_table, TableName=NAME) == invalid(
+        "Replica cannot be deleted because it has acted as a source region for new replica(s) being added to the "
+        "table in the last 24 hours."
+    )
+    world.europe.delete_table(TableName=NAME)
+    table = described(world.east)
+    assert "Replicas" not in table
+    assert "GlobalTableVersion" not in table
+    put(world.east, "alone", "1")
+    # It may get replicas again, and be deleted when it has none.
+    world.add(WEST)
+    assert contents(world.west) == {"last": "1", "alone": "1"}
+    delete(world.west, "last")
+    world.settle()
+    assert contents(world.east) == {"alone": "1"}
+    world.west.delete_table(TableName=NAME)
+    world.east.delete_table(TableName=NAME)
+
+
+def test_wrong_replica_updates(world: World) -> None:
+    world.create()
+
+    def wrong(*updates: dict[str, Any]) -> tuple[str, str]:
+        return refusal(world.east.update_table, TableName=NAME, ReplicaUpdates=list(updates))
+
+    local = (
+        "Cannot add, delete, or update the local region through ReplicaUpdates. Use CreateTable, DeleteTable, or "
+        "UpdateTable as required."
+    )
+    missing = "Replica specified in the Replica Update or Replica Delete action of the request was not found."
+    taken = (
+        "Failed to create a the new replica of table with name: 'table' because one or more replicas already existed "
+        "as tables."
+    )
+    west = {"RegionName": WEST}
+    assert wrong({"Create": {"RegionName": EAST}}) == invalid(local)
+    assert wrong({"Delete": west}) == wrong({"Update": west}) == invalid(missing)
+    assert wrong({"Create": {"RegionName": "nowhere"}})[0] == "ValidationException"
+    assert wrong({"Create": west}, {"Create": {"RegionName": EUROPE}})[0] == "ValidationException"
+    assert wrong({"Create": {**west, "ProvisionedThroughputOverride": {"ReadCapacityUnits": 5}}}) == invalid_values(
+        "ProvisionedThroughputOverride cannot be specified when BillingMode is PAY_PER_REQUEST"
+    )
+    assert wrong({"Create": {**west, "GlobalSecondaryIndexes": [{"IndexName": "none"}]}})[0] == "ValidationException"
+    assert refusal(world.west.describe_table, TableName=NAME)[0] == "ResourceNotFoundException"
+    assert "Replicas" not in described(world.east)
+    world.add(WEST)
+    assert wrong({"Create": west}) == invalid(taken)
+    assert wrong({"Create": {"RegionName": EAST}}) == invalid(local)
+    off = {"StreamSpecification": {"StreamEnabled": False}}
+    assert refusal(world.east.update_table, TableName=NAME, **off)[0] == "ValidationException"
+    world.europe.create_table(TableName=NAME, **definition("id:S"))
+    assert wrong({"Create": {"RegionName": EUROPE}}) == invalid(taken)
+
+
+def test_a_stream_of_another_view_is_refused(world: World) -> None:
+    world.create(StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    code, _ = refusal(world.add, WEST)
+    assert code == "ValidationException"
+
+
+def test_strong_consistency_is_refused_by_name(world: World) -> None:
+    world.create()
+    updates = [{"Create": {"RegionName": WEST}}]
+    code, message = refusal(
+        world.east.update_table, TableName=NAME, ReplicaUpdates=updates, MultiRegionConsistency="STRONG"
+    )
+    assert "MultiRegionConsistency STRONG" in message, code
+    assert "Replicas" not in described(world.east)
+
+
+def test_the_older_version_is_made_no_more(aws: Account) -> None:
+    client = aws.client("dynamodb")
+    members = {"GlobalTableName": NAME}
+    assert refusal(client.create_global_table, **members, ReplicationGroup=[{"RegionName": EAST}]) == invalid_values(
+        "DynamoDB global tables version 2017.11.29 is not supported. We recommend using DynamoDB global tables version "
+        "2019.11.21, instead of version 2017.11.29 (Legacy)."
+    )
+    missing = (
+        "GlobalTableNotFoundException",
+        "Global table not found: Global table with name: 'table' does not exist.",
+    )
+    assert refusal(client.describe_global_table, **members) == missing
+    assert refusal(client.describe_global_table_settings, **members) == missing
+    assert refusal(client.update_global_table, **members, ReplicaUpdates=[]) == missing
+    assert refusal(client.update_global_table_settings, **members) == missing
+    assert client.list_global_tables()["GlobalTables"] == []
+
+
+# ------------------------------------------------------------------------------------------------------------- settings
+
+
+def test_what_replicas_have_alike(world: World) -> None:
+    world.create("id:S | v:S", GlobalSecondaryIndexes=[index("first", "v")])
+    for at in range(3):
+        put(world.east, f"i{at}", str(at))
+    world.add(WEST, TableClassOverride="STANDARD_INFREQUENT_ACCESS")
+    found = world.west.query(
+        TableName=NAME,
+        IndexName="first",
+        KeyConditionExpression="v = :v",
+        ExpressionAttributeValues={":v": {"S": "1"}},
+    )
+    assert [item["id"]["S"] for item in found["Items"]] == ["i1"]
+    # An index made in one region is made, and filled, in all.
+    world.west.update_table(
+        TableName=NAME,
+        AttributeDefinitions=[{"AttributeName": "v", "AttributeType": "S"}],
+        GlobalSecondaryIndexUpdates=[{"Create": index("second", "v", kind="KEYS_ONLY")}],
+    )
+    for client in (world.east, world.west):
+        names = {each["IndexName"]: each["IndexStatus"] for each in described(client)["GlobalSecondaryIndexes"]}
+        assert names == {"first": "ACTIVE", "second": "ACTIVE"}
+        assert len(client.scan(TableName=NAME, IndexName="second")["Items"]) == 3
+    world.east.update_table(TableName=NAME, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "first"}}])
+    assert [each["IndexName"] for each in described(world.west)["GlobalSecondaryIndexes"]] == ["second"]
+    put(world.east, "later", "1")
+    world.settle()
+    assert len(world.west.scan(TableName=NAME, IndexName="second")["Items"]) == 4
+    throughput = {"MaxReadRequestUnits": 50, "MaxWriteRequestUnits": 60}
+    world.west.update_table(TableName=NAME, OnDemandThroughput=throughput)
+    assert described(world.east)["OnDemandThroughput"] == throughput
+    # Each is protected, tagged and recovered for itself, and keeps what is its own.
+    world.east.update_table(TableName=NAME, DeletionProtectionEnabled=True)
+    assert described(world.west)["DeletionProtectionEnabled"] is False
+    assert described(world.west)["TableClassSummary"]["TableClass"] == "STANDARD_INFREQUENT_ACCESS"
+    assert "TableClassSummary" not in described(world.east)
+    [replica] = described(world.east)["Replicas"]
+    assert replica["ReplicaTableClassSummary"] == {"TableClass": "STANDARD_INFREQUENT_ACCESS"}
+
+
+def test_overrides(world: World) -> None:
+    units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
+    world.create(
+        "id:S | v:S",
+        BillingMode="PROVISIONED",
+        ProvisionedThroughput=units,
+        GlobalSecondaryIndexes=[{**index("idx", "v"), "ProvisionedThroughput": units}],
+    )
+    override = {"ProvisionedThroughputOverride": {"ReadCapacityUnits": 20}}
+    world.add(WEST, **override, GlobalSecondaryIndexes=[{"IndexName": "idx", **override}])
+
+    def capacity(client: Any) -> tuple[int, int, int, int]:
+        table = described(client)
+        own, of_index = (each["ProvisionedThroughput"] for each in (table, table["GlobalSecondaryIndexes"][0]))
+        return (
+            own["ReadCapacityUnits"],
+            own["WriteCapacityUnits"],
+            of_index["ReadCapacityUnits"],
+            of_index["WriteCapacityUnits"],
+        )
+
+    assert capacity(world.east) == (5, 6, 5, 6)
+    assert capacity(world.west) == (20, 6, 20, 6)
+    [replica] = described(world.east)["Replicas"]
+    assert replica["ProvisionedThroughputOverride"] == {"ReadCapacityUnits": 20}
+    assert replica["GlobalSecondaryIndexes"] == [{"IndexName": "idx", **override}]
+    world.east.update_table(TableName=NAME, ProvisionedThroughput={"ReadCapacityUnits": 7, "WriteCapacityUnits": 8})
+    assert capacity(world.west) == (20, 8, 20, 6)
+    update = {"Update": {"RegionName": WEST, "ProvisionedThroughputOverride": {"ReadCapacityUnits": 30}}}
+    world.east.update_table(TableName=NAME, ReplicaUpdates=[update])
+    assert capacity(world.west) == (30, 8, 20, 6)
+    assert capacity(world.east) == (7, 8, 5, 6)
+
+
+def test_items_expire_once(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    world.west.update_time_to_live(
+        TableName=NAME, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+    for client in (world.east, world.west):
+        found = client.describe_time_to_live(TableName=NAME)["TimeToLiveDescription"]
+        assert found == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+    expires = int(described(world.east)["CreationDateTime"].timestamp()) + 3600
+    put(world.east, "east", expires={"N": str(expires)})
+    put(world.west, "west", expires={"N": str(expires)})
+    put(world.west, "stays")
+    world.settle(2 * 3600)
+    assert contents(world.east) == contents(world.west) == {"stays": ""}
+    removed = {
+        region: [each for each in records(world, region) if each["eventName"] == "REMOVE"] for region in (EAST, WEST)
+    }
+    assert {region: len(each) for region, each in removed.items()} == {EAST: 2, WEST: 2}
+    # Only where it happened does the stream say that it was the service.
+    assert sum("userIdentity" in each for found in removed.values() for each in found) == 2
+    assert len({region for region, found in removed.items() for each in found if "userIdentity" in each}) == 1
+
+
+def test_the_role_of_replication(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    world.add(EUROPE)
+    world.settle()
+    role = world.client(EAST, "iam").get_role(RoleName="AWSServiceRoleForDynamoDBReplication")["Role"]
+    assert role["Path"] == "/aws-service-role/replication.dynamodb.amazonaws.com/"
+
+
+# -------------------------------------------------------------------------------------------------- convergence
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_replicas_become_equal(world: World, seed: int) -> None:
+    """Whatever is written where, in whatever order it arrives, in the end all have the same."""
+    chance = random.Random(seed)
+    world.create("id:S | v:S", GlobalSecondaryIndexes=[index("idx", "v")])
+    clients = [world.east]
+    keys = [f"k{at}" for at in range(6)]
+
+    def write(client: Any, at: int) -> None:
+        key, kind = keys[at % len(keys)], at % 7
+        if kind < 3:
+            put(client, key, f"{at}")
+        elif kind < 5:
+            delete(client, key)
+        else:
+            client.update_item(
+                TableName=NAME,
+                Key={"id": {"S": key}},
+                UpdateExpression="SET v = :v",
+                ExpressionAttributeValues={":v": {"S": f"u{at}"}},
+            )
+
+    with ThreadPoolExecutor(6) as pool:
+        for round_ in range(12):
+            if round_ in (2, 5):
+                region = WEST if round_ == 2 else EUROPE
+                world.add(region)
+                clients.append(world.client(region))
+            if round_ == 9 and seed % 2:
+                world.east.update_table(TableName=NAME, ReplicaUpdates=[{"Delete": {"RegionName": WEST}}])
+                del clients[1]
+            list(pool.map(lambda at: write(chance.choice(clients), at), [chance.randrange(10**6) for _ in range(12)]))
+            if chance.random() < 0.6:
+                world.settle(chance.choice((0.1, 0.4, 1.5)))
+    world.settle()
+    first, *others = [contents(client) for client in clients]
+    assert all(other == first for other in others)
+    for client in clients:
+        assert contents(client, IndexName="idx") == first
+        assert described(client)["ItemCount"] == len(first)
+
+
+# -------------------------------------------------------------------------------------------------------- permissions
+
+
+def test_regions_ask_for_permissions(world: World) -> None:
+    world.create()
+    iam = world.client(EAST, "iam")
+    iam.create_user(UserName="u")
+    keys = iam.create_access_key(UserName="u")["AccessKey"]
+    as_user = world.account.client(
+        "dynamodb",
+        region=EAST,
+        credentials={"AccessKeyId": keys["AccessKeyId"], "SecretAccessKey": keys["SecretAccessKey"]},
+    )
+
+    def allow(*statements: tuple[str, str]) -> None:
+        document = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": action, "Resource": arn} for action, arn in statements],
+        }
+        iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(document))
+
+    here, there = (f"arn:aws:dynamodb:{region}:{world.account.account}:table/{NAME}" for region in (EAST, WEST))
+
+    def update() -> None:
+        as_user.update_table(TableName=NAME, ReplicaUpdates=[{"Create": {"RegionName": WEST}}])
+
+    allow(("dynamodb:UpdateTable", here))
+    code, message = refusal(update)
+    assert code == "AccessDeniedException"
+    assert "dynamodb:CreateTable on resource: " + there in message
+    allow(("dynamodb:UpdateTable", here), ("dynamodb:*", there))
+    update()
+    ttl = {"Enabled": True, "AttributeName": "x"}
+    allow(("dynamodb:UpdateTimeToLive", here))
+    code, _ = refusal(as_user.update_time_to_live, TableName=NAME, TimeToLiveSpecification=ttl)
+    assert code == "AccessDeniedException"
+    allow(("dynamodb:UpdateTimeToLive", here), ("dynamodb:UpdateTimeToLive", there))
+    as_user.update_time_to_live(TableName=NAME, TimeToLiveSpecification=ttl)
