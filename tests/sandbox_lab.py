@@ -48,7 +48,7 @@ SCENARIO_TIMEOUT_S = 60.0
 
 
 async def _credentials() -> RoleCredentials:
-    return RoleCredentials("ASIAFUNCTION", "secret", "token")
+    return RoleCredentials("ASIAFUNCTION", "secret", "token", expires=4102444800.0)
 
 
 @dataclass(eq=False)

@@ -26,6 +26,9 @@ _SHARES_V1, _WEIGHT_V2 = 1024, 100
 class Group(Protocol):
     """One sandbox's group."""
 
+    @property
+    def can_freeze(self) -> bool: ...
+
     def attach(self, pid: int) -> None: ...
 
     def limit(self, limits: Limits) -> None: ...
@@ -298,6 +301,10 @@ class _GroupV1:
         self._stat = _Figures(memory / "memory.stat")
         self._peak = _Figures(memory / "memory.max_usage_in_bytes")
 
+    @property
+    def can_freeze(self) -> bool:
+        return self._freezer >= 0
+
     def attach(self, pid: int) -> None:
         for place in self._places.values():
             _write(place / "cgroup.procs", pid)
@@ -400,6 +407,10 @@ class _GroupV2:
         self._freezer = os.open(place / "cgroup.freeze", os.O_WRONLY | os.O_CLOEXEC)
         self._stat = _Figures(place / "memory.stat")
         self._peak = _Figures(place / "memory.peak")
+
+    @property
+    def can_freeze(self) -> bool:
+        return self._freezer >= 0
 
     def attach(self, pid: int) -> None:
         _write(self._place / "cgroup.procs", pid)

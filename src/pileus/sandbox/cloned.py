@@ -12,20 +12,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pileus.sandbox import processes
-from pileus.sandbox.contract import Assignment, Exit, Program, SandboxError
+from pileus.sandbox.contract import Assignment, Exit, NotClonable, Program, SandboxError, Template
 from pileus.sandbox.inside.messages import send
 from pileus.sandbox.parts import Parts
 from pileus.sandbox.programs import CloneProgram, socket_inside
 from pileus.sandbox.runners import START_TIMEOUT_S, Process, Runner, exit_of, make_output, only_child
 
 if TYPE_CHECKING:
-    from pileus.sandbox.clones import Clones
+    from pileus.sandbox.shells import Shells
 
 
 class CloneSandbox:
     """One clone: its first process, its runner, and whatever they start."""
 
-    def __init__(self, template: Clones, parts: Parts) -> None:
+    def __init__(self, template: Shells, parts: Parts) -> None:
         loop = asyncio.get_running_loop()
         self._template = template
         self._parts = parts
@@ -44,13 +44,14 @@ class CloneSandbox:
         self._exited: asyncio.Future[Exit] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
         self._finishing: asyncio.Task[None] | None = None
-        self._frozen = False
+        self._frozen = self._ending = False
         self._runs = 0
         self._memory_kills = 0
         self._peak_mb = 0.0
         self._peak_bytes = 0
         # What it shares with its template: nothing, once it runs a program of its own.
         self._shared_mb = 0.0 if template.spec.ahead else template.shared_mb
+        self._tmp_mb = 0
         # How the first process has ended, and what is asked of the one that waited for it.
         self._ended_with = b""
         self._killing = False
@@ -59,6 +60,10 @@ class CloneSandbox:
     def idle(self) -> bool:
         """Whether it still waits for its first assignment."""
         return not self.ended and not self._exited.done()
+
+    @property
+    def user(self) -> int:
+        return self._parts.user
 
     @property
     def ended(self) -> bool:
@@ -75,13 +80,11 @@ class CloneSandbox:
         self._first = cloned.process
         self.pid = self._first.pid
         self._channel, talk = cloned.take()
-        self._runner = Runner(talk)
+        self._runner = Runner(talk, trusted=self._template.trusted)
         loop.add_reader(self._channel.fileno(), self._hear)
         if self._first.handle >= 0:
             loop.add_reader(self._first.handle, self._end)
-        await self._runner.here
-        self._running = only_child(self._first)
-        await self._template.take_in(self._parts, [self.pid, self._running.pid])
+        self._running = await self._template.settle(self._parts, self._first, self._channel, self._runner)
         spec = self._template.spec
         self.listeners = self._parts.listeners
         self.ports = {port: port for port in self.listeners}
@@ -106,6 +109,7 @@ class CloneSandbox:
         self._runs += 1
         if assignment.argv:
             self._shared_mb = 0.0
+        self._tmp_mb = assignment.limits.tmp_mb
         self._tell(self._runner, assignment, again=again)
 
     def _tell(self, runner: Runner, assignment: Assignment, *, again: bool, prepare: bool = False) -> None:
@@ -117,6 +121,9 @@ class CloneSandbox:
             if self._parts.group is not None:
                 self._parts.group.limit(assignment.limits)
             runner.send({**message, "prepare": True} if prepare else message, [self._output_inside, *fds])
+            if assignment.template:
+                # What it says from now on, a stranger says.
+                runner.trusted = False
         except OSError as error:
             raise SandboxError(f"the sandbox has ended: {error}") from error
         finally:
@@ -164,9 +171,10 @@ class CloneSandbox:
         self._end_programs()
         self._runner.close()
         talk, inside = socket.socketpair()
-        self._runner = Runner(talk)
+        self._runner = Runner(talk, trusted=self._template.trusted)
         self._exited = asyncio.get_running_loop().create_future()
         self._ended_with = b""
+        self._ending = False
         try:
             self._channel.setblocking(True)
             self._channel.send(b"r")
@@ -182,8 +190,22 @@ class CloneSandbox:
         self._go(again=True)
         await asyncio.wait_for(asyncio.shield(self._runner.ready), START_TIMEOUT_S)
 
+    async def snapshot(self) -> Template:
+        if self.ended or self._runner is None:
+            raise SandboxError("the sandbox has ended")
+        obstacle = await asyncio.shield(self._runner.snapshot)
+        if obstacle:
+            raise NotClonable(obstacle)
+        world = {"user": self.user, "tmp_mb": self._tmp_mb}
+        return self._template.snapshot(self, self._runner, world)
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether it can be frozen without what has been cloned from it."""
+        return self._parts.group is not None and self._parts.group.can_freeze
+
     def freeze(self) -> None:
-        if not self._frozen and not self.ended:
+        if not self._frozen and not self.ended and not self._ending:
             self._frozen = True
             if self._parts.group is None or not self._parts.group.freeze():
                 self._stop_all()
@@ -207,6 +229,7 @@ class CloneSandbox:
 
     def kill(self) -> None:
         # A frozen process of a version 1 group does not even die.
+        self._ending = True
         self.thaw()
         for each in self._programs:
             each.kill()
@@ -248,6 +271,7 @@ class CloneSandbox:
             self._drop()
             self._close_listeners()
             return
+        self._ending = True
         if not self.ended:
             self.thaw()
             # Without a process namespace only the first process finds all of them: it does so when it is told to end.

@@ -88,6 +88,10 @@ class Assignment:
     payload: Mapping[str, Any] = field(default_factory=dict)
     # Or a program: run instead.
     argv: Sequence[str] = ()
+    # It is to become a template itself: under "wait" the payload has a function like the template's `wait`, which it
+    # calls when it is ready to be cloned. Only where `Backend.snapshots` says nothing against it. Its clones have the
+    # mounts and the environment that it has by then: of theirs, payload and limits count.
+    template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,10 @@ class Program(Protocol):
 
 class SandboxError(Exception):
     """A sandbox could not be made or used; the message says why."""
+
+
+class NotClonable(SandboxError):
+    """What was assigned as a template runs well, and cannot be one; the message says why, in a clause for people."""
 
 
 class Sandbox(Protocol):
@@ -155,6 +163,13 @@ class Sandbox(Protocol):
 
     async def new_socket(self) -> socket.socket:
         """A TCP socket of the sandbox's network, not connected, non-blocking. Raises `SandboxError`."""
+        ...
+
+    async def snapshot(self) -> Template:
+        """Wait until what was assigned as a template waits to be cloned: the template, which owns this sandbox then.
+
+        Raises `NotClonable`, and `SandboxError` where it ends before.
+        """
         ...
 
     async def restart(self) -> None:
@@ -208,6 +223,9 @@ class Template(Protocol):
         """A shell that waits for its assignment: from the ready ones, or a new one. Raises `SandboxError`."""
         ...
 
+    # Memory that it holds and its clones share, MiB.
+    shared_mb: float
+
     def keep_ready(self, count: int) -> None:
         """How many shells are held ready; those beyond are ended."""
         ...
@@ -236,6 +254,11 @@ class Backend(Protocol):
     name: str
     # Whether sandboxes have a root of their own, and so find things at the paths they were mounted at.
     private_root: bool
+
+    @property
+    def snapshots(self) -> str:
+        """What stands in the way of templates out of assignments here, for people; "": nothing. After a probe."""
+        ...
 
     async def probe(self) -> Probe:
         """Start a sandbox and end it."""

@@ -123,6 +123,16 @@ class Namespaces:
             found.append("no user namespace: functions see their host user id")
         return found
 
+    @property
+    def snapshots(self) -> str:
+        if not self._user_namespace:
+            return "there are no user namespaces on this machine"
+        try:
+            filters.compiled()
+        except OSError as error:
+            return f"there is no system call filter on this machine ({error.strerror})"
+        return ""
+
     async def template(self, spec: TemplateSpec) -> Template:
         probe = await self.probe()
         if not probe.works:
@@ -243,6 +253,9 @@ class Namespaces:
                 os.close(fd)
             raise
         rlimits = {"RLIMIT_NPROC": assignment.limits.pids}
+        if assignment.template and self._groups is not None and "pids" not in self._groups.missing:
+            # All of its clones are this one user's; each has a limit of its own.
+            rlimits["RLIMIT_NPROC"] <<= 5
         if self._unprivileged and (self._groups is None or "memory" in self._groups.missing):
             # Coarse, for each process on its own; the whole is watched from outside.
             rlimits["RLIMIT_DATA"] = (assignment.limits.memory_mb + 512) << 20
@@ -258,6 +271,7 @@ class Namespaces:
             "user": parts.user,
             "payload": dict(assignment.payload),
             "argv": list(assignment.argv),
+            "template": assignment.template,
         }
         return message, fds
 

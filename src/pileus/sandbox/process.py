@@ -90,6 +90,10 @@ class Processes:
             found.append("no control group may be made: memory is only watched, processes are not counted")
         return found
 
+    @property
+    def snapshots(self) -> str:
+        return "without namespaces clones would share their network and /tmp"
+
     async def template(self, spec: TemplateSpec) -> Template:
         template = Clones(spec, self)
         await template.start()

@@ -57,6 +57,21 @@ def below(pid: int) -> list[int]:
     return found[1:]
 
 
+def is_below(pid: int, top: int) -> bool:
+    """Whether one process is the other's child, or its child's, and so on."""
+    # A parent may end on the way: then its children have another one.
+    for _ in range(3):
+        each = pid
+        while each > 1:
+            try:
+                each = int(Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                break
+            if each == top:
+                return True
+    return False
+
+
 def memory_mb(supervisor: int, template_mb: float) -> float:
     """What the processes below a supervisor have beyond what their template had, MiB."""
     return sum(max(0.0, anonymous_mb(each) - template_mb) for each in below(supervisor))

@@ -15,7 +15,7 @@ from pileus.sandbox.parts import Parts
 from pileus.sandbox.runners import START_TIMEOUT_S, Process, Runner, exit_of, make_output, only_child
 
 if TYPE_CHECKING:
-    from pileus.sandbox.clones import Clones
+    from pileus.sandbox.shells import Shells
 
 
 class CloneProgram:
@@ -30,11 +30,11 @@ class CloneProgram:
         self._exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._beginning: asyncio.Task[None] | None = None
 
-    def begin(self, template: Clones, parts: Parts, first: int, assignment: Message) -> None:
+    def begin(self, template: Shells, parts: Parts, first: int, assignment: Message) -> None:
         """Have it made, in the sandbox of this first process, and run what is assigned."""
         self._beginning = asyncio.get_running_loop().create_task(self._begin(template, parts, first, assignment))
 
-    async def _begin(self, template: Clones, parts: Parts, first: int, assignment: Message) -> None:
+    async def _begin(self, template: Shells, parts: Parts, first: int, assignment: Message) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 cloned = await template.clone(joins=True)
@@ -110,7 +110,7 @@ class CloneProgram:
             self._output_inside = -1
 
 
-async def socket_inside(template: Clones, first: int) -> socket.socket:
+async def socket_inside(template: Shells, first: int) -> socket.socket:
     """A TCP socket that a clone makes in the network of a sandbox."""
     cloned = await template.clone(joins=True)
     channel, talk = cloned.take()

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pileus.sandbox import processes
@@ -16,6 +17,9 @@ from pileus.sandbox.inside.messages import Message, Receiver, send
 
 START_TIMEOUT_S = 30.0
 _PIPE_BYTES = 1 << 18
+# Of messages that come out of a sandbox, and of what is shown of a failure there.
+_MESSAGE_MAX = 1 << 20
+_FAILURE_MAX = 4096
 
 
 class Cloned:
@@ -38,17 +42,24 @@ class Cloned:
 
 
 class Runner:
-    """The server's end of one runner's socket."""
+    """The server's end of one runner's socket. What is not `trusted` may send anything at any time."""
 
-    def __init__(self, talk: socket.socket) -> None:
+    def __init__(self, talk: socket.socket, *, trusted: bool = True) -> None:
         loop = asyncio.get_running_loop()
         self._socket = talk
         self._socket.setblocking(False)
-        self._receiver = Receiver(self._socket)
+        self.trusted = trusted
+        self._receiver = Receiver(self._socket, bytes_max=_MESSAGE_MAX)
         # That it is there, that it waits for its assignment, that it has prepared for it.
         self.here: asyncio.Future[None] = loop.create_future()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.prepared: asyncio.Future[None] = loop.create_future()
+        # That it has furnished another sandbox.
+        self.world: asyncio.Future[None] = loop.create_future()
+        # That what it has become waits to be cloned: why it cannot be, or "".
+        self.snapshot: asyncio.Future[str] = loop.create_future()
+        # From then on: a clone, or why there is none.
+        self.on_clone: Callable[[list[int], str], None] | None = None
         # Ports and sockets that listen inside; a socket that was asked for.
         self.listening: tuple[list[int], list[socket.socket]] = ([], [])
         self.made: socket.socket | None = None
@@ -63,27 +74,50 @@ class Runner:
                 received = self._receiver.receive()
             except BlockingIOError:
                 return
-            except OSError:
+            except (OSError, ValueError, TypeError, AttributeError, RecursionError):
                 received = None
             if received is None:
+                self._receiver.drop()
                 self.fail(f"the sandbox did not start: {self.failure or 'it ended'}")
                 asyncio.get_running_loop().remove_reader(self._socket.fileno())
                 return
             message, fds = received
-            if "failed" in message:
-                self.failure = message["failed"].strip()
-            elif "not_executed" in message:
-                self.not_executed = message["not_executed"]
-            elif "listening" in message:
-                self.listening = message["listening"], [socket.socket(fileno=fd) for fd in fds]
-            elif "socket" in message:
-                self.made = socket.socket(fileno=fds[0])
-            for name, future in (("here", self.here), ("ready", self.ready), ("prepared", self.prepared)):
+            if self.snapshot.done() and self.on_clone is not None and ("cloned" in message or "refused" in message):
+                self.on_clone(fds, str(message.get("refused", "")))
+                continue
+            if self.trusted:
+                fds = self._take(message, fds)
+            elif "failed" in message:
+                self.failure = str(message["failed"])[-_FAILURE_MAX:].strip()
+            for fd in fds:
+                os.close(fd)
+            stages = (("here", self.here), ("ready", self.ready), ("prepared", self.prepared), ("world", self.world))
+            for name, future in stages:
                 if name in message and not future.done():
                     future.set_result(None)
+            if "snapshot" in message and not self.snapshot.done():
+                self.snapshot.set_result(str(message["snapshot"])[:_FAILURE_MAX])
+
+    def _take(self, message: Message, fds: list[int]) -> list[int]:
+        """What only our own code says; returns the descriptors that nobody has taken."""
+        if "failed" in message:
+            self.failure = message["failed"].strip()
+        elif "not_executed" in message:
+            self.not_executed = message["not_executed"]
+        elif "listening" in message:
+            self.listening = message["listening"], [socket.socket(fileno=fd) for fd in fds]
+        elif "world" in message:
+            self.listening = [], [socket.socket(fileno=fd) for fd in fds]
+        elif "socket" in message:
+            self.made = socket.socket(fileno=fds[0])
+        else:
+            return fds
+        return []
 
     def fail(self, why: str) -> None:
-        for future in (self.here, self.ready, self.prepared):
+        if self.on_clone is not None:
+            self.on_clone([], why)
+        for future in (self.here, self.ready, self.prepared, self.world, self.snapshot):
             if not future.done():
                 future.set_exception(SandboxError(why))
                 # Whether or not anybody waits for it.
@@ -105,6 +139,7 @@ class Runner:
         if self._socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
+        self._receiver.drop()
         self.fail("the sandbox was closed")
 
 
@@ -125,7 +160,11 @@ def pid_of(handle: int) -> int:
 
 
 def exit_of(status: bytes, not_executed: int = 0) -> Exit:
-    code = os.waitstatus_to_exitcode(int.from_bytes(status, sys.byteorder))
+    try:
+        code = os.waitstatus_to_exitcode(int.from_bytes(status, sys.byteorder))
+    except ValueError:
+        # It was a stranger who said so.
+        return Exit(signal=signal.SIGKILL)
     return Exit(status=code, not_executed=not_executed) if code >= 0 else Exit(signal=-code)
 
 

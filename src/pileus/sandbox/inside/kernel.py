@@ -44,6 +44,7 @@ MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
 FSOPEN_CLOEXEC = 0x1
 FSCONFIG_SET_STRING = 1
 FSCONFIG_CMD_CREATE = 6
@@ -58,7 +59,7 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
-CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETFCAP = 5, 6, 7, 31
+CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SETFCAP = 5, 6, 7, 21, 31
 
 LANDLOCK_CREATE_RULESET_VERSION = 1
 LANDLOCK_RULE_PATH_BENEATH = 1
@@ -257,13 +258,19 @@ def overlay_options(directories: list[str]) -> str:
 
 def detached_overlay(directories: list[str]) -> int:
     """A detached read-only overlay of at least two directories."""
-    context = _syscall(SYS_FSOPEN, "fsopen", b"overlay", FSOPEN_CLOEXEC)
+    # Set as a string, only backslash and colon are special here.
+    lower = ":".join(each.replace("\\", "\\\\").replace(":", "\\:") for each in reversed(directories))
+    return detached_mount("overlay", {"lowerdir": lower})
+
+
+def detached_mount(kind: str, options: dict[str, str], attributes: int = 0) -> int:
+    """A file system mounted nowhere yet, as a descriptor. `attributes`: MOUNT_ATTR_*."""
+    context = _syscall(SYS_FSOPEN, "fsopen", kind.encode(), FSOPEN_CLOEXEC)
     try:
-        # Set as a string, only backslash and colon are special here.
-        lower = ":".join(each.replace("\\", "\\\\").replace(":", "\\:") for each in reversed(directories))
-        _syscall(SYS_FSCONFIG, "fsconfig", context, FSCONFIG_SET_STRING, b"lowerdir", os.fsencode(lower), 0)
+        for name, value in options.items():
+            _syscall(SYS_FSCONFIG, "fsconfig", context, FSCONFIG_SET_STRING, name.encode(), os.fsencode(value), 0)
         _syscall(SYS_FSCONFIG, "fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0)
-        return _syscall(SYS_FSMOUNT, "fsmount", context, FSMOUNT_CLOEXEC, 0)
+        return _syscall(SYS_FSMOUNT, "fsmount", context, FSMOUNT_CLOEXEC, attributes)
     finally:
         os.close(context)
 
@@ -314,6 +321,21 @@ def install_filter(program: bytes) -> None:
         ),
         "seccomp",
     )
+
+
+_AUDIT_ARCH = 0xC000003E if _X86 else 0xC00000B7
+
+
+def allow_clone(flags: int) -> bytes:
+    """What stands before a filter that shall allow `clone` with these very flags (SIGCHLD beside them), too."""
+    load, equal, allow = 0x20, 0x15, 0x06
+    checks = ((4, _AUDIT_ARCH), (0, SYS_CLONE), (16, flags | signal.SIGCHLD), (20, 0))
+    program = b""
+    for number, (offset, wanted) in enumerate(checks):
+        # Past the last instruction where it is another.
+        otherwise = 2 * (len(checks) - number - 1) + 1
+        program += struct.pack("=HBBI", load, 0, 0, offset) + struct.pack("=HBBI", equal, 0, otherwise, wanted)
+    return program + struct.pack("=HBBI", allow, 0, 0, 0x7FFF0000)
 
 
 # See `contract.OWN_ADDRESS`; this module is alone inside.

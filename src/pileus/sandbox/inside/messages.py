@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import socket
 import struct
 from typing import Any
@@ -32,15 +33,19 @@ def encode(message: Message, fds: int = 0) -> bytes:
 
 
 class Receiver:
-    """Takes messages off a socket, blocking or not."""
+    """Takes messages off a socket, blocking or not. From strangers none longer than `bytes_max` is taken."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, bytes_max: int = 1 << 30) -> None:
         self._socket = sock
+        self._bytes_max = bytes_max
         self._buffer = bytearray()
         self._fds: list[int] = []
 
     def receive(self) -> tuple[Message, list[int]] | None:
-        """The next message and the descriptors sent with it; None at the end. Raises BlockingIOError."""
+        """The next message and the descriptors sent with it; None at the end.
+
+        Raises BlockingIOError, and ValueError where it is none.
+        """
         while (message := self._take()) is None:
             data, ancillary, _flags, _address = self._socket.recvmsg(1 << 16, _SPACE, _CLOSE_ON_EXEC)
             for level, kind, content in ancillary:
@@ -51,9 +56,17 @@ class Receiver:
             if not data:
                 return None
             self._buffer += data
+            if len(self._fds) > FDS_MAX:
+                raise ValueError("more descriptors than any message has")
         count = message.get("fds", 0)
         fds, self._fds = self._fds[:count], self._fds[count:]
         return message, fds
+
+    def drop(self) -> None:
+        """Close the descriptors that came and belong to no message."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
 
     def holds_more(self) -> bool:
         """Whether a whole message has been taken off the socket already: polling it would not tell."""
@@ -63,9 +76,13 @@ class Receiver:
         if len(self._buffer) < 4:
             return None
         (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > self._bytes_max:
+            raise ValueError("a message that is too long")
         if len(self._buffer) < 4 + length:
             return None
         body = bytes(self._buffer[4 : 4 + length])
         del self._buffer[: 4 + length]
         message: Message = json.loads(body)
+        if not isinstance(message, dict):
+            raise ValueError("no message")
         return message

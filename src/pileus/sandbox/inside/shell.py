@@ -14,7 +14,8 @@ Channel (first):     <- four bytes: how a run ended, as `waitpid` says
                      -> "r": the same, a message + the next runner's socket
 
 What joins a sandbox is another runner. Its parent, which stays outside of the process namespace, first takes a message
-with a descriptor of the sandbox's first process off the runner's socket.
+with a descriptor of the sandbox's first process off the runner's socket. {"socket": true} asks for a socket from there,
+{"world": {"user", "tmp_mb"}} that its namespaces be furnished: those of a clone of a snapshot, see `snapshot.py`.
 
 Where a program runs ahead of the assignment, the runner becomes that program at once, and a helper waits in its place:
 it moves things into place and hands the assignment on.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -32,6 +34,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from typing import NoReturn
 
 from . import kernel
@@ -47,10 +50,16 @@ if hasattr(resource, "RLIMIT_MEMLOCK"):
     _LIMITS.append((resource.RLIMIT_MEMLOCK, 65536, 65536))
 
 # What strangers must not find. Named one by one: every object that is looked at costs a clone a page of memory.
-_OWN_MODULES = tuple(f"inside{name}" for name in ("", ".bootstrap", ".kernel", ".messages", ".shell", ".template"))
+_OWN_MODULES = tuple(
+    f"inside{name}"
+    for name in ("", ".bootstrap", ".kernel", ".messages", ".renewal", ".shell", ".snapshot", ".template")
+)
 
 
-_DEFAULT, IGNORE = ctypes.c_void_p(0), ctypes.c_void_p(1)
+# What makes the `wait` of a runner that is to be a template itself.
+BecomeTemplate = Callable[[Message, socket.socket], Callable[[], Message]]
+
+DEFAULT, IGNORE = ctypes.c_void_p(0), ctypes.c_void_p(1)
 _PR_GET_DUMPABLE = 3
 _REHEARSALS = 12
 _HERE, _READY = encode({"here": True}), encode({"ready": True})
@@ -59,11 +68,10 @@ _byte, _status = ctypes.create_string_buffer(1), ctypes.c_int(0)
 _status_by_reference = ctypes.byref(_status)
 
 
-def be_first(channel: int, talk: int) -> int:
+def be_first(channel: int, talk: int, fork: Callable[[], int] = kernel.fork) -> int:
     """Be the first process of new namespaces; returns in each runner, with its socket."""
-    fork, bare = kernel.fork, kernel.bare
-    bare.prctl(kernel.PR_SET_PDEATHSIG, 9, 0, 0, 0)
-    bare.signal(int(signal.SIGCHLD), _DEFAULT)
+    bare = kernel.bare
+    bare.signal(int(signal.SIGCHLD), DEFAULT)
     while True:
         runner = fork()
         if runner == 0:
@@ -150,12 +158,14 @@ def join(plan: Message, channel: int, talk: int) -> Message:
     code = 70
     try:
         kernel.die_with_parent()
-        kernel.bare.signal(int(signal.SIGCHLD), _DEFAULT)
+        kernel.bare.signal(int(signal.SIGCHLD), DEFAULT)
         connection = socket.socket(fileno=talk)
         received = Receiver(connection).receive()
         if received is None:
             os._exit(code)
         message, fds = received
+        if "world" in message:
+            _furnish(plan, message["world"], fds[0], connection)
         if plan["clone_flags"]:
             kernel.setns(fds[0], plan["clone_flags"])
             os.close(fds[0])
@@ -173,6 +183,29 @@ def join(plan: Message, channel: int, talk: int) -> Message:
     except BaseException:  # noqa: BLE001 -- this clone must not go on as a second template
         traceback.print_exc()
     os._exit(code)
+
+
+def _furnish(plan: Message, world: Message, first: int, connection: socket.socket) -> NoReturn:
+    """Give namespaces that a snapshot's clone has made what others have made for themselves: /proc, /tmp, sockets."""
+    kernel.setns(first, kernel.CLONE_NEWPID)
+    inside = os.fork()
+    if inside == 0:
+        # A mount from out here, where /proc may be mounted; in there it could not be (it is hidden in part).
+        process_list = kernel.detached_mount(
+            "proc", {}, kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOEXEC
+        )
+        kernel.setns(first, plan["clone_flags"] & ~kernel.CLONE_NEWPID)
+        kernel.move_mount(process_list, "/proc")
+        _close_settings()
+        _mount_tmp(world["user"], world["tmp_mb"])
+        listening: list[socket.socket] = []
+        if plan["listen"] or plan["listen_datagrams"]:
+            kernel.loopback_up()
+            listening = kernel.listen_inside(plan["listen"], plan["listen_datagrams"], own_network=True)
+        send(connection, {"world": True}, [each.fileno() for each in listening])
+        os._exit(0)
+    os.waitpid(inside, 0)
+    os._exit(0)
 
 
 def rehearse() -> None:
@@ -199,8 +232,10 @@ def rehearse() -> None:
         theirs.close()
 
 
-def be_runner(plan: Message, talk: int, *, first: bool = True) -> Message:
-    """Returns once it is what it was assigned to be."""
+def be_runner(
+    plan: Message, talk: int, *, first: bool = True, become_template: BecomeTemplate | None = None
+) -> Message:
+    """Returns once it is what it was assigned to be; one that is to be a template has a `wait` in its payload."""
     bare = kernel.bare
     bare.write(talk, _HERE, len(_HERE))
     # The server puts this process into its cgroup before anything of weight happens.
@@ -228,7 +263,7 @@ def be_runner(plan: Message, talk: int, *, first: bool = True) -> Message:
         received = _receive(plan, control)
         if received is None:
             os._exit(70)
-        return _assigned(plan, *received, control)
+        return _assigned(plan, *received, control, become_template)
     except BaseException:  # noqa: BLE001 -- the server must hear of it, whatever it is
         control = control or socket.socket(fileno=talk)
         if control.fileno() >= 0:
@@ -263,14 +298,21 @@ def _make_world(plan: Message) -> list[socket.socket]:
         listening = kernel.listen_inside(ports, datagrams, own_network=isolated)
     if isolated:
         kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
-        kernel.mount("/proc/sys", "/proc/sys", None, kernel.MS_BIND)
-        flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
-        kernel.mount(None, "/proc/sys", None, flags | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+        _close_settings()
         kernel.sethostname(plan["host_name"].encode())
     return listening
 
 
-def _assigned(plan: Message, assignment: Message, fds: list[int], control: socket.socket) -> Message:
+def _close_settings() -> None:
+    """The kernel's settings can be read, and no more."""
+    kernel.mount("/proc/sys", "/proc/sys", None, kernel.MS_BIND)
+    flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY
+    kernel.mount(None, "/proc/sys", None, flags | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+
+
+def _assigned(
+    plan: Message, assignment: Message, fds: list[int], control: socket.socket, become_template: BecomeTemplate | None
+) -> Message:
     isolated = bool(plan["clone_flags"])
     output = fds.pop(0)
     os.setsid()
@@ -282,17 +324,24 @@ def _assigned(plan: Message, assignment: Message, fds: list[int], control: socke
     _redirect(null, output)
     os.chdir(assignment["working_directory"])
     _limit(plan, assignment)
-    _become_user(plan, assignment["user"])
-    _confine(plan, assignment.get("landlock"))
+    is_template = assignment.get("template", False)
+    _become_user(plan, assignment["user"], *([kernel.CAP_SYS_ADMIN] if is_template else []))
+    _confine(plan, assignment.get("landlock"), clones=is_template)
     if assignment["argv"]:
         _execute(assignment["argv"], assignment["environment"], control)
     os.environ.clear()
     os.environ.update(assignment["environment"])
-    control.close()
-    os.closerange(3, 1024)
+    payload: Message = assignment["payload"]
+    if is_template and become_template is not None:
+        kept = control.fileno()
+        os.closerange(3, kept)
+        os.closerange(kept + 1, 1024)
+        payload = {**payload, "wait": become_template(plan, control)}
+    else:
+        control.close()
+        os.closerange(3, 1024)
     for name in _OWN_MODULES:
         sys.modules.pop(name, None)
-    payload: Message = assignment["payload"]
     return payload
 
 
@@ -372,13 +421,16 @@ def _redirect(standard_input: int, output: int) -> None:
     os.dup2(output, 2)
 
 
-def _confine(plan: Message, landlock: Message | None) -> None:
+def _confine(plan: Message, landlock: Message | None, *, clones: bool = False) -> None:
     if sys.platform == "linux":
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         if landlock:
             kernel.landlock(landlock["readable"], landlock["writable"])
         if plan["filter"]:
-            kernel.install_filter(bytes.fromhex(plan["filter"]))
+            program = bytes.fromhex(plan["filter"])
+            kernel.install_filter(kernel.allow_clone(plan["clone_flags"]) + program if clones else program)
+        elif clones:
+            raise OSError(errno.ENOSYS, "a template may not run without a filter")
 
 
 def _execute(argv: list[str], environment: dict[str, str], control: socket.socket) -> NoReturn:
@@ -460,17 +512,19 @@ def _mount(plan: Message, assignment: Message, fds: list[int]) -> None:
         else:
             flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
             kernel.mount("overlay", target, "overlay", flags, f"lowerdir={kernel.overlay_options(found)}")
-    owner = f"uid={assignment['user']},gid={assignment['user']}"
-    size = assignment["tmp_mb"]
+    _mount_tmp(assignment["user"], assignment["tmp_mb"])
+    for path in plan["dropped"]:
+        kernel.umount(path)
+
+
+def _mount_tmp(user: int, size_mb: int) -> None:
     kernel.mount(
         "tmpfs",
         "/tmp",  # noqa: S108 -- that is the sandbox's own
         "tmpfs",
         kernel.MS_NOSUID | kernel.MS_NODEV,
-        f"mode=0700,size={size}m,nr_inodes={size * 256},{owner}",
+        f"mode=0700,size={size_mb}m,nr_inodes={size_mb * 256},uid={user},gid={user}",
     )
-    for path in plan["dropped"]:
-        kernel.umount(path)
 
 
 def _limit(plan: Message, assignment: Message) -> None:
@@ -483,7 +537,8 @@ def _limit(plan: Message, assignment: Message) -> None:
         resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _become_user(plan: Message, user: int) -> None:
+def _become_user(plan: Message, user: int, *capabilities: int) -> None:
+    """With these capabilities, which only count in a user namespace of its own."""
     if not plan["clone_flags"]:
         if sys.platform == "linux":
             kernel.drop_bounding_set()
@@ -498,7 +553,9 @@ def _become_user(plan: Message, user: int) -> None:
     if plan["user_namespace"]:
         kernel.unshare(kernel.CLONE_NEWUSER)
         write_maps(user, user, plan["user_id"], plan["group_id"])
-    kernel.set_capabilities()
+    elif capabilities:
+        raise OSError(errno.EPERM, "a template may not run without a user namespace")
+    kernel.set_capabilities(*capabilities)
 
 
 def finish() -> None:

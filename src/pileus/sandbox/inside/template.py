@@ -31,6 +31,7 @@ from typing import NoReturn
 
 from . import kernel, shell
 from .messages import Message, Receiver, encode, send
+from .snapshot import Snapshot
 
 # CPython hands out objects of up to 512 bytes from pools of one size each.
 _POOL_BYTES = 16 * 1024
@@ -141,9 +142,12 @@ class Template:
         bare.close(talk[1])
         if byte.raw == joins.raw:
             return shell.join(plan, channel[0], talk[0])
-        be_first = shell.be_first if isolated else shell.be_first_without_namespaces
-        runner = be_first(channel[0], talk[0])
-        return shell.be_runner(plan, runner)
+        if isolated:
+            bare.prctl(kernel.PR_SET_PDEATHSIG, 9, 0, 0, 0)
+            runner = shell.be_first(channel[0], talk[0])
+        else:
+            runner = shell.be_first_without_namespaces(channel[0], talk[0])
+        return shell.be_runner(plan, runner, become_template=lambda *given: Snapshot(*given).wait)
 
     def _announcer(self) -> Callable[[int, int, int], None]:
         """Tells the server of a clone."""

@@ -4,6 +4,8 @@
              │                   │
              └── failed ─────────┴─▶ broken ── restarted, /tmp kept ──▶ new
 
+A clone of a snapshot is restored in the place of Init: its runtime has been initialized, and runs its hooks.
+
 Init starts the extensions, then the runtime, and is done when all of them ask for their next event. It fails once
 without consequence: it is then tried again as part of the invocation, with the function's own timeout, and what happens
 then is the answer. After a failed invocation Init is part of the next one, too. An invocation is done when the runtime
@@ -13,6 +15,7 @@ has answered and all extensions ask for their next event ("Understanding the Lam
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable
 from enum import Enum
@@ -20,8 +23,8 @@ from typing import Any
 
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.ids import Ids
-from pileus.sandbox.contract import Assignment, Exit, Sandbox, SandboxError
-from pileus.services.lambda_ import debugging, extensions, failures, telemetry
+from pileus.sandbox.contract import Assignment, Exit, NotClonable, Sandbox, SandboxError, Template
+from pileus.services.lambda_ import container_credentials, debugging, errors, extensions, failures, telemetry
 from pileus.services.lambda_.environment_log import EnvironmentLog, OutputReader
 from pileus.services.lambda_.execution import (
     FinishedSink,
@@ -35,9 +38,9 @@ from pileus.services.lambda_.extensions import Extension, Extensions, ExtensionS
 from pileus.services.lambda_.failures import Failure, InitFailure
 from pileus.services.lambda_.guests import Guests
 from pileus.services.lambda_.hosting.frame import RUNTIME_API_PORT, XRAY_DAEMON_PORT, Hosted, Place
-from pileus.services.lambda_.inside import assignment, starting
+from pileus.services.lambda_.inside import assignment, restoration, starting
 from pileus.services.lambda_.platform_logs import PlatformEvent, PlatformLog
-from pileus.services.lambda_.runs import Conclusion, Gathering, Outcome, Run
+from pileus.services.lambda_.runs import Conclusion, Gathering, Outcome, Restored, Run
 from pileus.services.lambda_.runtime_api import (
     Event,
     OtherCall,
@@ -93,8 +96,20 @@ class Environment:
         hosted: Hosted,
         place: Place,
         ahead: bool,
+        token: str,
+        restores_since: float | None = None,
+        note: str = "",
     ) -> None:
+        """`restores_since`: the sandbox is a clone of a snapshot, asked for then (`kernel.clock.SystemClock`)."""
         self.spec = spec
+        # What gets credentials from the Runtime API's port.
+        self.token = token
+        self._restores_since = restores_since
+        self._restored: Restored | None = None
+        self._snapshot: Template | None = None
+        self._obstacle = ""
+        self._takes_snapshot = False
+        self._notes = [each for each in (hosted.note, note) if each]
         self.hosted = hosted
         self._start = starting(spec, sandbox, hosted, place, ahead=ahead)
         self.life = Life.NEW
@@ -200,15 +215,44 @@ class Environment:
             self._rest()
         return failure is None
 
-    async def _init(self, limit_s: float, *, phase: str) -> tuple[Failure | None, float]:
+    async def take_snapshot(self, obstacle: str) -> tuple[Failure | None, Template | str]:
+        """Init at publishing: what went wrong, else what its clones are made from, or why it cannot be cloned.
+
+        `obstacle`: why it need not be tried.
+        """
+        if not obstacle and self._start.argv:
+            obstacle = "a program of the function's starts its runtime"
+        limit = max(_PROVISIONED_INIT_TIMEOUT_S, self.spec.timeout_s)
+        self._takes_snapshot = True
+        failure, _took = await self._init(limit, phase="init", template=not obstacle)
+        if failure is None and self._snapshot is None:
+            return None, obstacle or self._obstacle
+        if self._snapshot is not None and self.extensions.engaged:
+            return None, "it has extensions"
+        self.own_memory_mb = self.sandbox.memory_mb()
+        return failure, self._snapshot or ""
+
+    async def _wait_for_snapshot(self) -> None:
+        try:
+            self._snapshot = await self.sandbox.snapshot()
+        except NotClonable as error:
+            self._obstacle = str(error)
+        except SandboxError:
+            # It has ended, which is told by whoever watches that; or it says what makes no sense.
+            await asyncio.wait([self._watcher] if self._watcher is not None else [], timeout=_SHUTDOWN_EXTERNAL_S[0])
+            self._settle(Outcome("exit", exit=Exit()))
+            return
+        self._settle(Outcome("snapshot"))
+
+    async def _init(self, limit_s: float, *, phase: str, template: bool = False) -> tuple[Failure | None, float]:
         """Start extensions and runtime, and wait until all of them are ready; why not, and milliseconds taken."""
         begin = _SYSTEM.monotonic()
         self._telemetry.begin()
         self.extensions.begin(self._guests.names)
         self._log.write([], self._lines.init_start(phase))
-        if self.hosted.note and phase == "init":
+        for note in self._notes if phase == "init" else ():
             now_ms = self._log.now_ms()
-            self._log.write([LogEvent(now_ms, self._lines.note(now_ms, self.hosted.note))])
+            self._log.write([LogEvent(now_ms, self._lines.note(now_ms, note))])
         self._init_error = self._lost = None
         self.state = RuntimeState.STARTED
         credentials = await self.spec.credentials()
@@ -223,14 +267,18 @@ class Environment:
                 credentials,
                 self.log_stream,
                 endpoint_port=self._endpoint_port,
+                token=self.token,
+                template=template,
             )
             if failure is None and self._guests.names:
                 failure = await self._start_extensions(whole, limit_s)
             if failure is None:
                 self.sandbox.assign(whole)
                 self._watch_exit()
+                if template:
+                    self._later(self._wait_for_snapshot())
                 outcome = await self._wait(limit_s - (_SYSTEM.monotonic() - begin))
-                if outcome.kind != "ready":
+                if outcome.kind not in ("ready", "snapshot"):
                     failure = self._explain(outcome, limit_s)
         except SandboxError as error:
             failure = Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown")
@@ -242,6 +290,37 @@ class Environment:
         else:
             self._break(failure.reason)
         return failure, took
+
+    async def _restore(self, limit_s: float) -> Failure | None:
+        """Let a clone of a snapshot go on, and wait until it is ready; why not."""
+        begin = _SYSTEM.monotonic()
+        self.extensions.open = False
+        self._log.write([], self._lines.restore_start())
+        self._init_error = self._lost = None
+        self._over_memory = False
+        self.state = RuntimeState.RESTORING
+        failure = None
+        try:
+            self.sandbox.assign(restoration(self.spec))
+            self._watch_exit()
+            outcome = await self._wait(limit_s)
+            if outcome.kind != "ready":
+                failure = self._explain(outcome, limit_s)
+        except SandboxError as error:
+            failure = Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown")
+        now = _SYSTEM.monotonic()
+        since, self._restores_since = self._restores_since or begin, 0.0
+        self._restored = Restored((now - since) * 1000, math.ceil((now - begin) * 1000))
+        status, error_type = ("success", "") if failure is None else (failure.status, failure.error_type)
+        error_type = "" if status == "timeout" else error_type
+        self._drain()
+        done = self._lines.restore_runtime_done(status, error_type)
+        self._log.write([], done, self._lines.restore_report(self._restored.whole_ms, status, error_type))
+        if failure is None:
+            self.life = Life.READY
+        else:
+            self._break(failure.reason)
+        return failure
 
     def _cannot_start(self) -> Failure | None:
         found = self._start.failure
@@ -369,7 +448,9 @@ class Environment:
             await asyncio.wait([self._shutdown])
         self.life = Life.BUSY if not must_init else self.life
         trace = self._tracer.begin(self.spec, invocation)
-        run = self._run = Run(self.spec, invocation, trace, init_ms, _SYSTEM.monotonic(), self._log.now_ms())
+        now_ms = self._log.now_ms()
+        run = self._run = Run(self.spec, invocation, trace, init_ms, _SYSTEM.monotonic(), now_ms, self._restored)
+        self._restored = None
         self._log.write([], self._lines.start(invocation.request_id, trace))
         if must_init:
             failure = await self._init_again(run.left_s())
@@ -422,7 +503,15 @@ class Environment:
         self._begun = await self._init_first()
 
     async def _init_first(self) -> tuple[Failure | None, float | None]:
-        """Init with a time of its own: what went wrong, else the milliseconds it took."""
+        """Init with a time of its own: what went wrong, else the milliseconds it took.
+
+        Raises `SnapStartException`, `SnapStartTimeoutException` where it is restored instead.
+        """
+        if self._restores_since is not None:
+            lost = await self._restore(INIT_TIMEOUT_S)
+            if lost is not None:
+                raise errors.restore_timed_out() if lost.status == "timeout" else errors.not_restored()
+            return None, None
         # Who debugs takes the time it takes.
         limit_s = self.spec.timeout_s if self.spec.debug_port else INIT_TIMEOUT_S
         failure, took = await self._init(limit_s, phase="init")
@@ -433,6 +522,10 @@ class Environment:
             await self._restart()
         except SandboxError as error:
             return Failure(f"RequestId: {self.request_id} Error: {error}", "Runtime.Unknown")
+        if self._restores_since is not None:
+            failure = await self._restore(limit_s)
+            self._restored = None
+            return failure
         failure, _took = await self._init(limit_s, phase="invoke")
         return failure
 
@@ -566,8 +659,11 @@ class Environment:
         self._init_error = (payload, error_type)
 
     def runtime_restores(self, send: RuntimeConnection) -> None:
-        # Nothing was snapshotted: it goes on at once.
-        send.send_restored()
+        # Nothing is snapshotted: it goes on at once, where it is to go on.
+        if self._takes_snapshot:
+            self._settle(Outcome("snapshot"))
+        else:
+            send.send_restored()
 
     def restore_failed(self, payload: bytes, error_type: str) -> None:
         self._init_error = (payload, error_type)
@@ -575,6 +671,8 @@ class Environment:
     def other_call(self, path: str, call: OtherCall) -> None:
         if path.startswith(extensions.PREFIX):
             self.extensions.handle(call, path[len(extensions.PREFIX) :])
+        elif path == container_credentials.PATH and self.spec.initialization_type == "snap-start":
+            self._later(container_credentials.tell(call, self.spec, self.token))
         elif path == telemetry.TELEMETRY_PATH:
             self._telemetry.handle(call, "telemetry")
         elif path == telemetry.LOGS_PATH:

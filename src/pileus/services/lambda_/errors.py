@@ -127,3 +127,33 @@ def unzipped_too_large(limit_bytes: int) -> AWSError:
 
 def role_not_assumable() -> AWSError:
     return invalid_parameter("The role defined for the function cannot be assumed by Lambda.")
+
+
+def snapshot_not_ready() -> AWSError:
+    return AWSError(
+        "SnapStartNotReadyException",
+        "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE.",
+        status=409,
+        Type="User",
+    )
+
+
+def not_restored() -> AWSError:
+    return AWSError(
+        "SnapStartException",
+        "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs.",
+        Type="User",
+    )
+
+
+def restore_timed_out() -> AWSError:
+    return AWSError(
+        "SnapStartTimeoutException",
+        "Lambda couldn't restore the snapshot within the timeout limit.",
+        status=408,
+        Type="User",
+    )
+
+
+def not_for_snap_start(what: str) -> AWSError:
+    return invalid_parameter(f"{what} is not supported for SnapStart enabled functions.")

@@ -29,6 +29,8 @@ class RoleCredentials(NamedTuple):
     access_key_id: str
     secret_access_key: str
     session_token: str
+    # Seconds since the epoch.
+    expires: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,18 @@ class Finished:
     failed: bool
     # How long extensions went on after the runtime; None: there are none.
     overhead_ms: float | None = None
+    # Set where its environment was restored from a snapshot for it: how long that took.
+    restore_ms: float | None = None
     trace: Trace | None = None
+
+
+class Snapshotted(NamedTuple):
+    """What became of the Init at the publishing of a version."""
+
+    # The type of the error that it failed with, or "".
+    error_type: str = ""
+    # Why its environments are not restored from a snapshot, but initialized each; "": they are restored.
+    obstacle: str = ""
 
 
 # Called on the event loop; must not block nor raise.
@@ -233,6 +246,14 @@ class Pool(Protocol):
 
     def provisioned(self) -> list[tuple[FunctionSpec, int]]:
         """How many environments are kept, by version that has any."""
+        ...
+
+    async def snapshot(self, spec: FunctionSpec) -> Snapshotted:
+        """Initialize `spec` (of the type "snap-start") and keep a snapshot; its environments are restored from it.
+
+        One that is lost (memory is short, the node ends) is made again when it is needed. Raises `SandboxError`,
+        `NoCapacity`.
+        """
         ...
 
     async def retire(self, fingerprint: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pileus.sandbox.contract import OWN_ADDRESS, Assignment, Limits, Sandbox
+from pileus.services.lambda_ import container_credentials
 from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
 from pileus.services.lambda_.hosting.frame import (
     LIBRARIES,
@@ -20,6 +21,13 @@ from pileus.services.lambda_.hosting.frame import (
 
 # "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 _MB_PER_VCPU = 1769
+_NOT_IN_SNAPSHOTS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+)
 # "Extensions can access the function's environment variables, except for the following".
 _OF_THE_RUNTIME = frozenset(
     {
@@ -57,8 +65,10 @@ def assignment(
     log_stream: str,
     *,
     endpoint_port: int,
+    token: str,
+    template: bool,
 ) -> Assignment:
-    """What makes a shell this function's environment."""
+    """What makes a shell this function's environment; `token` gets its credentials from the Runtime API's port."""
     private = sandbox.private_root
     task_root = _roots(spec, sandbox).task
     mounts: dict[str, Sequence[Path]] = {**start.mounts, "/var/task": (spec.code_dir,)}
@@ -67,12 +77,18 @@ def assignment(
     return Assignment(
         mounts=mounts if private else {},
         readable=() if private else (spec.code_dir, *spec.layer_dirs, *start.readable),
-        environment=_variables(spec, sandbox, hosted, credentials, log_stream, task_root, endpoint_port),
+        environment=_variables(spec, sandbox, hosted, credentials, log_stream, task_root, endpoint_port, token),
         working_directory=task_root,
         limits=_limits(spec),
         payload=start.payload,
         argv=start.argv,
+        template=template,
     )
+
+
+def restoration(spec: FunctionSpec) -> Assignment:
+    """What makes a clone of a snapshot this function's environment: all else it has already."""
+    return Assignment(limits=_limits(spec))
 
 
 def external_extensions(spec: FunctionSpec) -> list[str]:
@@ -115,6 +131,7 @@ def _variables(
     log_stream: str,
     task_root: str,
     endpoint_port: int,
+    token: str,
 ) -> dict[str, str]:
     """The defined runtime environment variables; the reserved ones win over the function's own."""
     ports = sandbox.ports
@@ -153,6 +170,13 @@ def _variables(
         "_AWS_XRAY_DAEMON_ADDRESS": address,
         "_AWS_XRAY_DAEMON_PORT": str(daemon_port),
     }
+    if spec.initialization_type == "snap-start":
+        # What is in a snapshot outlives credentials, and belongs to no log stream.
+        for name in _NOT_IN_SNAPSHOTS:
+            del reserved[name]
+        address_and_port = f"127.0.0.1:{ports[RUNTIME_API_PORT]}"
+        reserved["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"http://{address_and_port}{container_credentials.PATH}"
+        reserved["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
     if spec.log_format == "JSON":
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
         reserved["AWS_LAMBDA_LOG_LEVEL"] = spec.application_log_level or "INFO"

@@ -70,7 +70,7 @@ def timestamp(milliseconds: int) -> str:
 
 
 def billed(duration_ms: float, init_ms: float | None) -> int:
-    """Whole milliseconds, those of Init included, as AWS bills since August 2025."""
+    """Whole milliseconds, those of Init (or what counts of a restore) included, as AWS bills since August 2025."""
     return math.ceil(duration_ms + (init_ms or 0.0))
 
 
@@ -118,6 +118,33 @@ class PlatformLog:
             ending = f"\tError Type: {error_type}" if error_type else ""
             text = f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {status}{ending}\n"
         return PlatformEvent("platform.initReport", record, level, text)
+
+    def restore_start(self) -> PlatformEvent:
+        spec = self._spec
+        record: dict[str, Any] = {"runtimeVersion": runtime_version(spec.runtime)}
+        if spec.runtime_version_arn:
+            record["runtimeVersionArn"] = spec.runtime_version_arn
+        record |= {"functionName": spec.name, "functionVersion": spec.version, "instanceId": self._stream}
+        record["instanceMaxMemory"] = spec.memory_mb << 20
+        arn = f"\tRuntime Version ARN: {spec.runtime_version_arn}" if spec.runtime_version_arn else ""
+        text = f"RESTORE_START Runtime Version: {record['runtimeVersion']}{arn}\n"
+        return PlatformEvent("platform.restoreStart", record, INFO, text)
+
+    def restore_runtime_done(self, status: str, error_type: str = "") -> PlatformEvent:
+        record = {"status": status} | ({"errorType": error_type} if error_type else {})
+        return PlatformEvent("platform.restoreRuntimeDone", record, DEBUG if status == "success" else WARN)
+
+    def restore_report(self, duration_ms: float, status: str, error_type: str = "") -> PlatformEvent:
+        record: dict[str, Any] = {"status": status}
+        text = f"RESTORE_REPORT Restore Duration: {duration_ms:.2f} ms"
+        if status != "success":
+            text += f"\tStatus: {status}"
+        if error_type:
+            record["errorType"] = error_type
+            text += f"\tError Type: {error_type}"
+        record["metrics"] = {"durationMs": round(duration_ms, 3)}
+        level = INFO if status == "success" else WARN
+        return PlatformEvent("platform.restoreReport", record, level, f"{text}\n")
 
     def start(self, request_id: str, trace: Trace | None) -> PlatformEvent:
         record: dict[str, Any] = {

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pileus.kernel.clock import Clock
+from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.errors import AWSError
 from pileus.kernel.ids import Ids
 from pileus.kernel.settings import Settings
-from pileus.sandbox.contract import Backend, SandboxError, Template
+from pileus.sandbox.contract import Backend, Sandbox, SandboxError, Template
 from pileus.services.lambda_ import debugging, errors
 from pileus.services.lambda_.environment import Environment, Life
 from pileus.services.lambda_.execution import (
@@ -26,12 +26,16 @@ from pileus.services.lambda_.execution import (
     InvokeResult,
     LogSink,
     NoCapacity,
+    Snapshotted,
 )
 from pileus.services.lambda_.hosting.catalog import Catalog, Missing, runtimes_folder
 from pileus.services.lambda_.hosting.frame import Hosted, Place
+from pileus.services.lambda_.snapshots import Snapshot, Snapshots
 from pileus.services.lambda_.tracing import DatagramSink, Tracer
 
 log = logging.getLogger("pileus.lambda")
+
+_SYSTEM = SystemClock()
 
 # What a new environment is expected to take before it has been measured, MiB.
 _EXPECTED_MB = 8.0
@@ -57,6 +61,8 @@ class _Function:
     # The one used last is the last.
     idle: list[Environment] = field(default_factory=list)
     all: set[Environment] = field(default_factory=set)
+    # Of all: those that were restored, each with what it is a clone of.
+    snapshots: dict[Environment, Snapshot] = field(default_factory=dict)
     # Of all: those that are being reaped, and so count no more.
     leaving: set[Environment] = field(default_factory=set)
     # Provisioned: as many are kept, and made by one task at a time.
@@ -104,6 +110,7 @@ class EnvironmentPool:
         self._wanted_at: dict[TemplateKey, float] = {}
         self._resting: set[TemplateKey] = set()
         self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._snapshots = Snapshots(clock, self._to_be_snapshotted)
         # What the runtimes that were asked for so far run on.
         self._hosted: dict[str, Hosted] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -183,16 +190,23 @@ class EnvironmentPool:
     def provisioned(self) -> list[tuple[FunctionSpec, int]]:
         return [(function.spec, function.wanted) for function in self._functions.values() if function.wanted]
 
+    async def snapshot(self, spec: FunctionSpec) -> Snapshotted:
+        return await self._snapshots.publish(spec)
+
+    def snapshots(self) -> list[dict[str, object]]:
+        """The snapshots there are, for `pileus status`."""
+        return self._snapshots.shown()
+
     async def retire(self, fingerprint: str) -> None:
         function = self._functions.get(fingerprint)
-        if function is None:
-            return
-        function.retired = True
-        for environment in list(function.idle):
-            await self._drop(function, environment)
-        if function.all:
-            await function.empty.wait()
-        self._functions.pop(fingerprint, None)
+        if function is not None:
+            function.retired = True
+            for environment in list(function.idle):
+                await self._drop(function, environment)
+            if function.all:
+                await function.empty.wait()
+            self._functions.pop(fingerprint, None)
+        await self._snapshots.drop(fingerprint)
 
     async def close(self) -> None:
         self._closed = True
@@ -200,6 +214,7 @@ class EnvironmentPool:
             self._reaper.cancel()
         every = [(function, each) for function in self._functions.values() for each in function.all]
         await asyncio.gather(*(self._drop(function, each) for function, each in every))
+        await self._snapshots.close()
         for task in list(self._tasks):
             task.cancel()
         for template in self._templates.values():
@@ -296,7 +311,64 @@ class EnvironmentPool:
         return environment
 
     async def _make_new(self, function: _Function) -> Environment:
-        spec = function.spec
+        spec, note = function.spec, ""
+        if spec.initialization_type == "snap-start" and not spec.debug_port:
+            for last in (False, True):
+                snapshot = await self._snapshots.of(spec)
+                if snapshot.template is None:
+                    break
+                try:
+                    return await self._restored(function, snapshot)
+                except SandboxError:
+                    # One that died, or does not answer, is made anew once.
+                    if last or (snapshot.used and snapshot.template.alive):
+                        raise
+                    await self._snapshots.drop(spec.fingerprint)
+            note = f"SnapStart: this environment is initialized, not restored from a snapshot: {snapshot.obstacle}"
+        hosted, sandbox, ahead = await self._shell(spec)
+        return self._environment(spec, sandbox, hosted, ahead=ahead, note=note, function=function)
+
+    async def _restored(self, function: _Function, snapshot: Snapshot) -> Environment:
+        """A clone of a snapshot."""
+        since = _SYSTEM.monotonic()
+        assert snapshot.template is not None
+        assert snapshot.environment is not None
+        snapshot.used += 1
+        try:
+            sandbox = await snapshot.template.shell()
+        except BaseException:
+            snapshot.used -= 1
+            raise
+        made = self._environment(
+            function.spec,
+            sandbox,
+            snapshot.environment.hosted,
+            ahead=False,
+            function=function,
+            token=snapshot.token,
+            restores_since=since,
+        )
+        function.snapshots[made] = snapshot
+        return made
+
+    async def _to_be_snapshotted(self, spec: FunctionSpec) -> tuple[Environment, str]:
+        """An environment whose Init is for others, and why there can be no clones of it, where that is known before."""
+        await self._make_room()
+        self._making += 1
+        try:
+            hosted, sandbox, ahead = await self._shell(spec)
+        finally:
+            self._making -= 1
+        environment = self._environment(spec, sandbox, hosted, ahead=ahead)
+        await environment.open()
+        assert self._backend is not None
+        obstacle = self._backend.result().snapshots
+        if not hosted.language.clonable:
+            obstacle = f"{hosted.language.title} programs cannot be cloned here"
+        return environment, obstacle
+
+    async def _shell(self, spec: FunctionSpec) -> tuple[Hosted, Sandbox, bool]:
+        """What the version runs on, a shell for it, and whether its program is there already."""
         hosted = await self.catalog.choose(spec.runtime)
         if isinstance(hosted, Missing):
             raise errors.runtime_not_here(spec.runtime, hosted.reason)
@@ -313,6 +385,20 @@ class EnvironmentPool:
             self._templates.pop(_template_key(hosted, memory_mb), None)
             template = await asyncio.shield(self._template(hosted, memory_mb))
             sandbox = await template.shell()
+        return hosted, sandbox, bool(template.spec.ahead)
+
+    def _environment(
+        self,
+        spec: FunctionSpec,
+        sandbox: Sandbox,
+        hosted: Hosted,
+        *,
+        ahead: bool,
+        function: _Function | None = None,
+        note: str = "",
+        token: str = "",
+        restores_since: float | None = None,
+    ) -> Environment:
         day = time.strftime("%Y/%m/%d", time.gmtime(self._clock.time()))
         return Environment(
             spec,
@@ -329,12 +415,15 @@ class EnvironmentPool:
             on_broken=lambda broken: self._lost(function, broken),
             hosted=hosted,
             place=self._place(private_root=sandbox.private_root),
-            ahead=bool(template.spec.ahead),
+            ahead=ahead,
+            token=token or self._ids.hex(32),
+            restores_since=restores_since,
+            note=note,
         )
 
-    def _lost(self, function: _Function, environment: Environment) -> None:
-        """It ended by itself while it was idle."""
-        if environment in function.idle:
+    def _lost(self, function: _Function | None, environment: Environment) -> None:
+        """It ended by itself while it was idle. (Of a snapshot that has ended, nobody gets a clone.)"""
+        if function is not None and environment in function.idle:
             # At once, so that nobody takes it before it is dropped.
             function.idle.remove(environment)
             self._later(self._replace(function, environment))
@@ -354,6 +443,9 @@ class EnvironmentPool:
         if environment in function.idle:
             function.idle.remove(environment)
         await environment.close()
+        snapshot = function.snapshots.pop(environment, None)
+        if snapshot is not None:
+            snapshot.used -= 1
         function.all.discard(environment)
         function.leaving.discard(environment)
         if not function.all:
@@ -444,16 +536,20 @@ class EnvironmentPool:
     # memory
 
     async def _make_room(self) -> None:
-        """Evict the environments that have been idle longest until another one fits. Raises `NoCapacity`."""
+        """Evict the environments that have been idle longest, then snapshots, until another one fits.
+
+        Raises `NoCapacity`.
+        """
         while self._used_mb() + _EXPECTED_MB > self._budget_mb:
             coldest = min(
                 ((each.last_used, index, function, each) for index, function, each in self._idle()),
                 default=None,
                 key=lambda found: found[:2],
             )
-            if coldest is None:
+            if coldest is not None:
+                await self._drop(coldest[2], coldest[3])
+            elif not await self._snapshots.evict():
                 raise NoCapacity
-            await self._drop(coldest[2], coldest[3])
 
     def _idle(self) -> list[tuple[int, _Function, Environment]]:
         pairs = [(function, each) for function in self._functions.values() for each in function.idle]
@@ -461,7 +557,8 @@ class EnvironmentPool:
 
     def _used_mb(self) -> float:
         every = (each for function in self._functions.values() for each in function.all)
-        return self._making * _EXPECTED_MB + sum(max(each.own_memory_mb, _EXPECTED_MB) for each in every)
+        kept = self._making * _EXPECTED_MB + self._snapshots.used_mb()
+        return kept + sum(max(each.own_memory_mb, _EXPECTED_MB) for each in every)
 
     def _reap_later(self) -> None:
         if self._reaper is None and not self._closed:
@@ -479,6 +576,7 @@ class EnvironmentPool:
                 function.leaving.add(each)
                 self._later(self._drop(function, each))
         self._rest_others(limit)
+        self._snapshots.rest(limit)
         awake = any(key.memory_mb and key not in self._resting for key in self._templates)
         if awake or any(function.all for function in self._functions.values()):
             self._reap_later()

@@ -27,7 +27,8 @@ _SYSTEM = SystemClock()
 
 @dataclass(slots=True)
 class Outcome:
-    """What ended a wait: the runtime is ready, has answered, failed or gone; extensions are ready, or one failed."""
+    """What ended a wait: the runtime is ready, waits to be cloned, has answered, failed or gone; extensions are ready,
+    or one failed."""
 
     kind: str
     payload: bytes = b""
@@ -35,6 +36,14 @@ class Outcome:
     stream: Streamed | None = None
     exit: Exit | None = None
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How long it took to restore an environment: all of it, and of that what the runtime and the hooks took."""
+
+    whole_ms: float
+    billed_ms: int
 
 
 @dataclass(slots=True)
@@ -47,6 +56,8 @@ class Run:
     init_ms: float | None
     begin: float
     begin_ms: int
+    # Where the environment was restored for it.
+    restored: Restored | None = None
     answered: float = 0.0
     produced_bytes: int | None = None
     spans: tuple[Span, ...] = ()
@@ -99,9 +110,12 @@ class Run:
         self.produced_bytes = size
 
     def report(self, failure: Failure | None, duration_ms: float, max_memory_mb: int) -> Report:
-        total = billed(duration_ms, self.init_ms)
+        restored = self.restored
+        total = billed(duration_ms, self.init_ms if restored is None else restored.billed_ms)
         request_id, memory_mb = self.invocation.request_id, self.spec.memory_mb
         report = Report(request_id, duration_ms, total, memory_mb, max_memory_mb, self.init_ms)
+        if restored is not None:
+            report.restore_ms, report.billed_restore_ms = restored.whole_ms, restored.billed_ms
         if failure is not None:
             report.status = failure.status
             report.error_type = failure.error_type if failure.status == "error" else ""
@@ -161,6 +175,7 @@ class Conclusion:
             duration_ms=report.duration_ms,
             billed_ms=report.billed_ms,
             init_ms=run.init_ms,
+            restore_ms=run.restored.whole_ms if run.restored is not None else None,
             max_memory_mb=report.max_memory_mb,
             failed=self._failure is not None,
             overhead_ms=self._overhead_ms,

@@ -106,7 +106,8 @@ def write_segments(traces: Traces, done: Finished) -> None:
         return
     spec = done.spec
     end, begin = done.ended, done.ended - done.duration_ms / 1000
-    init_s = (done.init_ms or 0.0) / 1000
+    started_ms = done.init_ms if done.init_ms is not None else done.restore_ms
+    init_s = (started_ms or 0.0) / 1000
     common = {"trace_id": trace.root, "name": spec.name}
     service: dict[str, Any] = {
         **common,
@@ -123,8 +124,8 @@ def write_segments(traces: Traces, done: Finished) -> None:
     if done.failed:
         service["fault"] = True
     parts = [{"id": _below(trace, 1), "name": "Invocation", "start_time": begin, "end_time": end}]
-    if done.init_ms is not None:
-        initialization = {"id": _below(trace, 2), "name": "Initialization"}
+    if started_ms is not None:
+        initialization = {"id": _below(trace, 2), "name": "Initialization" if done.restore_ms is None else "Restore"}
         parts.insert(0, {**initialization, "start_time": begin - init_s, "end_time": begin})
     if done.overhead_ms:
         overhead = {"id": _below(trace, 3), "name": "Overhead"}

@@ -120,6 +120,8 @@ class Language:
     # The program starts before its function is known, where the function sets no variables that begin with these.
     ahead: bool = False
     read_at_start: tuple[str, ...] = ()
+    # Whether what its template has ready can be cloned after Init (`sandbox.contract.Assignment.template`).
+    clonable: bool = False
     # Shells that wait for a function.
     ready_shells: int = 2
 

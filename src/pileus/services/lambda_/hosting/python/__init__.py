@@ -207,4 +207,5 @@ LANGUAGE = Language(
     fetch=packages.fetch,
     install=packages.install_python,
     debugger=packages.fetch_debugger,
+    clonable=True,
 )

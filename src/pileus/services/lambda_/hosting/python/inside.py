@@ -248,9 +248,17 @@ def _become(config: dict[str, Any], payload: dict[str, Any]) -> str:
         sys.modules["random"].seed()
     if "threading" in sys.modules:
         sys.modules["threading"].main_thread()._set_native_id()
+    if "wait" in payload:
+        _wait_in_the_place_of_restore_next(payload["wait"])
     if any(name in os.environ for name in _READ_BY_SESSIONS) and "boto3" in sys.modules:
         vars(sys.modules["boto3"])["DEFAULT_SESSION"] = None
     return str(payload["handler"])
+
+
+def _wait_in_the_place_of_restore_next(wait: Wait) -> None:
+    """Where the client would ask to be restored, and wait for the answer, this process waits to be cloned."""
+    client = importlib.import_module("awslambdaric.lambda_runtime_client").BaseLambdaRuntimeClient
+    client.restore_next = lambda _self: wait() and None
 
 
 def _forget_what_is_shipped(roots: list[str]) -> None:
