@@ -23,8 +23,9 @@ ALTERNATIVES_MAX = 1000
 # Beyond this (both ways) numbers are not compared.
 NUMBER_MAX = 5_000_000_000
 
-# What anything-but may have within.
+# What anything-but may have within; and what it may in the older dialect that SNS speaks: one prefix.
 ANYTHING_BUT = frozenset(("equals-ignore-case", "prefix", "suffix", "wildcard"))
+ONE_PREFIX = frozenset(("prefix",))
 
 
 class Truth(Enum):
@@ -266,6 +267,8 @@ def _anything_but(tokens: Tokens, values: Field) -> None:
         if kind not in tokens.anything_but:
             tokens.fail(f"Unsupported anything-but pattern: {kind}")
         token = tokens.next()
+        if tokens.anything_but is ONE_PREFIX:
+            _this_string(tokens, "prefix match pattern must be a string")
     if token not in (Token.START_ARRAY, Token.STRING, Token.NUMBER):
         tokens.fail("Value of anything-but must be an array or single string/number value.")
     refused = _refused(tokens, token) if not kind else _refused_texts(tokens, token, kind)

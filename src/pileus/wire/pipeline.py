@@ -46,6 +46,8 @@ log = logging.getLogger("pileus.calls")
 
 # Services that answer callers without a signature where a policy allows it.
 _ANONYMOUS_SERVICES = frozenset({"s3", "sqs"})
+# What links in messages ask for: the token in them is what counts.
+_ANONYMOUS_OPERATIONS = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
 # Larger bodies are hashed off the event loop.
 _HASH_INLINE_BYTES = 256 * 1024
 # Of requests whose service is not known yet, or sets nothing else.
@@ -302,7 +304,9 @@ class _HttpCall:
             resource=target.path,
         )
         if who.principal.kind == "anonymous" and not (
-            target.service in _ANONYMOUS_SERVICES or operation.unauthenticated
+            target.service in _ANONYMOUS_SERVICES
+            or operation.unauthenticated
+            or (target.service, operation.name) in _ANONYMOUS_OPERATIONS
         ):
             raise missing_token(family)
 

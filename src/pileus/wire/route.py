@@ -66,12 +66,18 @@ _QUERY_VERSIONS = {
     "2016-11-15": "ec2",
 }
 
+# Links in SNS's messages do not even say a version.
+_LINKED = re.compile(r"(?:^|&)Action=(?:ConfirmSubscription|Unsubscribe)(?:&|$)")
+
 # Labels of host names that a service serves itself (its manifest's `hosts`), and that service.
 _HOSTED_LABELS = {"dax-clusters": "dax", "lambda-url": "lambda", "s3-website": "s3"}
 # The same in a path, for clients that cannot resolve such names: /_aws/lambda-url/{name}/...
 _HOSTED_PATH = "/_aws/"
 # What services show of themselves beside AWS's interfaces, by path only: /_aws/sqs/messages
 _HOSTED_PATHS = {**_HOSTED_LABELS, "sqs": "sqs", "sns": "sns"}
+
+# Where SNS's signatures say that their certificate is, on whatever host.
+_CERTIFICATE = "/SimpleNotificationService-"
 
 _BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on.aws")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -132,6 +138,8 @@ class Hosts:
             if label not in _HOSTED_PATHS or not name:
                 return None
             return HostedName(_HOSTED_PATHS[label], label, name, "", host.rsplit(":", 1)[0], slash + rest or "/")
+        if path.startswith(_CERTIFICATE) and path.endswith(".pem") and self.read(host)[0] != "s3":
+            return HostedName("sns", "sns", path[1:], "", host.rsplit(":", 1)[0], "/")
         service, region, _ = self.read(host)
         if service not in _HOSTED_LABELS:
             return None
@@ -227,6 +235,8 @@ def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: by
         version = re.search(r"(?:^|&)Version=([\d-]+)", fields)
         if version and version[1] in _QUERY_VERSIONS:
             return Route(_QUERY_VERSIONS[version[1]], path)
+        if not version and path == "/" and _LINKED.search(fields):
+            return Route("sns", path)
     return Route("s3", path)
 
 

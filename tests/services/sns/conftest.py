@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sns_web import Web
 
 from conftest import Account, Server
 
@@ -27,3 +28,10 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def later(still: Server) -> Account:
     """An account on virtual time."""
     return Account(still.endpoint)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    made = Web()
+    yield made
+    made.close()

@@ -12,12 +12,14 @@ import msgspec
 
 from pileus.cloud import sending
 from pileus.cloud.context import Cloud
+from pileus.cloud.roles import RoleSessions
 from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
-from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
-from pileus.services.sns import metrics
+from pileus.services.sns import mailbox, metrics
 from pileus.services.sns.envelopes import Envelopes
-from pileus.services.sns.publishing import RETRY, put_retried, read_payload
+from pileus.services.sns.payloads import RETRY, read_payload
+from pileus.services.sns.publishing import put_retried
 from pileus.services.sns.records import Message, Recipient
 from pileus.store.contract import Transaction
 
@@ -54,12 +56,25 @@ async def deliver_one(cloud: Cloud, delivery: Delivery) -> None:
 
 async def deliver(cloud: Cloud, message: Message, envelopes: Envelopes, to: Recipient) -> None:
     """One attempt. Raises `Undeliverable` or `Retry`."""
-    if to.protocol not in ("sqs", "lambda"):
-        raise sending.Refused(NotBuilt(f"Delivering to subscriptions of protocol {to.protocol}"))
-    region = message.topic_arn.split(":")[3]
-    letter = await _letter(message, envelopes, to, to.endpoint)
-    await sending.send(cloud, acting_for(message.topic_arn), to.endpoint, letter, region=region)
+    if to.protocol in mailbox.PROTOCOLS:
+        await mailbox.deliver(cloud, message, envelopes, to)
+    else:
+        region = message.topic_arn.split(":")[3]
+        letter = await _letter(message, envelopes, to, to.endpoint)
+        principal = await _principal(cloud, message, to)
+        await sending.send(cloud, principal, to.endpoint, letter, region=region)
     metrics.count(cloud, metrics.DELIVERED, message.topic_arn)
+
+
+async def _principal(cloud: Cloud, message: Message, to: Recipient) -> Principal:
+    if not to.role:
+        return acting_for(message.topic_arn)
+    try:
+        return await cloud.part(RoleSessions).principal(
+            "sns", to.role, source_arn=message.topic_arn, session_name=f"sns-{to.id}"
+        )
+    except AWSError as error:
+        raise sending.sort_error(error) from error
 
 
 async def _letter(message: Message, envelopes: Envelopes, to: Recipient, target: str) -> sending.Message:

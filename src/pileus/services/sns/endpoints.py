@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from pileus.cloud.context import Context
 from pileus.kernel.arn import Arn, parse_arn
-from pileus.kernel.errors import NotBuilt
 from pileus.services.sns import errors
 
 PROTOCOLS = ("http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose")
-_BUILT = frozenset(("sqs", "lambda"))
+# Who is asked first, whoever subscribes him.
+_ASKED = ("http", "https", "email", "email-json")
 _PHONE = re.compile(r"\+?[0-9]([-. ()]?[0-9()]){4,18}", re.ASCII)
 _MAIL = re.compile(r"[^@\s<>,;]{1,64}@[^@\s<>,;]{1,255}")
 
@@ -49,9 +50,15 @@ def check(protocol: str, endpoint: str, *, fifo: bool) -> str:
                 raise errors.invalid("Email address")
     if fifo and protocol != "sqs":
         raise errors.invalid("Invalid parameter: Endpoint Reason: Please use FIFO SQS queue")
-    if protocol not in _BUILT:
-        raise NotBuilt(f"Subscribing {protocol}")
     return endpoint
+
+
+def needs_confirmation(ctx: Context, protocol: str, endpoint: str) -> bool:
+    """Whether the endpoint's owner is asked: not where it is his own account that subscribes it."""
+    if protocol in _ASKED:
+        return True
+    arn = parse_arn(endpoint)
+    return arn is not None and arn.account != ctx.account
 
 
 def _is(arn: Arn | None, service: str) -> bool:

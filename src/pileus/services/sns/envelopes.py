@@ -8,7 +8,6 @@ from __future__ import annotations
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
@@ -16,17 +15,28 @@ from pileus.cloud.context import Cloud
 from pileus.services.sns.records import Message
 from pileus.services.sns.signing import Signers
 
+# Given with --domain, clients reach this node under it: what checks signatures trusts certificates from there only.
+_AWS = "amazonaws.com"
+
 
 def shown_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def origin(cloud: Cloud, region: str) -> str:
+    """Where the links in messages lead: to this node; under AWS's own names where these are its names, too."""
+    if _AWS in cloud.settings.domains:
+        return f"https://sns.{region}.{_AWS}"
+    return cloud.endpoint
+
+
 def unsubscribe_url(cloud: Cloud, subscription_arn: str) -> str:
-    return f"{cloud.endpoint}/?Action=Unsubscribe&SubscriptionArn={subscription_arn}"
+    return f"{origin(cloud, subscription_arn.split(':')[3])}/?Action=Unsubscribe&SubscriptionArn={subscription_arn}"
 
 
 def subscribe_url(cloud: Cloud, topic_arn: str, token: str) -> str:
-    return f"{cloud.endpoint}/?Action=ConfirmSubscription&TopicArn={topic_arn}&Token={quote(token)}"
+    query = f"Action=ConfirmSubscription&TopicArn={topic_arn}&Token={token}"
+    return f"{origin(cloud, topic_arn.split(':')[3])}/?{query}"
 
 
 def shown_attributes(message: Message) -> dict[str, dict[str, str]]:
@@ -114,7 +124,7 @@ async def signature(cloud: Cloud, members: dict[str, str], version: str) -> dict
     return {
         "SignatureVersion": version,
         "Signature": await signer.sign(members, version),
-        "SigningCertURL": f"{cloud.endpoint}/{signer.name}",
+        "SigningCertURL": f"{origin(cloud, members['TopicArn'].split(':')[3])}/{signer.name}",
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from pileus.delivery.event_pattern_parser import Field
+from pileus.delivery.event_pattern_parser import ONE_PREFIX, Field
 from pileus.delivery.event_pattern_tokens import InvalidPattern, Token, Tokens
 from pileus.delivery.event_patterns import Leaves, Pattern, RuleIndex, compile_pattern
 
@@ -19,8 +19,6 @@ KEYS_MAX = 5
 COMBINATIONS_MAX = 150
 POLICY_BYTES_MAX = 256 * 1024
 SCOPES = ("MessageAttributes", "MessageBody")
-# SNS lets `anything-but` have nothing else within.
-_ANYTHING_BUT = frozenset(("prefix",))
 
 
 class InvalidFilter(Exception):
@@ -72,7 +70,7 @@ def check(text: str, *, in_body: bool) -> None:
 
 def _compile(text: str) -> Pattern:
     # As SNS shows it: without spaces.
-    return compile_pattern(orjson.dumps(orjson.loads(text)).decode(), anything_but=_ANYTHING_BUT)
+    return compile_pattern(orjson.dumps(orjson.loads(text)).decode(), anything_but=ONE_PREFIX)
 
 
 def _is_or(name: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ counts         topic's id                             Counts
 dedup          topic's id, group, dedup id            Deduplication; group "" where the whole topic is the scope
 expiry         milliseconds, a key                    what is removed at that time: deduplications, tokens
 garbage        account, region, topic's name, id      a deleted topic (its id) whose subscriptions are still to go
+sent           account, region, kind, milliseconds, id  Sent: mail, text messages and what devices got, to be read
 signing        -                                      what signs messages: private key and certificate, PEM
 """
 
@@ -55,6 +56,10 @@ def token(secret: str) -> bytes:
     return pack("sns", "", "", "token", secret)
 
 
+def is_token(key: bytes) -> bool:
+    return key.startswith(pack("sns", "", "", "token"))
+
+
 def counts(topic_id: str) -> bytes:
     return pack("sns", "", "", "counts", topic_id)
 
@@ -89,6 +94,14 @@ def garbages() -> Range:
 def of_garbage(key: bytes) -> tuple[str, str, str, str]:
     account, region, name, topic_id = unpack(key)[4:]
     return str(account), str(region), str(name), str(topic_id)
+
+
+def sent(account: str, region: str, kind: str, ms: int, id: str) -> bytes:
+    return pack("sns", account, region, "sent", kind, ms, id)
+
+
+def all_sent(account: str, region: str, kind: str) -> Range:
+    return prefix_range("sns", account, region, "sent", kind)
 
 
 def signing() -> bytes:

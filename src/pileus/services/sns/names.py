@@ -74,11 +74,11 @@ def topic_of_arn(text: str) -> TopicName | None:
 
 
 def subscription_of(ctx: Context, text: str) -> SubscriptionName:
-    """The subscription of an ARN."""
+    """The subscription of an ARN, of this region unless a link in a message is followed, which says none."""
     arn = check_arn(text, "SubscriptionArn")
     name, _, id = arn.resource.partition(":")
     if arn.service != "sns" or not _UUID.fullmatch(id):
         raise errors.invalid("SubscriptionId")
-    if arn.region != ctx.region:
+    if arn.region != ctx.region and ctx.principal.kind != "anonymous":
         raise errors.invalid("SubscriptionArn")
     return SubscriptionName(TopicName(arn.account, arn.region, name), id)

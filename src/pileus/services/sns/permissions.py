@@ -52,10 +52,12 @@ def publish(ctx: Context, request: Request) -> tuple[Permission, ...]:
 
 
 def by_token(action: str) -> Permissions:
-    """Whoever has not signed has a link that was sent to him: what it is worth the operation sees."""
+    """What counts is the token, or the link: a signed call needs its own policies' leave only."""
 
     def permissions(ctx: Context, request: Request) -> tuple[Permission, ...]:
-        return () if ctx.principal.kind == "anonymous" else (Permission(f"sns:{action}"),)
+        if ctx.principal.kind == "anonymous":
+            return ()
+        return (Permission(f"sns:{action}"),)
 
     return permissions
 

@@ -11,18 +11,13 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
 from pileus.cloud.context import Cloud, Context
-from pileus.services.sns import content, errors, keys, metrics
+from pileus.services.sns import calling, content, errors, keys, metrics
+from pileus.services.sns.payloads import DEAD, FAN_OUT, IN_ORDER, payload_of
 from pileus.services.sns.records import Deduplication, Message, Recipient, decode, encode
-from pileus.services.sns.topics import Live, counts_of, members_of
+from pileus.services.sns.topics import HTTP, Live, counts_of, members_of
 from pileus.store.contract import Transaction
 
-FAN_OUT = "sns.fan-out"
-RETRY = "sns.retry"
-IN_ORDER = "sns.in-order"
-DEAD = "sns.dead"
 DEDUPLICATION_MS = 5 * 60 * 1000
 # Subscriptions that one delivery fans out to.
 FAN_OUT_MAX = 200
@@ -30,17 +25,6 @@ FAN_OUT_MAX = 200
 BACKOFF_S = (0.0, 0.0, 0.0, 1.0, 1.0, *(20.0 ** (step / 9) for step in range(10)), 20.0)
 ATTEMPTS_MAX = 100_015
 AGE_MAX_S = 23 * 24 * 3600.0
-
-_recipients = msgspec.msgpack.Decoder(list[Recipient])
-_message = msgspec.msgpack.Decoder(Message)
-
-
-def payload_of(message: bytes, recipients: Sequence[Recipient]) -> dict[str, Any]:
-    return {"message": message, "to": encode(recipients)}
-
-
-def read_payload(payload: dict[str, Any]) -> tuple[Message, list[Recipient]]:
-    return _message.decode(payload["message"]), _recipients.decode(payload["to"])
 
 
 def check_message(ctx: Context, topic: Live, request: dict[str, Any]) -> Message:
@@ -120,8 +104,14 @@ def put_deliveries(
         for one in recipients:
             put_retried(cloud, tx, IN_ORDER, data, one, now=now, order=f"{one.id}/{message.group}")
         return
-    for at in range(0, len(recipients), FAN_OUT_MAX):
-        part = recipients[at : at + FAN_OUT_MAX]
+    inside: list[Recipient] = []
+    for one in recipients:
+        if one.protocol in HTTP:
+            calling.put(cloud, tx, data, message.id, one, now=now)
+        else:
+            inside.append(one)
+    for at in range(0, len(inside), FAN_OUT_MAX):
+        part = inside[at : at + FAN_OUT_MAX]
         cloud.outbox.put(tx, target=FAN_OUT, payload=payload_of(data, part), now=now, age_max_s=AGE_MAX_S)
 
 

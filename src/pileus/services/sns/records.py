@@ -44,6 +44,8 @@ class Subscription(msgspec.Struct, kw_only=True, omit_defaults=True):
     authenticated: bool = False
     # Only signed calls may unsubscribe it.
     sealed: bool = False
+    # What confirms it, while it is pending.
+    token: str = ""
 
     @property
     def arn(self) -> str:
@@ -59,9 +61,6 @@ class Token(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     token: str
     subscription: Subscription
-    expires_ms: int
-    # What it became, once confirmed.
-    confirmed: bool = False
 
 
 class Counts(msgspec.Struct, array_like=True):
@@ -116,12 +115,32 @@ class Recipient(msgspec.Struct, array_like=True, omit_defaults=True):
     dead_letters: str = ""
     # Of subscriptions to delivery streams.
     role: str = ""
+    # Of those over HTTP: seconds before each retry, the content type, the most requests a second (0: any number).
+    waits: tuple[float, ...] = ()
+    content_type: str = ""
+    rate: int = 0
+
+
+class Sent(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What went to a mail address, a phone or a device: see `mailbox.py`."""
+
+    kind: str
+    to: str
+    message_id: str
+    time: float
+    body: str
+    subject: str = ""
+    topic_arn: str = ""
+    subscription_arn: str = ""
+    attributes: dict[str, dict[str, Any]] = {}
+    # It came in a message of structure "json".
+    structured: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Topic, Subscription, Token, Counts, Deduplication)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Topic, Subscription, Token, Counts, Deduplication, Sent)
 }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, reading, writing
-from pileus.services.sns import delivering, loops, publishing
+from pileus.services.sns import calling, confirming, delivering, inspect, loops, payloads
 from pileus.services.sns.operations import messages, subscriptions, tags, topics
 from pileus.services.sns.permissions import (
+    by_token,
     create_topic,
     on_all,
     on_topic,
@@ -21,6 +22,7 @@ from pileus.services.sns.topics import Known
 async def start(cloud: Cloud) -> None:
     cloud.parts[Known] = Known()
     cloud.parts[Signers] = Signers()
+    cloud.parts[calling.Rates] = calling.Rates()
 
 
 SERVICE = Service(
@@ -39,7 +41,8 @@ SERVICE = Service(
             tags.list_tags_for_resource, on_topic("ListTagsForResource", "ResourceArn"), topic_policy
         ),
         "Subscribe": writing(subscriptions.subscribe, subscribe, topic_policy),
-        "Unsubscribe": writing(subscriptions.unsubscribe, on_all("Unsubscribe")),
+        "ConfirmSubscription": writing(subscriptions.confirm_subscription, by_token("ConfirmSubscription")),
+        "Unsubscribe": writing(subscriptions.unsubscribe, by_token("Unsubscribe")),
         "GetSubscriptionAttributes": reading(
             subscriptions.get_subscription_attributes, on_all("GetSubscriptionAttributes")
         ),
@@ -55,10 +58,14 @@ SERVICE = Service(
     },
     loops=(Loop("sns.sweep", loops.sweep, period_s=60.0),),
     targets={
-        publishing.FAN_OUT: delivering.fan_out,
-        publishing.RETRY: delivering.deliver_one,
-        publishing.IN_ORDER: delivering.deliver_one,
-        publishing.DEAD: delivering.bury,
+        payloads.FAN_OUT: delivering.fan_out,
+        payloads.RETRY: delivering.deliver_one,
+        payloads.IN_ORDER: delivering.deliver_one,
+        payloads.HTTP: calling.deliver,
+        payloads.CONFIRM: confirming.send,
+        payloads.DEAD: delivering.bury,
     },
+    target_limits={payloads.HTTP: calling.LIMIT},
+    hosts={"sns": inspect.serve},
     start=start,
 )

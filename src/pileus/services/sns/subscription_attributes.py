@@ -14,6 +14,7 @@ from pileus.services.sns import delivery_policies, errors, filters
 from pileus.services.sns.delivery_policies import InvalidDeliveryPolicy
 from pileus.services.sns.filters import InvalidFilter
 from pileus.services.sns.records import Subscription
+from pileus.services.sns.topics import HTTP
 
 SETTABLE = (
     "DeliveryPolicy",
@@ -24,7 +25,6 @@ SETTABLE = (
     "ReplayPolicy",
     "SubscriptionRoleArn",
 )
-HTTP = ("http", "https")
 _RAW = ("sqs", "http", "https", "firehose")
 
 

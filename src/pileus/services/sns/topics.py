@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 
 from pileus.cloud.context import Cloud
-from pileus.services.sns import errors, keys
+from pileus.services.sns import delivery_policies, errors, keys
 from pileus.services.sns.filters import Filter, Filters
 from pileus.services.sns.names import SubscriptionName, TopicName
 from pileus.services.sns.records import Counts, Recipient, Subscription, Topic, decode, encode
@@ -19,17 +20,18 @@ from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
 CACHED_MAX = 4096
+HTTP = ("http", "https")
 _SCAN = 1000
 
 
 class Members:
     """The confirmed subscriptions of a topic, in the order of their ids."""
 
-    def __init__(self, subscriptions: list[Subscription]) -> None:
+    def __init__(self, subscriptions: list[Subscription], delivery_policy: dict[str, Any] | None) -> None:
         self.recipients: dict[str, Recipient] = {}
         filters: dict[str, Filter] = {}
         for one in subscriptions:
-            self.recipients[one.id] = recipient_of(one)
+            self.recipients[one.id] = recipient_of(one, delivery_policy)
             policy = one.attributes.get("FilterPolicy")
             if policy:
                 filters[one.id] = Filter(policy, in_body=one.attributes.get("FilterPolicyScope") == "MessageBody")
@@ -44,9 +46,10 @@ class Members:
         return [*self.unfiltered, *(self.recipients[id] for id in matched)], len(self._filters) - len(matched)
 
 
-def recipient_of(subscription: Subscription) -> Recipient:
+def recipient_of(subscription: Subscription, topic_policy: dict[str, Any] | None) -> Recipient:
+    """What deliveries need to know of a subscription; `topic_policy` is its topic's delivery policy."""
     redrive = subscription.attributes.get("RedrivePolicy")
-    return Recipient(
+    recipient = Recipient(
         id=subscription.id,
         protocol=subscription.protocol,
         endpoint=subscription.endpoint,
@@ -54,6 +57,13 @@ def recipient_of(subscription: Subscription) -> Recipient:
         dead_letters=orjson.loads(redrive).get("deadLetterTargetArn", "") if redrive else "",
         role=subscription.attributes.get("SubscriptionRoleArn", ""),
     )
+    if subscription.protocol in HTTP:
+        own = subscription.attributes.get("DeliveryPolicy")
+        policy = delivery_policies.effective_subscription(orjson.loads(own) if own else None, topic_policy)
+        recipient.waits = tuple(delivery_policies.waits(policy["healthyRetryPolicy"]))
+        recipient.content_type = policy["requestPolicy"]["headerContentType"]
+        recipient.rate = (policy["throttlePolicy"] or {}).get("maxReceivesPerSecond", 0)
+    return recipient
 
 
 class Live:
@@ -69,8 +79,22 @@ class Live:
         self.fifo = record.fifo
         policy = record.attributes.get("Policy")
         self.policy: dict[str, Any] | None = orjson.loads(policy) if policy else None
-        unchanged = former is not None and (former.id, former.record.members) == (record.id, record.members)
-        self.members: Members | None = former.members if unchanged and former is not None else None
+        self.members: Members | None = None
+        if former is not None and former.is_same_for_members(self):
+            self.members = former.members
+
+    def is_same_for_members(self, other: Live) -> bool:
+        return (self.id, self.record.members, self.setting("DeliveryPolicy")) == (
+            other.id,
+            other.record.members,
+            other.setting("DeliveryPolicy"),
+        )
+
+    @property
+    def delivery_policy(self) -> dict[str, Any] | None:
+        policy = self.setting("DeliveryPolicy")
+        found: dict[str, Any] | None = orjson.loads(policy) if policy else None
+        return found
 
     def setting(self, name: str, default: str = "") -> str:
         return self.record.attributes.get(name, default)
@@ -106,7 +130,8 @@ async def get(cloud: Cloud, tx: Reader, at: TopicName) -> Live:
 
 async def members_of(tx: Reader, live: Live) -> Members:
     if live.members is None:
-        live.members = Members([one for one in await subscriptions_of(tx, live) if not one.pending])
+        confirmed = [one for one in await subscriptions_of(tx, live) if not one.pending]
+        live.members = Members(confirmed, live.delivery_policy)
     return live.members
 
 
@@ -178,16 +203,4 @@ async def _touch(cloud: Cloud, tx: Transaction, at: TopicName, topic_id: str) ->
     live = await find(cloud, tx, at)
     if live is not None and live.id == topic_id:
         # Random, not a counter: a transaction that is not committed must leave no version that another will have.
-        put(tx, at, _with_members(live.record, cloud.ids.token_bytes(12)))
-
-
-def _with_members(record: Topic, members: bytes) -> Topic:
-    return Topic(
-        name=record.name,
-        id=record.id,
-        created=record.created,
-        members=members,
-        attributes=record.attributes,
-        tags=record.tags,
-        data_protection=record.data_protection,
-    )
+        put(tx, at, msgspec.structs.replace(live.record, members=cloud.ids.token_bytes(12)))

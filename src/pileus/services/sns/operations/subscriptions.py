@@ -6,17 +6,14 @@ GetSubscriptionAttributes, SetSubscriptionAttributes of the API reference; recor
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-import orjson
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import endpoints, errors, keys, subscription_attributes, topics
-from pileus.services.sns.names import SubscriptionName, TopicName, subscription_of, topic_of
+from pileus.services.sns import confirming, endpoints, errors, keys, subscription_attributes, topics
+from pileus.services.sns.names import SubscriptionName, TopicName, subscription_of, topic_of, topic_of_arn
 from pileus.services.sns.records import Subscription, decode
 from pileus.services.sns.subscription_attributes import InvalidAttribute
 from pileus.services.sns.topics import Live
@@ -54,9 +51,15 @@ async def subscribe(ctx: Context, tx: Transaction, request: Request) -> Answer:
             endpoint=endpoint,
             created=ctx.now,
             attributes=values,
-            authenticated=True,
         )
+        if endpoints.needs_confirmation(ctx, protocol, endpoint):
+            subscription.pending = True
+            subscription.token = confirming.new_token(ctx.cloud)
+        else:
+            subscription.authenticated = True
         await topics.keep_subscription(ctx.cloud, tx, at, subscription, former=None)
+    if subscription.pending:
+        confirming.ask(ctx, tx, topic, subscription, subscription.token, again=False)
     if subscription.pending and not request.get("ReturnSubscriptionArn"):
         return {"SubscriptionArn": PENDING}
     return {"SubscriptionArn": subscription.arn}
@@ -73,8 +76,36 @@ async def unsubscribe(ctx: Context, tx: Transaction, request: Request) -> None:
     subscription = await topics.find_subscription(tx, at)
     if subscription is None:
         return
-    _check_access(ctx, at, subscription)
+    if ctx.principal.kind != "anonymous":
+        _check_access(ctx, at, subscription)
+    elif subscription.sealed:
+        raise errors.not_authorized("Not authorized")
     await topics.drop_subscription(ctx.cloud, tx, at.topic, subscription)
+    topic = await topics.find(ctx.cloud, tx, at.topic)
+    if topic is not None and not subscription.pending and subscription.protocol in confirming.TOLD_OF_THE_END:
+        confirming.ask(ctx, tx, topic, subscription, confirming.new_token(ctx.cloud), again=True)
+
+
+async def confirm_subscription(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    kept = await confirming.find(tx, request["Token"])
+    if request["TopicArn"] != kept.subscription.topic_arn:
+        raise errors.invalid("Topic")
+    at = topic_of_arn(kept.subscription.topic_arn)
+    topic = None if at is None else await topics.find(ctx.cloud, tx, at)
+    if at is None or topic is None or topic.id != kept.subscription.topic_id:
+        raise errors.no_topic()
+    signed = ctx.principal.kind != "anonymous"
+    sealed = (request.get("AuthenticateOnUnsubscribe") or "").lower() == "true"
+    if sealed and not signed:
+        raise errors.not_authorized("AuthenticateOnUnsubscribe needs a signed request")
+    current = await topics.find_subscription(tx, SubscriptionName(at, kept.subscription.id))
+    if current is None or current.pending:
+        # Ended ones are restored as they were.
+        confirmed = msgspec.structs.replace(
+            current or kept.subscription, pending=False, token="", authenticated=signed, sealed=sealed
+        )
+        await topics.keep_subscription(ctx.cloud, tx, at, confirmed, former=current)
+    return {"SubscriptionArn": kept.subscription.arn}
 
 
 def _check_access(ctx: Context, at: SubscriptionName, subscription: Subscription) -> None:
@@ -90,13 +121,8 @@ async def get_subscription_attributes(ctx: Context, tx: Reader, request: Request
         raise errors.no_subscription()
     _check_access(ctx, at, subscription)
     topic = await topics.find(ctx.cloud, tx, at.topic)
-    return {"Attributes": subscription_attributes.show(subscription, _delivery_policy(topic))}
-
-
-def _delivery_policy(topic: Live | None) -> dict[str, Any] | None:
-    policy = "" if topic is None else topic.setting("DeliveryPolicy")
-    found: dict[str, Any] | None = orjson.loads(policy) if policy else None
-    return found
+    policy = None if topic is None else topic.delivery_policy
+    return {"Attributes": subscription_attributes.show(subscription, policy)}
 
 
 async def set_subscription_attributes(ctx: Context, tx: Transaction, request: Request) -> None:
