@@ -127,3 +127,14 @@ async def test_lines_are_served_in_order_and_passed_on() -> None:
     await asyncio.wait_for(fourth.future, 1)
     memory.close()
     assert memory.wait("q", 50.0).future.done()
+
+
+def test_a_message_that_comes_as_the_wait_begins_is_received(later: Any) -> None:
+    url = later.create_queue(QueueName="q")["QueueUrl"]
+    # On this clock nobody's time is ever over: a receiver that the message passes by hangs.
+    for n in range(60):
+        sender = threading.Thread(target=later.send_message, kwargs={"QueueUrl": url, "MessageBody": str(n)})
+        sender.start()
+        (got,) = later.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+        assert got["Body"] == str(n)
+        sender.join()

@@ -7,6 +7,7 @@ ReceiveRequestAttemptId" (Amazon SQS Developer Guide); recorded answers of AWS.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from pileus.cloud.context import Context
 from pileus.services.sqs import errors, fifo, handles, keys
 from pileus.services.sqs.content import attributes_md5
 from pileus.services.sqs.handles import Handle
-from pileus.services.sqs.memory import Memory
+from pileus.services.sqs.memory import Memory, Waiter
 from pileus.services.sqs.messages import kind_of, receive
 from pileus.services.sqs.places import Taken
 from pileus.services.sqs.queues import Live, counts_of, find
@@ -66,8 +67,14 @@ class Outcome(NamedTuple):
     messages: list[Taken]
 
 
-async def take(ctx: Context, url: str, wanted: Wanted, now: int, waits: bool, tx: Transaction) -> Outcome:
-    """Receive once. `waits`: nobody is told that too many messages are in flight."""
+async def take(
+    ctx: Context, url: str, wanted: Wanted, now: int, waits: bool, join: Callable[[Live], None], tx: Transaction
+) -> Outcome:
+    """Receive once. `waits`: nobody is told that too many messages are in flight.
+
+    Where there is nothing, `join` is called as the transaction commits: a message that comes with the same commit, and
+    after this transaction, finds the receiver in line.
+    """
     queue = await find(ctx, tx, url)
     counts = await counts_of(tx, queue)
     visibility_s = queue.visibility_s if wanted.visibility_s is None else wanted.visibility_s
@@ -92,6 +99,8 @@ async def take(ctx: Context, url: str, wanted: Wanted, now: int, waits: bool, tx
             _note_attempt(tx, queue, wanted.attempt, messages, now)
         if counts.visible > 0:
             tx.on_commit(lambda: ctx.cloud.part(Memory).arrived(queue.id, 1))
+    else:
+        tx.on_commit(partial(join, queue))
     return Outcome(queue, messages)
 
 
@@ -117,40 +126,44 @@ async def receive_waiting(ctx: Context, request: dict[str, Any]) -> dict[str, An
     url = request["QueueUrl"]
     clock = ctx.cloud.clock
     wait_s = request.get("WaitTimeSeconds")
-    deadline: float | None = None if wait_s is None else ctx.now + wait_s
     gone: asyncio.Future[None] | None = None
     memory = ctx.cloud.part(Memory)
     now = ctx.now
+    place: tuple[Live, Waiter] | None = None
+
+    def join(queue: Live) -> None:
+        nonlocal place
+        deadline = ctx.now + (queue.wait_s if wait_s is None else wait_s)
+        if clock.time() < deadline and not memory.closed:
+            place = queue, memory.wait(queue.id, deadline)
+
     try:
         while True:
             waits = wait_s != 0
             moment = int(now * 1000)
-            outcome = await ctx.cloud.store.write(partial(take, ctx, url, wanted, moment, waits))
-            queue = outcome.queue
-            if deadline is None:
-                deadline = ctx.now + queue.wait_s
+            outcome = await ctx.cloud.store.write(partial(take, ctx, url, wanted, moment, waits, join))
             if outcome.messages:
-                return {"Messages": [show(queue, one, wanted) for one in outcome.messages]}
-            if clock.time() >= deadline or memory.closed:
+                return {"Messages": [show(outcome.queue, one, wanted) for one in outcome.messages]}
+            if place is None:
                 return {}
             if gone is None and ctx.http.disconnected is not None:
                 gone = asyncio.ensure_future(ctx.http.disconnected())
-            waiter = memory.wait(queue.id, deadline)
-            try:
-                if gone is None:
-                    await waiter.future
-                else:
-                    await asyncio.wait((waiter.future, gone), return_when=asyncio.FIRST_COMPLETED)
-                    if gone.done():
-                        _pass_on(memory, queue, waiter.future)
-                        return {}
-            except asyncio.CancelledError:
-                _pass_on(memory, queue, waiter.future)
-                raise
-            finally:
-                memory.leave(queue.id, waiter)
+            queue, waiter = place
+            if gone is None:
+                await waiter.future
+            else:
+                await asyncio.wait((waiter.future, gone), return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    return {}
+            memory.leave(queue.id, waiter)
+            place = None
             now = clock.time()
     finally:
+        if place is not None:
+            # Gone, or cancelled, the while it waited.
+            queue, waiter = place
+            _pass_on(memory, queue, waiter.future)
+            memory.leave(queue.id, waiter)
         if gone is not None:
             gone.cancel()
 
