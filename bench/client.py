@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import socket
 import threading
 import zlib
@@ -56,6 +57,11 @@ def dynamodb(server: Server, operation: str, body: bytes) -> bytes:
 def events(server: Server, operation: str, body: bytes) -> bytes:
     headers = {"X-Amz-Target": f"AWSEvents.{operation}", "Content-Type": "application/x-amz-json-1.1"}
     return signed(server, "events", "POST /", body, headers)
+
+
+def sqs(server: Server, operation: str, request: dict[str, Any]) -> bytes:
+    headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    return signed(server, "sqs", "POST /", json.dumps(request).encode(), headers)
 
 
 def invoke(server: Server, function: str, event: bytes) -> bytes:

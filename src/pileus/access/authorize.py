@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pileus.access.contract import Guard, Identities
@@ -95,6 +96,7 @@ def is_own_root(principal: Principal, account: str, needed: Sequence[Needed]) ->
     return all(_owner(one.resource, account) == own for one in needed)
 
 
+@lru_cache(4096)
 def _owner(resource: str, account: str) -> str:
     """The account of a resource: its ARN's, where it has one."""
     parts = resource.split(":", 5)

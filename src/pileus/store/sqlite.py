@@ -81,11 +81,13 @@ class _Transaction(_Reader):
     Most transactions get and put single keys, and so need no savepoint: when they fail, nothing is there to undo.
     """
 
-    __slots__ = ("_over", "_savepoint", "_writes", "callbacks")
+    __slots__ = ("_over", "_read", "_savepoint", "_writes", "callbacks")
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._writes: dict[bytes, bytes | None] = {}
+        # What was got before: a policy and the operation it is about often rest on one record.
+        self._read: dict[bytes, bytes | None] = {}
         self._savepoint = False
         self._over = False
         self.callbacks: list[Callable[[], None]] = []
@@ -93,7 +95,10 @@ class _Transaction(_Reader):
     async def get(self, key: bytes) -> bytes | None:
         if key in self._writes:
             return self._writes[key]
+        if key in self._read:
+            return self._read[key]
         value: bytes | None = self._db.execute(_GET, (key,)).get
+        self._read[key] = value
         return value
 
     async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
@@ -108,15 +113,18 @@ class _Transaction(_Reader):
         if len(value) > VALUE_BYTES_MAX:
             raise ValueError(f"a value takes at most {VALUE_BYTES_MAX} bytes, not {len(value)}")
         self._writes[key] = value
+        self._read.pop(key, None)
 
     def delete(self, key: bytes) -> None:
         self._check(key)
         self._writes[key] = None
+        self._read.pop(key, None)
 
     def delete_range(self, start: bytes, end: bytes) -> None:
         self._check(start)
         self._check(end)
         self._flush()
+        self._read.clear()
         self._db.execute(_DELETE_RANGE, (start, end))
 
     def on_commit(self, callback: Callable[[], None]) -> None:

@@ -170,7 +170,7 @@ class Pipeline:
                 return await function(ctx, tx, request)
 
             return await store.write(write) or {}
-        if not allowed:
+        if needed and not allowed:
             await store.read(partial(self._authorize, ctx, operation, request, needed, family))
         return await function(ctx, request) or {}
 
@@ -185,7 +185,8 @@ class Pipeline:
     ) -> None:
         """See `pileus.cloud.context.Permit`."""
         if self.cloud.settings.iam != "off":
-            await self._authorize(ctx, replace(operation, refine=None), request, needed, family, reader)
+            asked = operation if operation.refine is None else replace(operation, refine=None)
+            await self._authorize(ctx, asked, request, needed, family, reader)
 
     async def _authorize(
         self,
@@ -200,6 +201,10 @@ class Pipeline:
             needed = await operation.refine(ctx, reader, request, needed)
         policies: ResourcePolicies | None = None
         if operation.resource_policy is not None and _is_guarded(ctx, operation):
+            # An account's root only the resource's own policy can refuse, and mostly there is none.
+            own_root = is_own_root(ctx.principal, ctx.account, needed)
+            if own_root and await operation.resource_policy(ctx, reader, request) is None:
+                return
             policies = partial(operation.resource_policy, ctx, reader, request)
         await authorize(
             ctx.principal,

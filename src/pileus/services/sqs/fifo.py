@@ -11,7 +11,16 @@ from collections.abc import Awaitable, Callable
 
 from pileus.services.sqs import keys
 from pileus.services.sqs.handles import Handle
-from pileus.services.sqs.places import Swept, Taken, count_waiting, drop_content, load_content
+from pileus.services.sqs.places import (
+    Swept,
+    Taken,
+    count_waiting,
+    drop_content,
+    find_due,
+    is_due,
+    load_content,
+    note_due,
+)
 from pileus.services.sqs.queues import Live
 from pileus.services.sqs.records import Content, Counts, Entry, decode_entry, encode
 from pileus.store.contract import Reader, Transaction
@@ -38,6 +47,7 @@ async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: i
     tx.put(keys.onto(_line(queue, group), seq), encode(entry))
     if due:
         tx.put(keys.onto(queue.waiting, due, seq), group.encode())
+        note_due(counts, due)
         counts.delayed += 1
         return
     counts.visible += 1
@@ -47,6 +57,8 @@ async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: i
 
 async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
     """Make visible what is due, at most `limit`; returns how many."""
+    if not is_due(counts, now):
+        return 0
     rows = await tx.scan(queue.waiting + b"\x00", keys.onto(queue.waiting, now + 1), limit=limit)
     for key, raw_group in rows:
         _, seq = unpack(key, len(queue.waiting))
@@ -64,6 +76,7 @@ async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit:
         first = await _first(tx, queue, group)
         if first is not None and first[0] == seq:
             tx.put(keys.onto(queue.ready, seq), raw_group)
+    await find_due(tx, queue, counts)
     return len(rows)
 
 
@@ -135,6 +148,7 @@ async def _take_group(
         tx.put(key, encode(entry))
         if due:
             tx.put(keys.onto(queue.waiting, due, seq), group.encode())
+            note_due(counts, due)
             counts.visible -= 1
             count_waiting(counts, entry, 1)
         first = first or (seq, not due)
@@ -208,6 +222,7 @@ async def change(
     tx.put(key, encode(entry))
     if due:
         tx.put(keys.onto(queue.waiting, due, handle.seq), handle.group.encode())
+        note_due(counts, due)
         count_waiting(counts, entry, 1)
     else:
         counts.visible += 1
@@ -221,7 +236,7 @@ async def change(
 
 
 async def again(
-    tx: Transaction, queue: Live, messages: list[tuple[str, int, int]], due: int, now: int
+    tx: Transaction, queue: Live, counts: Counts, messages: list[tuple[str, int, int]], due: int, now: int
 ) -> list[Taken] | None:
     """Hand out once more what a repeated call was answered before: (group, number, receive count) of each message.
 
@@ -239,6 +254,7 @@ async def again(
         tx.delete(keys.onto(queue.waiting, entry.due, seq))
         entry.due = due
         tx.put(keys.onto(queue.waiting, due, seq), group.encode())
+        note_due(counts, due)
         tx.put(keys.onto(_line(queue, group), seq), encode(entry))
         answered.append(Taken(seq, entry, await load_content(tx, queue, seq, entry), due))
     return answered

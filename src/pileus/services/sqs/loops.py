@@ -9,6 +9,7 @@ from pileus.services.sqs import keys, moving
 from pileus.services.sqs.expiring import BATCH, Passes, Place, expire
 from pileus.services.sqs.memory import LOOP, Memory
 from pileus.services.sqs.messages import kind_of
+from pileus.services.sqs.places import NEVER
 from pileus.services.sqs.queues import Known, counts_of, find_at
 from pileus.services.sqs.records import encode
 from pileus.store.contract import Reader, Transaction
@@ -55,17 +56,16 @@ async def _promote(cloud: Cloud, place: Place, now: int, tx: Transaction) -> Non
     if queue is None:
         return
     counts = await counts_of(tx, queue)
+    before = encode(counts)
     promoted = await kind_of(queue).promote(tx, queue, counts, now, BATCH)
-    if promoted:
+    if encode(counts) != before:
         tx.put(queue.counts_key, encode(counts))
     memory = cloud.part(Memory)
-    rows = await tx.scan(queue.waiting + b"\x00", queue.waiting + b"\xff", limit=1)
-    following = unpack(rows[0][0], len(queue.waiting))[0] if rows else None
 
     def tell() -> None:
         memory.arrived(queue.id, promoted)
-        if isinstance(following, int):
-            memory.note_due(queue, following)
+        if counts.due < NEVER:
+            memory.note_due(queue, counts.due)
 
     tx.on_commit(tell)
 

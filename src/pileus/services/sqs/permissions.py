@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request
 from pileus.kernel.arn import make_arn
 from pileus.services.sqs import errors, urls
-from pileus.services.sqs.queues import find_arn, find_at
+from pileus.services.sqs.queues import find, find_arn, find_at
 from pileus.store.contract import Reader
 
 
@@ -16,11 +17,20 @@ def on_queue(action: str) -> Permissions:
     """Needs `action` on the queue of `QueueUrl`."""
     full = f"sqs:{action}"
 
-    def permissions(ctx: Context, request: Request) -> tuple[Permission, ...]:
-        account, region, name = urls.place(ctx, request["QueueUrl"])
+    @lru_cache(4096)
+    def on(place: urls.Place) -> tuple[Permission, ...]:
+        account, region, name = place
         return (Permission(full, make_arn("sqs", region, account, name)),)
 
+    def permissions(ctx: Context, request: Request) -> tuple[Permission, ...]:
+        return on(urls.place(ctx, request["QueueUrl"]))
+
     return permissions
+
+
+def inside(ctx: Context, request: Request) -> tuple[Permission, ...]:
+    """Nothing beforehand: the operation asks in its own transaction."""
+    return ()
 
 
 def by_name(action: str) -> Permissions:
@@ -55,11 +65,7 @@ def on_task(ctx: Context, request: Request) -> list[Permission]:
 
 async def queue_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
     """The queue's own policy. A queue that does not exist is told as such to whoever asks for it."""
-    account, region, name = urls.place(ctx, request["QueueUrl"])
-    queue = await find_at(ctx.cloud, tx, account, region, name)
-    if queue is None:
-        raise errors.no_queue(ctx)
-    return queue.policy
+    return (await find(ctx, tx, request["QueueUrl"])).policy
 
 
 async def named_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:

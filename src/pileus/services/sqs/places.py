@@ -8,6 +8,7 @@ from pileus.services.sqs import keys
 from pileus.services.sqs.queues import Live
 from pileus.services.sqs.records import Content, Counts, Entry, decode_content
 from pileus.store.contract import Reader, Transaction
+from pileus.store.keys import range_onto, unpack
 
 
 class Taken(NamedTuple):
@@ -39,6 +40,27 @@ async def load_content(tx: Reader, queue: Live, seq: int, entry: Entry) -> Conte
 def drop_content(tx: Transaction, queue: Live, seq: int, entry: Entry) -> None:
     if not entry.content:
         tx.delete(keys.onto(queue.content, seq))
+
+
+NEVER = 1 << 62
+
+
+def is_due(counts: Counts, now: int) -> bool:
+    """Whether something that waits may have become visible."""
+    return counts.due <= now
+
+
+def note_due(counts: Counts, due: int) -> None:
+    """Something is put to wait until `due`."""
+    counts.due = min(counts.due, due)
+
+
+async def find_due(tx: Reader, queue: Live, counts: Counts) -> None:
+    """Look when the first of those that wait becomes visible."""
+    rows = await tx.scan(*range_onto(queue.waiting), limit=1)
+    due = unpack(rows[0][0], len(queue.waiting))[0] if rows else NEVER
+    assert isinstance(due, int)
+    counts.due = due
 
 
 def count_waiting(counts: Counts, entry: Entry, change: int) -> None:

@@ -47,6 +47,7 @@ class Live:
         "delay_ms",
         "fifo",
         "id",
+        "key",
         "line",
         "name",
         "place",
@@ -70,6 +71,7 @@ class Live:
         self.record = record
         self.account, self.region, self.name = account, region, record.name
         self.id, self.data = record.id, record.data
+        self.key = keys.queue(account, region, record.name)
         self.arn = make_arn("sqs", region, account, record.name)
         self.fifo = record.name.endswith(".fifo")
         self.delay_ms = int(self.setting("DelaySeconds")) * 1000
@@ -99,12 +101,12 @@ class Known:
 
 
 async def find_at(cloud: Cloud, tx: Reader, account: str, region: str, name: str) -> Live | None:
-    raw = await tx.get(keys.queue(account, region, name))
-    if raw is None:
-        return None
     known = cloud.part(Known).queues
     place = (account, region, name)
     live = known.get(place)
+    raw = await tx.get(keys.queue(account, region, name) if live is None else live.key)
+    if raw is None:
+        return None
     if live is None or live.raw != raw:
         if len(known) >= CACHED_MAX:
             known.clear()

@@ -17,9 +17,10 @@ from pileus.services.sqs.content import attributes_md5
 from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.memory import Memory, Waiter
 from pileus.services.sqs.messages import kind_of, receive
+from pileus.services.sqs.permissions import on_queue
 from pileus.services.sqs.places import Taken
 from pileus.services.sqs.queues import Live, counts_of, find
-from pileus.services.sqs.records import Attempt, decode, encode
+from pileus.services.sqs.records import Attempt, Counts, decode, encode
 from pileus.services.sqs.sending import sequence_number
 from pileus.store.contract import Transaction
 
@@ -27,6 +28,7 @@ IN_FLIGHT_MAX = 120_000
 VISIBILITY_MAX_S = 43_200
 WAIT_MAX_S = 20
 ATTEMPT_MS = 5 * 60 * 1000
+_needed = on_queue("ReceiveMessage")
 
 
 class Wanted(NamedTuple):
@@ -68,19 +70,29 @@ class Outcome(NamedTuple):
 
 
 async def take(
-    ctx: Context, url: str, wanted: Wanted, now: int, waits: bool, join: Callable[[Live], None], tx: Transaction
+    ctx: Context,
+    request: dict[str, Any],
+    wanted: Wanted,
+    now: int,
+    waits: bool,
+    asks: bool,
+    join: Callable[[Live], None],
+    tx: Transaction,
 ) -> Outcome:
-    """Receive once. `waits`: nobody is told that too many messages are in flight.
+    """Receive once. `waits`: nobody is told that too many messages are in flight. `asks`: whether it is allowed.
 
     Where there is nothing, `join` is called as the transaction commits: a message that comes with the same commit, and
     after this transaction, finds the receiver in line.
     """
-    queue = await find(ctx, tx, url)
+    if asks and ctx.permit is not None:
+        await ctx.permit(tx, _needed(ctx, request))
+    queue = await find(ctx, tx, request["QueueUrl"])
     counts = await counts_of(tx, queue)
     visibility_s = queue.visibility_s if wanted.visibility_s is None else wanted.visibility_s
     if wanted.attempt and queue.fifo:
-        repeated = await _repeat(tx, queue, wanted.attempt, now + visibility_s * 1000, now)
+        repeated = await _repeat(tx, queue, counts, wanted.attempt, now + visibility_s * 1000, now)
         if repeated is not None:
+            tx.put(queue.counts_key, encode(counts))
             return Outcome(queue, repeated)
     before = encode(counts)
     messages: list[Taken] = []
@@ -104,13 +116,15 @@ async def take(
     return Outcome(queue, messages)
 
 
-async def _repeat(tx: Transaction, queue: Live, attempt_id: str, due: int, now: int) -> list[Taken] | None:
+async def _repeat(
+    tx: Transaction, queue: Live, counts: Counts, attempt_id: str, due: int, now: int
+) -> list[Taken] | None:
     """What an earlier call with the same attempt id was answered, as long as nothing has happened to it."""
     raw = await tx.get(keys.attempt(queue.id, attempt_id))
     if raw is None:
         return None
     attempt = decode(Attempt, raw)
-    return None if attempt.expires <= now else await fifo.again(tx, queue, attempt.messages, due, now)
+    return None if attempt.expires <= now else await fifo.again(tx, queue, counts, attempt.messages, due, now)
 
 
 def _note_attempt(tx: Transaction, queue: Live, attempt_id: str, messages: list[Taken], now: int) -> None:
@@ -123,12 +137,11 @@ def _note_attempt(tx: Transaction, queue: Live, attempt_id: str, messages: list[
 async def receive_waiting(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     """Receive; where there is nothing, wait for it as long as the caller or the queue says."""
     wanted = read(request)
-    url = request["QueueUrl"]
     clock = ctx.cloud.clock
     wait_s = request.get("WaitTimeSeconds")
     gone: asyncio.Future[None] | None = None
     memory = ctx.cloud.part(Memory)
-    now = ctx.now
+    now, asks = ctx.now, True
     place: tuple[Live, Waiter] | None = None
 
     def join(queue: Live) -> None:
@@ -141,7 +154,8 @@ async def receive_waiting(ctx: Context, request: dict[str, Any]) -> dict[str, An
         while True:
             waits = wait_s != 0
             moment = int(now * 1000)
-            outcome = await ctx.cloud.store.write(partial(take, ctx, url, wanted, moment, waits, join))
+            outcome = await ctx.cloud.store.write(partial(take, ctx, request, wanted, moment, waits, asks, join))
+            asks = False
             if outcome.messages:
                 return {"Messages": [show(outcome.queue, one, wanted) for one in outcome.messages]}
             if place is None:

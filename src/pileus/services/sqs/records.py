@@ -38,6 +38,8 @@ class Counts(msgspec.Struct, array_like=True):
     data: str = ""
     # Its messages are not in the order of their age: they are in rounds, or other queues gave them up.
     mixed: bool = False
+    # Nothing that waits becomes visible before; 0: it is not known.
+    due: int = 0
 
 
 class Content(msgspec.Struct, array_like=True, omit_defaults=True):

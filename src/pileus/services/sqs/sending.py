@@ -76,8 +76,8 @@ def check(ctx: Context, request: dict[str, Any], queue: Live) -> Sent:
         raise errors.invalid_value(
             delay, "DelaySeconds", "The request include parameter that is not valid for this queue type."
         )
-    content.check_body(body)
     data = body.encode()
+    content.check_body(body, data)
     size = len(data)
     attributes: content.Attributes = {}
     attributes_md5 = trace = trace_md5 = ""

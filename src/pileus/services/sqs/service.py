@@ -8,6 +8,7 @@ from pileus.services.sqs.memory import LOOP
 from pileus.services.sqs.operations import attributes, messages, moves, queues, tags
 from pileus.services.sqs.permissions import (
     by_name,
+    inside,
     named_policy,
     on_queue,
     on_source,
@@ -42,7 +43,7 @@ SERVICE = Service(
         "ListQueueTags": reading(tags.list_queue_tags, on_queue("ListQueueTags"), queue_policy),
         "ListQueues": reading(queues.list_queues),
         "PurgeQueue": writing(queues.purge_queue, on_queue("PurgeQueue"), queue_policy),
-        "ReceiveMessage": free(messages.receive_message, on_queue("ReceiveMessage"), queue_policy),
+        "ReceiveMessage": free(messages.receive_message, inside, queue_policy),
         "RemovePermission": writing(attributes.remove_permission, on_queue("RemovePermission"), queue_policy),
         "SendMessage": writing(messages.send_message, on_queue("SendMessage"), queue_policy),
         "SendMessageBatch": writing(messages.send_message_batch, on_queue("SendMessage"), queue_policy),

@@ -15,7 +15,16 @@ from collections.abc import Awaitable, Callable
 
 from pileus.services.sqs import keys
 from pileus.services.sqs.handles import Handle
-from pileus.services.sqs.places import Swept, Taken, count_waiting, drop_content, load_content
+from pileus.services.sqs.places import (
+    Swept,
+    Taken,
+    count_waiting,
+    drop_content,
+    find_due,
+    is_due,
+    load_content,
+    note_due,
+)
 from pileus.services.sqs.queues import Live
 from pileus.services.sqs.records import Content, Counts, Entry, decode_entry, encode
 from pileus.store.contract import Reader, Transaction
@@ -36,6 +45,7 @@ async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: i
         entry.rank = counts.round
     if due:
         tx.put(keys.onto(queue.waiting, due, seq), encode(entry))
+        note_due(counts, due)
         counts.delayed += 1
     else:
         tx.put(keys.onto(queue.ready, entry.rank, seq), encode(entry))
@@ -62,6 +72,8 @@ async def _drop_visible(tx: Transaction, queue: Live, counts: Counts, seq: int, 
 
 async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit: int) -> int:
     """Make visible what is due, at most `limit`; returns how many."""
+    if not is_due(counts, now):
+        return 0
     rows = await tx.scan(queue.waiting + b"\x00", keys.onto(queue.waiting, now + 1), limit=limit)
     for key, raw in rows:
         _, seq = unpack(key, len(queue.waiting))
@@ -73,6 +85,7 @@ async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit:
             tx.delete(keys.onto(queue.place, seq))
         tx.delete(key)
         tx.put(keys.onto(queue.ready, entry.rank, seq), encode(entry))
+    await find_due(tx, queue, counts)
     return len(rows)
 
 
@@ -130,6 +143,7 @@ def _wait(tx: Transaction, queue: Live, counts: Counts, seq: int, entry: Entry, 
     if located:
         tx.put(keys.onto(queue.place, seq), b"%d" % due)
     tx.put(keys.onto(queue.waiting, due, seq), encode(entry))
+    note_due(counts, due)
     count_waiting(counts, entry, 1)
 
 

@@ -30,7 +30,6 @@ class Place(NamedTuple):
     name: str
 
 
-@lru_cache(4096)
 def read(url: str) -> Place | None:
     """The queue that a URL means; None where it is none."""
     found = _URL.fullmatch(url)
@@ -49,13 +48,18 @@ def read(url: str) -> Place | None:
 
 def place(ctx: Context, url: str) -> Place:
     """The queue that a request's QueueUrl means. Raises InvalidAddress."""
+    return _place(url, ctx.account, ctx.region)
+
+
+@lru_cache(4096)
+def _place(url: str, account: str, region: str) -> Place:
     found = read(url)
     if found is None:
         # A bare name is what the older query protocol made a path of.
         if re.fullmatch(r"[A-Za-z0-9_-]{1,80}(\.fifo)?", url):
-            return Place(ctx.account, ctx.region, url)
+            return Place(account, region, url)
         raise errors.bad_address(url)
-    return found if found.region else found._replace(region=ctx.region)
+    return found if found.region else found._replace(region=region)
 
 
 def write(ctx: Context, account: str, name: str) -> str:

@@ -37,7 +37,7 @@ async def send_message_batch(ctx: Context, tx: Transaction, request: Request) ->
     queue = await find(ctx, tx, request["QueueUrl"])
     entries: list[dict[str, Any]] = request["Entries"]
     check_entries(entries, "SendMessageBatchRequestEntry")
-    size = sum(len(entry["MessageBody"].encode()) for entry in entries)
+    size = 0
     for entry in entries:
         if queue.fifo and "MessageGroupId" not in entry:
             raise errors.invalid("The request must contain the parameter MessageGroupId.")
@@ -47,9 +47,10 @@ async def send_message_batch(ctx: Context, tx: Transaction, request: Request) ->
     for entry in entries:
         try:
             sent = sending.check(ctx, entry, queue)
-            size += sent.size - len(entry["MessageBody"].encode())
+            size += sent.size
             checked.append((entry, sent))
         except AWSError as error:
+            size += len(entry["MessageBody"].encode())
             failures.append(failed(entry, error))
     if size > content.BATCH_BYTES_MAX:
         raise errors.batch_too_long(content.BATCH_BYTES_MAX, size)
