@@ -12,6 +12,8 @@ from pileus.services.sns import errors
 PROTOCOLS = ("http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose")
 # Who is asked first, whoever subscribes him.
 _ASKED = ("http", "https", "email", "email-json")
+# Where messages are published to: E.164, however it is punctuated where somebody subscribes it.
+_NUMBER = re.compile(r"\+?[1-9][0-9]{1,14}", re.ASCII)
 _PHONE = re.compile(r"\+?[0-9]([-. ()]?[0-9()]){4,18}", re.ASCII)
 _MAIL = re.compile(r"[^@\s<>,;]{1,64}@[^@\s<>,;]{1,255}")
 
@@ -63,6 +65,13 @@ def needs_confirmation(ctx: Context, protocol: str, endpoint: str) -> bool:
 
 def _is(arn: Arn | None, service: str) -> bool:
     return arn is not None and arn.service == service and bool(arn.account) and bool(arn.resource)
+
+
+def check_number(text: str) -> str:
+    """A phone number to publish to."""
+    if not _NUMBER.fullmatch(text):
+        raise errors.invalid_reason("PhoneNumber", f"{text} is not valid to publish to")
+    return text
 
 
 def phone_number(text: str) -> str:

@@ -72,6 +72,22 @@ def bad_next_token() -> AWSError:
     return invalid_reason("NextToken", "invalid token")
 
 
+def application_disabled() -> AWSError:
+    return AWSError("PlatformApplicationDisabledException", "Platform application is disabled")
+
+
+def endpoint_disabled() -> AWSError:
+    return AWSError("EndpointDisabledException", "Endpoint is disabled")
+
+
+def no_number() -> AWSError:
+    return AWSError("ResourceNotFoundException", "The phone number is not in the SMS sandbox")
+
+
+def wrong_password() -> AWSError:
+    return AWSError("VerificationException", "The one-time password is not valid")
+
+
 def empty_batch() -> AWSError:
     return AWSError("EmptyBatchRequestException", "The batch request doesn't contain any entries.")
 

@@ -4,6 +4,7 @@
     GET    /_aws/sns/sms-messages?phoneNumber=...                    {"sms_messages": {number: [...]}, "region"}
     GET    /_aws/sns/platform-endpoint-messages?endpointArn=...      {"platform_endpoint_messages": {arn: [...]}, ...}
     GET    /_aws/sns/subscription-tokens/{subscription's ARN}        {"subscription_token", "subscription_arn"}
+    POST   /_aws/sns/opted-out?phoneNumber=...                       as if the phone had answered STOP
     DELETE /_aws/sns/email-messages (sms-messages, ...)              forgets them
     GET    /SimpleNotificationService-{digest}.pem                   the certificate that signatures are verified with
 
@@ -22,7 +23,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.cloud.hosted import HostedAnswer, HostedRequest
 from pileus.kernel.errors import AWSError
-from pileus.services.sns import mailbox, topics
+from pileus.services.sns import endpoints, mailbox, texting, topics
 from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.names import SubscriptionName, TopicName
 from pileus.services.sns.records import Sent
@@ -58,6 +59,10 @@ async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:
             if given.get(parameter, sent.to) == sent.to:
                 found.setdefault(sent.to, []).append(_shown(sent))
         return _json({member: found, "region": region})
+    if request.name == "opted-out" and method == "POST":
+        number = endpoints.check_number(given.get("phoneNumber", ""))
+        await cloud.store.write(lambda tx: texting.opt_out(tx, account, region, number))
+        return HostedAnswer(204)
     if request.name == "subscription-tokens" and method == "GET":
         return await _token(cloud, unquote(request.path[1:]))
     raise AWSError("NotFound", f"There is no {method} {request.http.path}.", status=404)

@@ -10,6 +10,11 @@ dedup          topic's id, group, dedup id            Deduplication; group "" wh
 expiry         milliseconds, a key                    what is removed at that time: deduplications, tokens
 garbage        account, region, topic's name, id      a deleted topic (its id) whose subscriptions are still to go
 sent           account, region, kind, milliseconds, id  Sent: mail, text messages and what devices got, to be read
+application    account, region, platform, name        Application
+endpoint       account, region, platform, app, id     Endpoint
+device         account, region, platform, app, token  an endpoint's id: a device's token has one
+sms            account, region                        SmsSettings
+sandbox        account, region, phone number          SandboxNumber
 signing        -                                      what signs messages: private key and certificate, PEM
 """
 
@@ -102,6 +107,42 @@ def sent(account: str, region: str, kind: str, ms: int, id: str) -> bytes:
 
 def all_sent(account: str, region: str, kind: str) -> Range:
     return prefix_range("sns", account, region, "sent", kind)
+
+
+def application(account: str, region: str, platform: str, name: str) -> bytes:
+    return pack("sns", account, region, "application", platform, name)
+
+
+def applications(account: str, region: str) -> Range:
+    return prefix_range("sns", account, region, "application")
+
+
+def endpoint(account: str, region: str, platform: str, application: str, id: str) -> bytes:
+    return pack("sns", account, region, "endpoint", platform, application, id)
+
+
+def endpoints(account: str, region: str, platform: str, application: str) -> Range:
+    return prefix_range("sns", account, region, "endpoint", platform, application)
+
+
+def device(account: str, region: str, platform: str, application: str, token: str) -> bytes:
+    return pack("sns", account, region, "device", platform, application, token)
+
+
+def devices(account: str, region: str, platform: str, application: str) -> Range:
+    return prefix_range("sns", account, region, "device", platform, application)
+
+
+def sms(account: str, region: str) -> bytes:
+    return pack("sns", account, region, "sms")
+
+
+def sandbox(account: str, region: str, number: str) -> bytes:
+    return pack("sns", account, region, "sandbox", number)
+
+
+def sandboxes(account: str, region: str) -> Range:
+    return prefix_range("sns", account, region, "sandbox")
 
 
 def signing() -> bytes:

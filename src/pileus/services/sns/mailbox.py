@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pileus.cloud.context import Cloud
+from pileus.delivery.contract import Undeliverable
 from pileus.kernel.arn import parse_arn
-from pileus.services.sns import keys
+from pileus.kernel.errors import AWSError
+from pileus.services.sns import keys, platforms, texting
 from pileus.services.sns.envelopes import Envelopes, unsubscribe_url
 from pileus.services.sns.records import Message, Recipient, Sent, Subscription, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -56,9 +58,22 @@ async def deliver(cloud: Cloud, message: Message, envelopes: Envelopes, to: Reci
     _, _, _, region, account, _ = message.topic_arn.split(":", 5)
 
     async def keep(tx: Transaction) -> None:
+        await _check(tx, account, region, to)
         put(tx, account, region, sent, f"{message.id}/{to.id}")
 
     await cloud.store.write(keep)
+
+
+async def _check(tx: Transaction, account: str, region: str, to: Recipient) -> None:
+    """Raises Undeliverable for those who get nothing."""
+    if to.protocol == "sms" and await texting.is_opted_out(tx, account, region, to.endpoint):
+        raise Undeliverable("The phone number has opted out.")
+    if to.protocol == "application":
+        at = platforms.endpoint_at(to.endpoint)
+        try:
+            await platforms.check_enabled(tx, at)
+        except AWSError as error:
+            raise Undeliverable(error.message) from None
 
 
 def _structured_for(to: Recipient) -> str:

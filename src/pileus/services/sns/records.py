@@ -56,6 +56,37 @@ class Subscription(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.attributes.get("RawMessageDelivery") == "true"
 
 
+class Application(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A platform application; its credentials are not kept, as nothing is sent on to the platform."""
+
+    platform: str
+    name: str
+    # As they are shown.
+    attributes: dict[str, str] = {}
+
+
+class Endpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A device that a platform application sends to."""
+
+    id: str
+    platform: str
+    application: str
+    # As they are shown: Token, Enabled, CustomUserData.
+    attributes: dict[str, str] = {}
+
+
+class SmsSettings(msgspec.Struct, kw_only=True, omit_defaults=True):
+    attributes: dict[str, str] = {}
+    # Numbers that want no messages.
+    opted_out: list[str] = []
+
+
+class SandboxNumber(msgspec.Struct, kw_only=True, omit_defaults=True):
+    number: str
+    password: str
+    verified: bool = False
+
+
 class Token(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What confirms a subscription: the subscription as it was when the token was sent."""
 
@@ -140,7 +171,11 @@ class Sent(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Topic, Subscription, Token, Counts, Deduplication, Sent)
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (
+        *(Topic, Subscription, Token, Counts, Deduplication, Sent),
+        *(Application, Endpoint, SmsSettings, SandboxNumber),
+    )
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, reading, writing
 from pileus.services.sns import calling, confirming, delivering, inspect, loops, payloads
-from pileus.services.sns.operations import messages, subscriptions, tags, topics
+from pileus.services.sns.operations import devices, messages, sms, subscriptions, tags, topics
 from pileus.services.sns.permissions import (
     by_token,
     create_topic,
@@ -53,6 +53,52 @@ SERVICE = Service(
         "ListSubscriptionsByTopic": reading(
             subscriptions.list_subscriptions_by_topic, on_topic("ListSubscriptionsByTopic"), topic_policy
         ),
+        "CreatePlatformApplication": writing(devices.create_platform_application, on_all("CreatePlatformApplication")),
+        "DeletePlatformApplication": writing(
+            devices.delete_platform_application, on_topic("DeletePlatformApplication", "PlatformApplicationArn")
+        ),
+        "GetPlatformApplicationAttributes": reading(
+            devices.get_platform_application_attributes,
+            on_topic("GetPlatformApplicationAttributes", "PlatformApplicationArn"),
+        ),
+        "SetPlatformApplicationAttributes": writing(
+            devices.set_platform_application_attributes,
+            on_topic("SetPlatformApplicationAttributes", "PlatformApplicationArn"),
+        ),
+        "ListPlatformApplications": reading(devices.list_platform_applications, on_all("ListPlatformApplications")),
+        "CreatePlatformEndpoint": writing(
+            devices.create_platform_endpoint, on_topic("CreatePlatformEndpoint", "PlatformApplicationArn")
+        ),
+        "DeleteEndpoint": writing(devices.delete_endpoint, on_topic("DeleteEndpoint", "EndpointArn")),
+        "GetEndpointAttributes": reading(
+            devices.get_endpoint_attributes, on_topic("GetEndpointAttributes", "EndpointArn")
+        ),
+        "SetEndpointAttributes": writing(
+            devices.set_endpoint_attributes, on_topic("SetEndpointAttributes", "EndpointArn")
+        ),
+        "ListEndpointsByPlatformApplication": reading(
+            devices.list_endpoints_by_platform_application,
+            on_topic("ListEndpointsByPlatformApplication", "PlatformApplicationArn"),
+        ),
+        "SetSMSAttributes": writing(sms.set_sms_attributes, on_all("SetSMSAttributes")),
+        "GetSMSAttributes": reading(sms.get_sms_attributes, on_all("GetSMSAttributes")),
+        "CheckIfPhoneNumberIsOptedOut": reading(
+            sms.check_if_phone_number_is_opted_out, on_all("CheckIfPhoneNumberIsOptedOut")
+        ),
+        "ListPhoneNumbersOptedOut": reading(sms.list_phone_numbers_opted_out, on_all("ListPhoneNumbersOptedOut")),
+        "OptInPhoneNumber": writing(sms.opt_in_phone_number, on_all("OptInPhoneNumber")),
+        "GetSMSSandboxAccountStatus": reading(sms.get_sms_sandbox_account_status, on_all("GetSMSSandboxAccountStatus")),
+        "CreateSMSSandboxPhoneNumber": writing(
+            sms.create_sms_sandbox_phone_number, on_all("CreateSMSSandboxPhoneNumber")
+        ),
+        "DeleteSMSSandboxPhoneNumber": writing(
+            sms.delete_sms_sandbox_phone_number, on_all("DeleteSMSSandboxPhoneNumber")
+        ),
+        "VerifySMSSandboxPhoneNumber": writing(
+            sms.verify_sms_sandbox_phone_number, on_all("VerifySMSSandboxPhoneNumber")
+        ),
+        "ListSMSSandboxPhoneNumbers": reading(sms.list_sms_sandbox_phone_numbers, on_all("ListSMSSandboxPhoneNumbers")),
+        "ListOriginationNumbers": reading(sms.list_origination_numbers, on_all("ListOriginationNumbers")),
         "Publish": writing(messages.publish, publish, topic_policy),
         "PublishBatch": writing(messages.publish_batch, publish, topic_policy),
     },

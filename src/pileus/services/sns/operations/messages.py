@@ -6,25 +6,71 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.kernel.errors import NotBuilt
-from pileus.services.sns import content, errors, publishing, topics
+from pileus.services.sns import content, endpoints, errors, mailbox, platforms, publishing, texting, topics
 from pileus.services.sns.names import check_arn, topic_of
+from pileus.services.sns.records import Sent
 from pileus.store.contract import Transaction
+
+SMS_CHARS_MAX = 1600
 
 
 async def publish(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    if request.get("PhoneNumber") is not None:
-        raise NotBuilt("Publishing to phone numbers")
+    if request.get("PhoneNumber") is not None and request.get("TopicArn") is None:
+        return await _publish_to_phone(ctx, tx, request)
     parameter = "TopicArn" if request.get("TopicArn") is not None else "TargetArn"
     target = request.get(parameter)
     if target is None:
         raise errors.no_value("TopicArn or TargetArn")
     arn = check_arn(target, parameter)
     if parameter == "TargetArn" and arn.resource.startswith("endpoint/"):
-        raise errors.invalid_reason("TargetArn", "No endpoint found for the target arn specified")
+        return await _publish_to_device(ctx, tx, request)
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, target, parameter))
     message = publishing.check_message(ctx, topic, request)
     return await publishing.publish(ctx, tx, topic, message)
+
+
+async def _publish_to_phone(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    number = endpoints.check_number(request["PhoneNumber"])
+    sent = _sent(ctx, request, "sms", number)
+    if len(request["Message"]) > SMS_CHARS_MAX:
+        raise errors.invalid("Message too long")
+    # Whoever has opted out gets nothing; the publisher is not told.
+    if not await texting.is_opted_out(tx, ctx.account, ctx.region, number):
+        mailbox.put(tx, ctx.account, ctx.region, sent, sent.message_id)
+    return {"MessageId": sent.message_id}
+
+
+async def _publish_to_device(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    target = request["TargetArn"]
+    at = platforms.endpoint_of(ctx, target, "TargetArn")
+    if await platforms.find_endpoint(tx, at) is None:
+        raise errors.invalid_reason("TargetArn", "No endpoint found for the target arn specified")
+    sent = _sent(ctx, request, "application", target, platform=at.platform)
+    await platforms.check_enabled(tx, at)
+    mailbox.put(tx, at.account, at.region, sent, sent.message_id)
+    return {"MessageId": sent.message_id}
+
+
+def _sent(ctx: Context, request: Request, kind: str, to: str, *, platform: str = "") -> Sent:
+    """What goes to one recipient without a topic between."""
+    text = request["Message"]
+    if not text:
+        raise errors.invalid("Empty message")
+    subject = content.check_subject(request.get("Subject"))
+    attributes = content.check_attributes(request.get("MessageAttributes") or {})
+    if content.size_of(text, attributes) > content.MESSAGE_BYTES_MAX:
+        raise errors.invalid("Message too long")
+    bodies = content.bodies_of(text, request.get("MessageStructure"))
+    return Sent(
+        kind=kind,
+        to=to,
+        message_id=ctx.cloud.ids.uuid(),
+        time=ctx.now,
+        body=bodies.get(platform or kind) or bodies.get("default", text),
+        subject=subject,
+        attributes=attributes,
+        structured=bool(bodies),
+    )
 
 
 async def publish_batch(ctx: Context, tx: Transaction, request: Request) -> Answer:

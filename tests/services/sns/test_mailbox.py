@@ -1,0 +1,266 @@
+"""Mail, text messages and devices: what is sent to them can be read."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from sns_kit import Queue, bare, refused, status_of, until
+
+
+class Mailbox:
+    def __init__(self, aws: Any) -> None:
+        self.aws = aws
+
+    def ask(self, path: str, method: str = "GET", **query: str) -> Any:
+        text = "&".join(f"{name}={value}" for name, value in {"accountId": self.aws.account, **query}.items())
+        url = f"{self.aws.endpoint}/_aws/sns/{path}?{text.replace('+', '%2B')}"
+        with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+            data = answer.read()
+            return json.loads(data) if data else None
+
+    def mails(self, address: str, count: int = 1) -> list[dict[str, Any]]:
+        return self._wait("email-messages", "email_messages", address, count)
+
+    def texts(self, number: str, count: int = 1) -> list[dict[str, Any]]:
+        return self._wait("sms-messages", "sms_messages", number, count)
+
+    def pushed(self, arn: str, count: int = 1) -> list[dict[str, Any]]:
+        return self._wait("platform-endpoint-messages", "platform_endpoint_messages", arn, count)
+
+    def _wait(self, path: str, member: str, to: str, count: int) -> list[dict[str, Any]]:
+        def find() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = self.ask(path)[member].get(to, [])
+            return found if len(found) >= count else []
+
+        found: list[dict[str, Any]] = until(find)
+        assert len(found) == count
+        return found
+
+
+@pytest.fixture
+def mailbox(aws: Any) -> Mailbox:
+    return Mailbox(aws)
+
+
+def test_mail(aws: Any, sns: Any, mailbox: Mailbox) -> None:
+    arn = sns.create_topic(Name="t")["TopicArn"]
+    answer = sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="a@example.com", ReturnSubscriptionArn=True)
+    (asked,) = mailbox.mails("a@example.com")
+    assert asked["Subject"] == "AWS Notification - Subscription Confirmation"
+    link = re.search(r"http\S+Action=ConfirmSubscription\S+", asked["Message"])
+    assert link is not None
+    token = mailbox.ask(f"subscription-tokens/{answer['SubscriptionArn']}")
+    assert token == {
+        "subscription_token": link[0].rpartition("Token=")[2],
+        "subscription_arn": answer["SubscriptionArn"],
+    }
+    sns.publish(TopicArn=arn, Message="before")
+    urllib.request.urlopen(link[0]).read()
+    sns.publish(TopicArn=arn, Message="hello", Subject="Greeting")
+    told = mailbox.mails("a@example.com", 2)[1]
+    assert told["Subject"] == "Greeting"
+    assert told["Message"].startswith("hello\n")
+    assert "Action=Unsubscribe" in told["Message"]
+    sns.subscribe(TopicArn=arn, Protocol="email-json", Endpoint="b@example.com")
+    json_asked = json.loads(mailbox.mails("b@example.com")[0]["Message"])
+    sns.confirm_subscription(TopicArn=arn, Token=json_asked["Token"])
+    sns.publish(TopicArn=arn, Message="both")
+    envelope = json.loads(mailbox.mails("b@example.com", 2)[1]["Message"])
+    assert (envelope["Type"], envelope["Message"]) == ("Notification", "both")
+    mailbox.ask("email-messages", "DELETE")
+    assert mailbox.ask("email-messages") == {"email_messages": {}, "region": "us-east-1"}
+    with pytest.raises(urllib.error.HTTPError):
+        mailbox.ask(f"subscription-tokens/{answer['SubscriptionArn']}")
+
+
+def test_text_messages(aws: Any, sns: Any, mailbox: Mailbox) -> None:
+    arn = sns.create_topic(Name="t")["TopicArn"]
+    number = "+15551234567"
+    subscription = sns.subscribe(TopicArn=arn, Protocol="sms", Endpoint=number)["SubscriptionArn"]
+    assert subscription.startswith(arn)
+    assert sns.subscribe(TopicArn=arn, Protocol="sms", Endpoint="+1 (555) 123-4568")["SubscriptionArn"].startswith(arn)
+    sns.publish(TopicArn=arn, Message=json.dumps({"default": "d", "sms": "short"}), MessageStructure="json")
+    (first,) = mailbox.texts(number)
+    assert (first["Message"], first["TopicArn"], first["SubscriptionArn"]) == ("short", arn, subscription)
+    sender = {"AWS.SNS.SMS.SenderID": {"DataType": "String", "StringValue": "Me"}}
+    id = bare(sns.publish(PhoneNumber=number, Message="direct", MessageAttributes=sender))
+    second = mailbox.texts(number, 2)[1]
+    assert id == {"MessageId": second["MessageId"]}
+    assert second["MessageAttributes"] == sender
+    for wrong in ("+1a234", "NAA+15551234567", "+0123"):
+        assert refused(sns.publish, PhoneNumber=wrong, Message="m") == (
+            "InvalidParameter",
+            f"Invalid parameter: PhoneNumber Reason: {wrong} is not valid to publish to",
+        )
+    # Who has opted out gets nothing, until he opts in.
+    assert sns.check_if_phone_number_is_opted_out(phoneNumber=number)["isOptedOut"] is False
+    mailbox.ask("opted-out", "POST", phoneNumber=number)
+    assert sns.check_if_phone_number_is_opted_out(phoneNumber=number)["isOptedOut"] is True
+    assert sns.list_phone_numbers_opted_out()["phoneNumbers"] == [number]
+    sns.publish(PhoneNumber=number, Message="not this")
+    sns.opt_in_phone_number(phoneNumber=number)
+    sns.opt_in_phone_number(phoneNumber="+4989123456")
+    assert sns.list_phone_numbers_opted_out()["phoneNumbers"] == []
+    sns.publish(PhoneNumber=number, Message="but this")
+    assert mailbox.texts(number, 3)[2]["Message"] == "but this"
+
+
+def test_settings_of_text_messages(sns: Any) -> None:
+    assert bare(sns.get_sms_attributes()) == {"attributes": {"MonthlySpendLimit": "1"}}
+    given = {"DefaultSMSType": "Promotional", "DefaultSenderID": "Test", "DeliveryStatusSuccessSamplingRate": "100"}
+    assert bare(sns.set_sms_attributes(attributes=given)) == {}
+    assert sns.get_sms_attributes()["attributes"] == {"MonthlySpendLimit": "1", **given}
+    some = ["DefaultSMSType", "DefaultSenderID"]
+    assert sns.get_sms_attributes(attributes=some)["attributes"] == {name: given[name] for name in some}
+    for attributes, message in (
+        ({"InvalidAttribute": "x"}, "InvalidAttribute is not a valid attribute"),
+        ({"DefaultSMSType": "Invalid"}, "DefaultSMSType is invalid"),
+        ({"DefaultSenderID": "123"}, "DefaultSenderID is invalid"),
+        ({"DefaultSenderID": "a" * 12}, "DefaultSenderID is invalid"),
+    ):
+        assert refused(sns.set_sms_attributes, attributes=attributes) == ("InvalidParameter", message)
+
+
+def test_the_sandbox(aws: Any, sns: Any, mailbox: Mailbox) -> None:
+    number = "+15557654321"
+    assert sns.get_sms_sandbox_account_status()["IsInSandbox"] is False
+    sns.create_sms_sandbox_phone_number(PhoneNumber=number)
+    listed = [{"PhoneNumber": number, "Status": "Pending"}]
+    assert bare(sns.list_sms_sandbox_phone_numbers()) == {"PhoneNumbers": listed}
+    password = mailbox.texts(number)[0]["Message"].rpartition(" ")[2]
+    wrong = "00000" if password != "00000" else "11111"
+    verify = sns.verify_sms_sandbox_phone_number
+    assert refused(verify, PhoneNumber=number, OneTimePassword=wrong)[0] == "VerificationException"
+    verify(PhoneNumber=number, OneTimePassword=password)
+    assert sns.list_sms_sandbox_phone_numbers()["PhoneNumbers"][0]["Status"] == "Verified"
+    sns.delete_sms_sandbox_phone_number(PhoneNumber=number)
+    assert refused(sns.delete_sms_sandbox_phone_number, PhoneNumber=number)[0] == "ResourceNotFound"
+    assert sns.list_origination_numbers()["PhoneNumbers"] == []
+
+
+def _application(sns: Any, name: str = "app") -> str:
+    attributes = {"PlatformCredential": "secret", "PlatformPrincipal": "id"}
+    arn: str = sns.create_platform_application(Name=name, Platform="ADM", Attributes=attributes)[
+        "PlatformApplicationArn"
+    ]
+    return arn
+
+
+def test_platform_applications(aws: Any, sns: Any) -> None:
+    arn = _application(sns)
+    assert arn == f"arn:aws:sns:us-east-1:{aws.account}:app/ADM/app"
+    get = sns.get_platform_application_attributes
+    assert bare(get(PlatformApplicationArn=arn)) == {"Attributes": {"Enabled": "true"}}
+    assert bare(sns.list_platform_applications()) == {
+        "PlatformApplications": [{"PlatformApplicationArn": arn, "Attributes": {"Enabled": "true"}}]
+    }
+    put = sns.set_platform_application_attributes
+    put(PlatformApplicationArn=arn, Attributes={"Enabled": "false"})
+    assert get(PlatformApplicationArn=arn)["Attributes"] == {"Enabled": "false"}
+    assert refused(get, PlatformApplicationArn="invalid") == (
+        "InvalidParameter",
+        "Invalid parameter: PlatformApplicationArn Reason: An ARN must have at least 6 elements, not 1",
+    )
+    assert refused(get, PlatformApplicationArn=arn + "x") == ("NotFound", "PlatformApplication does not exist")
+    assert status_of(get, PlatformApplicationArn=arn + "x") == 404
+    assert refused(put, PlatformApplicationArn=arn + "x", Attributes={"Dummy": "x"})[0] == "NotFound"
+    null = (
+        "ValidationError",
+        "1 validation error detected: Value null at 'attributes' failed to satisfy constraint: Member must not be null",
+    )
+    assert refused(put, PlatformApplicationArn=arn, Attributes={}) == null
+    create = sns.create_platform_application
+    assert refused(create, Name="n", Platform="ADM", Attributes={}) == null
+    for attributes, reason in (
+        ({"PlatformPrincipal": "x"}, "PlatformPrincipal attribute provided without PlatformCredential"),
+        ({"PlatformCredential": "x"}, "PlatformCredential attribute provided without PlatformPrincipal"),
+    ):
+        assert refused(create, Name="n", Platform="ADM", Attributes=attributes) == (
+            "InvalidParameter",
+            f"Invalid parameter: Attributes Reason: {reason}",
+        )
+    good = {"PlatformCredential": "x", "PlatformPrincipal": "x"}
+    for name, reason in (
+        ("", "cannot be empty"),
+        ("@name", "must contain only characters 'a'-'z', 'A'-'Z', '0'-'9', '_', '-', and '.'"),
+        ("a" * 257, "must be at most 256 characters long"),
+    ):
+        assert refused(create, Name=name, Platform="ADM", Attributes=good)[1] == (
+            f"Invalid parameter: {name} Reason: {reason}"
+        )
+    assert refused(create, Name="n", Platform="AAA", Attributes=good)[1] == (
+        "Invalid parameter: Platform Reason: AAA is not supported"
+    )
+    sns.delete_platform_application(PlatformApplicationArn=arn)
+    assert sns.list_platform_applications()["PlatformApplications"] == []
+
+
+def test_endpoints(aws: Any, sns: Any) -> None:
+    app = _application(sns)
+    create, put = sns.create_platform_endpoint, sns.set_endpoint_attributes
+    arn = create(PlatformApplicationArn=app, Token="token_1")["EndpointArn"]
+    assert arn.startswith(f"arn:aws:sns:us-east-1:{aws.account}:endpoint/ADM/app/")
+    assert create(PlatformApplicationArn=app, Token="token_1")["EndpointArn"] == arn
+    assert refused(create, PlatformApplicationArn=app, Token="token_1", CustomUserData="x") == (
+        "InvalidParameter",
+        f"Invalid parameter: Token Reason: Endpoint {arn} already exists with the same Token, but different "
+        "attributes.",
+    )
+    shown = {"Enabled": "true", "Token": "token_1"}
+    assert bare(sns.get_endpoint_attributes(EndpointArn=arn)) == {"Attributes": shown}
+    assert bare(sns.list_endpoints_by_platform_application(PlatformApplicationArn=app)) == {
+        "Endpoints": [{"EndpointArn": arn, "Attributes": shown}]
+    }
+    for attributes, reason in (
+        ({"InvalidKey": "x"}, "Invalid attribute name: InvalidKey"),
+        ({"PlatformCredential": "x"}, "Invalid attribute name: PlatformCredential"),
+        (
+            {"CustomUserData": "x" * 2049},
+            "Invalid value for attribute: CustomUserData: must be at most 2048 bytes long in UTF-8 encoding",
+        ),
+    ):
+        expected = ("InvalidParameter", f"Invalid parameter: Attributes Reason: {reason}")
+        assert refused(create, PlatformApplicationArn=app, Token="t", Attributes=attributes) == expected
+        assert refused(put, EndpointArn=arn, Attributes=attributes) == expected
+    assert refused(put, EndpointArn=app, Attributes={"Enabled": "true"})[1] == (
+        "Invalid parameter: EndpointArn Reason: Wrong number of slashes in relative portion of the ARN."
+    )
+    none = arn[:-1] + ("0" if arn[-1] != "0" else "1")
+    assert refused(put, EndpointArn=none, Attributes={"Enabled": "true"}) == ("NotFound", "Endpoint does not exist")
+    assert refused(create, PlatformApplicationArn=app + "x", Token="t")[0] == "NotFound"
+    sns.delete_endpoint(EndpointArn=arn)
+    sns.delete_endpoint(EndpointArn=arn)
+    assert sns.list_endpoints_by_platform_application(PlatformApplicationArn=app)["Endpoints"] == []
+
+
+def test_devices_get_messages(aws: Any, sns: Any, mailbox: Mailbox) -> None:
+    app = _application(sns)
+    arn = sns.create_platform_endpoint(PlatformApplicationArn=app, Token="t", CustomUserData="u")["EndpointArn"]
+    text = json.dumps({"default": "d", "ADM": '{"data": {"x": "y"}}'})
+    sns.publish(TargetArn=arn, Message=text, MessageStructure="json")
+    (pushed,) = mailbox.pushed(arn)
+    assert (pushed["Message"], pushed["TargetArn"]) == ('{"data": {"x": "y"}}', arn)
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    dead = Queue(aws, "dead")
+    redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead.arn})}
+    sns.subscribe(TopicArn=topic, Protocol="application", Endpoint=arn, Attributes=redrive)
+    sns.publish(TopicArn=topic, Message="to all")
+    assert mailbox.pushed(arn, 2)[1]["Message"] == "to all"
+    sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Enabled": "false"})
+    assert refused(sns.publish, TargetArn=arn, Message="m") == ("EndpointDisabled", "Endpoint is disabled")
+    sns.publish(TopicArn=topic, Message="lost")
+    assert dead.texts() == ["lost"]
+
+
+def test_strangers_see_no_mail(aws: Any, mailbox: Mailbox) -> None:
+    request = urllib.request.Request(
+        f"{aws.endpoint}/_aws/sns/sms-messages", headers={"Origin": "https://elsewhere.example"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 403
