@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from pileus.cloud import logs
 from pileus.cloud.context import Cloud
 from pileus.cloud.roles import RoleSessions
 from pileus.cloud.sending import Message, send, sort_error
@@ -114,23 +115,10 @@ async def _to_logs(cloud: Cloud, principal: Principal, arn: Arn, rule_arn: str, 
     group = arn.resource.removeprefix("log-group:").removesuffix(":*")
     name = blake2b(rule_arn.encode(), digest_size=16).hexdigest()
     stream = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}"
-    events = [{"timestamp": int(cloud.clock.time() * 1000), "message": body.decode()}]
-    request = {"logGroupName": group, "logStreamName": stream, "logEvents": events}
-    where = {"region": arn.region, "account": arn.account}
     try:
-        try:
-            await cloud.call(principal, "logs", "PutLogEvents", request, **where)
-        except AWSError as error:
-            if error.code != "ResourceNotFoundException":
-                raise
-            try:
-                await cloud.call(
-                    principal, "logs", "CreateLogStream", {"logGroupName": group, "logStreamName": stream}, **where
-                )
-            except AWSError as other:
-                if other.code != "ResourceAlreadyExistsException":
-                    raise
-            await cloud.call(principal, "logs", "PutLogEvents", request, **where)
+        await logs.write(
+            cloud, principal, (body.decode(),), group=group, stream=stream, region=arn.region, account=arn.account
+        )
     except AWSError as error:
         raise sort_error(error) from error
 

@@ -18,7 +18,7 @@ import msgspec
 from pileus.cloud import outgoing
 from pileus.cloud.context import Cloud
 from pileus.delivery.contract import Dead, Delivery
-from pileus.services.sns import metrics
+from pileus.services.sns import feedback, metrics
 from pileus.services.sns.delivery_policies import CONTENT_TYPE
 from pileus.services.sns.envelopes import Envelopes
 from pileus.services.sns.payloads import DEAD, HTTP, payload_of, read_payload
@@ -69,6 +69,8 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     error, final = await call(cloud, to.endpoint, await _headers(message, to), await _body(cloud, message, to))
     if not error:
         metrics.count(cloud, metrics.DELIVERED, message.topic_arn)
+        if message.feedback:
+            await feedback.succeeded(cloud, message, to)
         return
 
     async def go_on(tx: Transaction) -> None:

@@ -16,7 +16,7 @@ from pileus.cloud.roles import RoleSessions
 from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
-from pileus.services.sns import mailbox, metrics
+from pileus.services.sns import feedback, mailbox, metrics
 from pileus.services.sns.envelopes import Envelopes
 from pileus.services.sns.payloads import RETRY, read_payload
 from pileus.services.sns.publishing import put_retried
@@ -64,6 +64,8 @@ async def deliver(cloud: Cloud, message: Message, envelopes: Envelopes, to: Reci
         principal = await _principal(cloud, message, to)
         await sending.send(cloud, principal, to.endpoint, letter, region=region)
     metrics.count(cloud, metrics.DELIVERED, message.topic_arn)
+    if message.feedback:
+        await feedback.succeeded(cloud, message, to)
 
 
 async def _principal(cloud: Cloud, message: Message, to: Recipient) -> Principal:
@@ -104,6 +106,9 @@ async def bury(cloud: Cloud, delivery: Delivery) -> None:
     to = recipients[0]
     if not delivery.attempts:
         metrics.count(cloud, metrics.FAILED, message.topic_arn)
+        if message.feedback:
+            error = lost.last_error
+            await cloud.store.write(lambda tx: feedback.failed(cloud, tx, message, to, error, lost.attempts))
     if not to.dead_letters:
         log.warning("%s:%s: message %s is lost: %s", message.topic_arn, to.id, message.id, lost.last_error)
         return

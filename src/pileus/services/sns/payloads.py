@@ -16,6 +16,7 @@ IN_ORDER = "sns.in-order"
 HTTP = "sns.http"
 CONFIRM = "sns.confirm"
 DEAD = "sns.dead"
+FEEDBACK = "sns.feedback"
 
 _recipients = msgspec.msgpack.Decoder(list[Recipient])
 _message = msgspec.msgpack.Decoder(Message)

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from pileus.cloud.context import Cloud, Context
-from pileus.services.sns import calling, content, errors, keys, metrics
+from pileus.services.sns import calling, content, errors, feedback, keys, metrics
 from pileus.services.sns.payloads import DEAD, FAN_OUT, IN_ORDER, payload_of
 from pileus.services.sns.records import Deduplication, Message, Recipient, decode, encode
 from pileus.services.sns.topics import HTTP, Live, counts_of, members_of
@@ -70,6 +70,7 @@ def check_message(ctx: Context, topic: Live, request: dict[str, Any]) -> Message
         deduplication=deduplication or "",
         trace=ctx.http.headers.get("x-amzn-trace-id", ""),
         signature_version=topic.setting("SignatureVersion", "1"),
+        feedback=feedback.settings_of(topic),
     )
 
 

@@ -130,6 +130,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     trace: str = ""
     signature_version: str = "1"
     replayed: bool = False
+    # The topic's attributes on delivery status.
+    feedback: dict[str, str] = {}
 
     def body_for(self, protocol: str) -> str:
         return self.bodies.get(protocol, self.body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, reading, writing
-from pileus.services.sns import calling, confirming, delivering, inspect, loops, payloads
+from pileus.services.sns import calling, confirming, delivering, feedback, inspect, loops, payloads
 from pileus.services.sns.operations import devices, messages, sms, subscriptions, tags, topics
 from pileus.services.sns.permissions import (
     by_token,
@@ -110,6 +110,7 @@ SERVICE = Service(
         payloads.HTTP: calling.deliver,
         payloads.CONFIRM: confirming.send,
         payloads.DEAD: delivering.bury,
+        payloads.FEEDBACK: feedback.write,
     },
     target_limits={payloads.HTTP: calling.LIMIT},
     hosts={"sns": inspect.serve},
