@@ -157,7 +157,11 @@ def test_a_table_is_recovered_to_any_second(start_pileus: Any) -> None:
         )[0]
         == "InvalidRestoreTimeException"
     )
-    server.advance(36 * 86400)
+    dynamodb.update_continuous_backups(
+        TableName="table",
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 1},
+    )
+    server.advance(2 * 86400)
     dynamodb.restore_table_to_point_in_time(
         SourceTableName="table", TargetTableName="latest", UseLatestRestorableTime=True
     )

@@ -22,10 +22,13 @@ _BATCH_TABLES = 500
 
 
 async def expire(cloud: Cloud) -> float:
-    """Remove what has expired in all tables; returns the seconds until more may be due."""
+    """Remove what has expired in all tables; returns the seconds until more may be due.
+
+    Without a table whose items expire there is nothing to wait for: a table's first time to live has it run.
+    """
     start, stop = keys.all_watched("expiry")
     at: bytes | None = start
-    following = math.inf
+    following = latest = math.inf
     while at is not None:
         place = at
 
@@ -35,8 +38,9 @@ async def expire(cloud: Cloud) -> float:
         rows = await cloud.store.read(page)
         for watch, _ in rows:
             following = min(following, await _expire_table(cloud, watch))
+            latest = PERIOD_S
         at = after(rows[-1][0]) if len(rows) == _BATCH_TABLES else None
-    return min(PERIOD_S, max(0.0, following - cloud.clock.time()))
+    return min(latest, max(0.0, following - cloud.clock.time()))
 
 
 async def _expire_table(cloud: Cloud, watch: bytes) -> float:

@@ -50,6 +50,13 @@ async def since(tx: Reader, table: Table, moment: float, before: bytes | None) -
     return [_decode(raw) for _, raw in rows], rows[-1][0] if len(rows) == BATCH_ENTRIES else None
 
 
+async def between(tx: Reader, table: Table, number: int, limit: int) -> list[tuple[int, Entry]]:
+    """A batch of the changes from a number (their moment in microseconds) on, the oldest first, with their numbers."""
+    prefix = _prefix(table)
+    rows = await tx.scan(keys.past(prefix, number), prefix + b"\xff", limit=limit)
+    return [(keys.past_number(prefix, key), _decode(raw)) for key, raw in rows]
+
+
 async def trim(cloud: Cloud) -> None:
     """Forget what lies before every table's recovery period."""
     start, stop = keys.all_watched("history")

@@ -202,6 +202,13 @@ def past(prefix: bytes, number: int) -> bytes:
     return pack_onto(prefix, max(0, number))
 
 
+def past_number(prefix: bytes, key: bytes) -> int:
+    """The number in a history entry's key."""
+    number = unpack(key, len(prefix))[0]
+    assert isinstance(number, int)
+    return number
+
+
 def backup(account: str, region: str, backup_id: str) -> bytes:
     return pack(SERVICE, account, region, "backup", backup_id)
 

@@ -127,6 +127,11 @@ class Export(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     bucket_owner: str = ""
     prefix: str = ""
     encryption: str = ""
+    format: Literal["DYNAMODB_JSON", "ION"] = "DYNAMODB_JSON"
+    # Of an incremental export: what changed since then, up to `moment`; and the attributes of the table's key.
+    since: float = 0.0
+    keys: tuple[str, ...] = ()
+    view: Literal["NEW_IMAGE", "NEW_AND_OLD_IMAGES"] = "NEW_AND_OLD_IMAGES"
     token: str
     # Who asked for it, and writes the files.
     principal: Principal
@@ -152,8 +157,8 @@ class Import(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     bucket: str
     bucket_owner: str = ""
     prefix: str = ""
-    format: Literal["DYNAMODB_JSON", "CSV"]
-    compression: Literal["GZIP", "NONE"] = "NONE"
+    format: Literal["DYNAMODB_JSON", "ION", "CSV"]
+    compression: Literal["GZIP", "ZSTD", "NONE"] = "NONE"
     delimiter: str = ""
     header: tuple[str, ...] = ()
     key_types: dict[str, str]
@@ -162,6 +167,9 @@ class Import(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     token: str
     # Who asked for it, and reads the files.
     principal: Principal
+    # The last file that is done, and how much is done of the next: a node that dies leaves the rest to another.
+    done: str = ""
+    lines: int = 0
     errors: int = 0
     processed: int = 0
     processed_bytes: int = 0

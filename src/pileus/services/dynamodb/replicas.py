@@ -19,10 +19,10 @@ from typing import Any
 
 import msgspec
 
-from pileus.cloud.context import Cloud, Context, HttpInfo
+from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.kernel.principal import Principal, service_principal
+from pileus.kernel.principal import Principal
 from pileus.services.dynamodb import errors, keys, records, replication, streams, tables, work
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
@@ -287,6 +287,7 @@ async def _begin(there: Context, tx: Transaction, source: Table, action: Request
         tx.put(key, records.encode(records.Statistics()))
     if known.ttl_attribute:
         tx.put(keys.watch("expiry", there.account, there.region, record.name), b"")
+        tx.on_commit(lambda: there.cloud.nudge("dynamodb.expire"))
     return replica
 
 
@@ -344,7 +345,7 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
     while place is not None:
 
         async def batch(tx: Transaction, place: _Place = place) -> _Place:
-            ctx = _context(cloud, account, region)
+            ctx = work.acting(cloud, account, region)
             replica = await tables.find(ctx, tx, payload["name"])
             if replica is None or replica.record.id != payload["table"]:
                 return None
@@ -370,21 +371,6 @@ async def _fill(ctx: Context, tx: Transaction, replica: Table, place: _Place) ->
         return region, following
     tables.store(ctx, tx, msgspec.structs.replace(replica.record, restoring=False))
     return None
-
-
-def _context(cloud: Cloud, account: str, region: str) -> Context:
-    """DynamoDB acting for itself."""
-    return Context(
-        cloud=cloud,
-        request_id=cloud.ids.uuid(),
-        service="dynamodb",
-        operation="Replication",
-        account=account,
-        region=region,
-        principal=service_principal("replication.dynamodb", account=account),
-        now=cloud.clock.time(),
-        http=HttpInfo(source_ip="dynamodb.amazonaws.com"),
-    )
 
 
 async def _make_role(cloud: Cloud, account: str, region: str) -> None:

@@ -25,8 +25,6 @@ BATCH_RECORDS = 100
 # Items that one transaction puts into a new replica.
 BATCH_ITEMS = 200
 _BATCH_PAIRS = 500
-# The loop looks at all pairs so often at least.
-PERIOD_S = 60.0
 # Deleted items' versions are kept for so long behind the oldest change that is under way, microseconds: a call has its
 # time from its beginning.
 _MARGIN = 3600 * 1_000_000
@@ -67,9 +65,9 @@ async def replicate(cloud: Cloud) -> float:
         for watch, _ in rows:
             following = min(following, await _hand_on(cloud, watch))
         at = after(rows[-1][0]) if len(rows) == _BATCH_PAIRS else None
-    now = cloud.clock.time()
-    known.replicates_at = min(known.replicates_at, following, now + PERIOD_S)
-    return max(0.0, known.replicates_at - now)
+    # Nothing is due: a change will have it run.
+    known.replicates_at = min(known.replicates_at, following)
+    return max(0.0, known.replicates_at - cloud.clock.time())
 
 
 async def _hand_on(cloud: Cloud, watch: bytes) -> float:

@@ -6,12 +6,14 @@ crash, and doing one again from the start does no harm.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from pileus.cloud.context import Cloud, Context
+from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.delivery.contract import Delivery
+from pileus.kernel.principal import service_principal
 from pileus.services.dynamodb import (
     copying,
     exporting,
@@ -182,6 +184,21 @@ async def _fill_expiries(tx: Transaction, table: Table, span: Range) -> bytes | 
     return rows[-1][0] if len(rows) == BATCH_ITEMS else None
 
 
+def acting(cloud: Cloud, account: str, region: str) -> Context:
+    """DynamoDB acting for itself."""
+    return Context(
+        cloud=cloud,
+        request_id=cloud.ids.uuid(),
+        service="dynamodb",
+        operation="Work",
+        account=account,
+        region=region,
+        principal=service_principal("dynamodb", account=account),
+        now=cloud.clock.time(),
+        http=HttpInfo(source_ip="dynamodb.amazonaws.com"),
+    )
+
+
 async def handle(cloud: Cloud, delivery: Delivery) -> None:
     """Handle one delivery of TARGET."""
     payload: dict[str, Any] = delivery.payload
@@ -209,7 +226,9 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
             await exporting.run(cloud, account, region, payload["export"])
             await _sweep(cloud, range_onto(keys.backup_items(account, region, payload["export"])))
         case "import":
-            await importing.run(cloud, account, region, payload["job"])
+            await importing.run(
+                cloud, account, region, payload["job"], partial(drop_table, acting(cloud, account, region))
+            )
         case "forget-token":
             await _drop_token(cloud, keys.token(account, region, payload["token"]))
         case "fill":

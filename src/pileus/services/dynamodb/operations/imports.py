@@ -11,8 +11,8 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Permission, Request
-from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import definitions, errors, keys, records, tables, work
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import definitions, errors, importing, keys, records, tables, work
 from pileus.services.dynamodb.permissions import arn_of
 from pileus.services.dynamodb.tables import table_arn
 from pileus.store.contract import Reader, Transaction
@@ -30,8 +30,6 @@ def of_import(ctx: Context, request: Request) -> list[Permission]:
 
 
 async def import_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    if request["InputFormat"] == "ION" or request.get("InputCompressionType") == "ZSTD":
-        raise NotBuilt("DynamoDB's imports of Ion or zstd")
     asked = request["TableCreationParameters"]
     name = tables.table_name(ctx, asked["TableName"])
     token = request.get("ClientToken")
@@ -41,7 +39,7 @@ async def import_table(ctx: Context, tx: Transaction, request: Request) -> Answe
             if known.token == token and ctx.now - known.started < 8 * 3600:
                 if known.table != name or known.bucket != request["S3BucketSource"]["S3Bucket"]:
                     raise AWSError("ImportConflictException", "ClientToken was used with other parameters")
-                return {"ImportTableDescription": _description(known)}
+                return {"ImportTableDescription": _description(ctx, known)}
     record = definitions.new_table(ctx, name, asked)
     if await tx.get(keys.table(ctx.account, ctx.region, name)) is not None:
         raise errors.table_exists(name)
@@ -72,7 +70,7 @@ async def import_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     )
     tx.put(keys.imported(ctx.account, ctx.region, import_id), records.encode(job))
     work.import_table(ctx, tx, import_id)
-    return {"ImportTableDescription": _description(job)}
+    return {"ImportTableDescription": _description(ctx, job)}
 
 
 async def describe_import(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -81,7 +79,7 @@ async def describe_import(ctx: Context, tx: Reader, request: Request) -> Answer:
     job = None if raw is None else records.decode_import(raw)
     if job is None or job.arn != arn:
         raise AWSError("ImportNotFoundException", f"Import not found: {arn}")
-    return {"ImportTableDescription": _description(job)}
+    return {"ImportTableDescription": _description(ctx, job)}
 
 
 async def list_imports(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -97,10 +95,19 @@ async def list_imports(ctx: Context, tx: Reader, request: Request) -> Answer:
         if len(rows) < 100:
             break
         start = after(rows[-1][0])
-    members = ("ImportArn", "ImportStatus", "TableArn", "S3BucketSource", "InputFormat", "StartTime", "EndTime")
+    members = (
+        "ImportArn",
+        "ImportStatus",
+        "TableArn",
+        "S3BucketSource",
+        "CloudWatchLogGroupArn",
+        "InputFormat",
+        "StartTime",
+        "EndTime",
+    )
     answer: Answer = {"ImportSummaryList": []}
     for job in found[:limit]:
-        shown = _description(job)
+        shown = _description(ctx, job)
         answer["ImportSummaryList"].append({name: shown[name] for name in members if name in shown})
     if len(found) > limit:
         # A token has at least 112 characters.
@@ -108,7 +115,7 @@ async def list_imports(ctx: Context, tx: Reader, request: Request) -> Answer:
     return answer
 
 
-def _description(job: records.Import) -> dict[str, Any]:
+def _description(ctx: Context, job: records.Import) -> dict[str, Any]:
     source: dict[str, Any] = {"S3Bucket": job.bucket}
     if job.bucket_owner:
         source["S3BucketOwner"] = job.bucket_owner
@@ -122,6 +129,7 @@ def _description(job: records.Import) -> dict[str, Any]:
         "ClientToken": job.token,
         "S3BucketSource": source,
         "ErrorCount": job.errors,
+        "CloudWatchLogGroupArn": f"arn:aws:logs:{ctx.region}:{ctx.account}:log-group:{importing.LOG_GROUP}:*",
         "InputFormat": job.format,
         "InputCompressionType": job.compression,
         "TableCreationParameters": job.creation,

@@ -92,6 +92,7 @@ async def _switch(ctx: Context, tx: Transaction, table: Table, attribute: str) -
         ttl_id = ctx.cloud.ids.token_bytes(8)
         changed = tables.store(ctx, tx, msgspec.structs.replace(table.record, ttl_attribute=attribute, ttl_id=ttl_id))
         tx.put(watch, b"")
+        tx.on_commit(lambda: ctx.cloud.nudge("dynamodb.expire"))
         await work.fill_expiries(ctx, tx, changed)
     else:
         work.sweep_expiries(ctx, tx, table)

@@ -70,6 +70,8 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
             "Resource cannot be deleted as it is currently protected against deletion. "
             "Disable deletion protection first."
         )
+    if table.record.restoring:
+        await replicas.check_settled(ctx, tx, table)
     if table.record.copying:
         raise AWSError("ResourceInUseException", f"Table is being backed up or restored from: {table.name}")
     items, size = await statistics.held(ctx, tx, table.statistics)
