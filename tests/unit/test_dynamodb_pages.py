@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from pileus.cloud.metrics import Metrics
 from pileus.kernel.clock import SystemClock
 from pileus.services.dynamodb import items, keys, pages, records, schema, tables
 from pileus.services.dynamodb.values import check_item
@@ -17,7 +18,9 @@ COUNT = 3000
 
 async def test_a_long_page_holds_nobody_up() -> None:
     store = open_store(None, "memory")
-    cloud: Any = SimpleNamespace(store=store, clock=SystemClock())
+    memory = tables.Memory()
+    cloud: Any = SimpleNamespace(store=store, clock=SystemClock(), metrics=Metrics(), part=lambda kind: memory)
+    ctx: Any = SimpleNamespace(cloud=cloud, now=0.0, operation="Scan")
     record = records.Table(
         name="table", id="00000000-0000-4000-8000-000000000000", created=0.0, attributes={"id": "S"}, hash="id"
     )
@@ -37,7 +40,7 @@ async def test_a_long_page_holds_nobody_up() -> None:
         projection=None,
         fetch=False,
     )
-    reading = asyncio.create_task(pages.read(cloud, plan))
+    reading = asyncio.create_task(pages.read(ctx, plan))
     turns = 0
     while not reading.done():
         await asyncio.sleep(0)

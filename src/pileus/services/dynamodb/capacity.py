@@ -1,6 +1,6 @@
 """Capacity units: what a call consumed.
 
-Source: "DynamoDB read and write operations" (capacity unit consumption).
+Sources: "DynamoDB read and write operations" (capacity unit consumption); "Quotas in Amazon DynamoDB".
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from typing import Any
 
 READ_UNIT_BYTES = 4096
 WRITE_UNIT_BYTES = 1024
+# Quotas: of reads and of writes, a second, of a table with its indexes; and of all provisioned tables of a region.
+TABLE_UNITS_MAX = 40_000
+ACCOUNT_UNITS_MAX = 80_000
 
 
 def read_units(size: int, *, consistent: bool) -> float:

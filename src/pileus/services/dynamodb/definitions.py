@@ -49,6 +49,7 @@ def new_table(ctx: Context, name: str, request: Request) -> records.Table:
             )
     billing = request.get("BillingMode", "PROVISIONED")
     read_units, write_units = _table_throughput(request, billing)
+    check_on_demand(request, billing)
     attributes = _attributes(request["AttributeDefinitions"])
     partition, sort = _key_schema(request["KeySchema"])
     indexes = _indexes(ctx, request, partition, sort, billing)
@@ -73,6 +74,18 @@ def new_table(ctx: Context, name: str, request: Request) -> records.Table:
         deletion_protection=request.get("DeletionProtectionEnabled", False),
         tags=merged_tags({}, request.get("Tags", ())),
     )
+
+
+def check_on_demand(request: Request, billing: str) -> None:
+    """Check that an OnDemandThroughput fits the billing mode, and says something."""
+    given = request.get("OnDemandThroughput")
+    if given is None:
+        return
+    if billing == "PROVISIONED":
+        raise errors.invalid("OnDemandThroughput cannot be specified when BillingMode is PROVISIONED")
+    for member, units in given.items():
+        if units == 0 or units < -1:
+            raise errors.invalid(f"{member} must be greater than 0, or -1 for no maximum")
 
 
 def stream_view(request: Request) -> records.View | None:
@@ -196,6 +209,7 @@ def global_index(ctx: Context, description: Mapping[str, Any], billing: str) -> 
         )
     if billing == "PROVISIONED" and given is None:
         raise errors.invalid(f"ProvisionedThroughput must be specified for index: {name}")
+    check_on_demand(description, billing)
     warm = description.get("WarmThroughput") or {}
     return records.Index(
         name=name,

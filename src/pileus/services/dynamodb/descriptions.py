@@ -16,6 +16,7 @@ from pileus.store.contract import Reader
 
 # What a table in on-demand mode, and its indexes, can take at once.
 ON_DEMAND_WARM = (12000, 4000)
+DAY_S = 86_400.0
 
 
 async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACTIVE") -> dict[str, Any]:
@@ -37,7 +38,7 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
         "KeySchema": table.schema.description(),
         "TableStatus": status,
         "CreationDateTime": record.created,
-        "ProvisionedThroughput": _throughput(table),
+        "ProvisionedThroughput": _throughput(record, ctx.now),
         "TableSizeBytes": size,
         "ItemCount": items,
         "TableArn": table_arn(table.region, table.account, record.name),
@@ -108,12 +109,12 @@ def _overrides(record: records.Table, index: str) -> dict[str, Any]:
     return answer
 
 
-def describe_deleted(table: Table, items: int, size: int) -> dict[str, Any]:
+def describe_deleted(table: Table, items: int, size: int, now: float) -> dict[str, Any]:
     """The shorter TableDescription of DeleteTable."""
     answer: dict[str, Any] = {
         "TableName": table.name,
         "TableStatus": "DELETING",
-        "ProvisionedThroughput": _throughput(table),
+        "ProvisionedThroughput": _throughput(table.record, now),
         "TableSizeBytes": size,
         "ItemCount": items,
         "TableArn": table_arn(table.region, table.account, table.name),
@@ -128,10 +129,9 @@ def describe_deleted(table: Table, items: int, size: int) -> dict[str, Any]:
     return answer
 
 
-def _throughput(table: Table) -> dict[str, Any]:
-    record = table.record
+def _throughput(record: records.Table | records.Index, now: float) -> dict[str, Any]:
     answer: dict[str, Any] = {
-        "NumberOfDecreasesToday": 0,
+        "NumberOfDecreasesToday": decreases_today(record, now),
         "ReadCapacityUnits": record.read_units,
         "WriteCapacityUnits": record.write_units,
     }
@@ -142,10 +142,14 @@ def _throughput(table: Table) -> dict[str, Any]:
     return answer
 
 
+def decreases_today(record: records.Table | records.Index, now: float) -> int:
+    return record.decreases if now // DAY_S == record.last_decrease // DAY_S else 0
+
+
 def warm_throughput(table: Table, read: int, write: int, read_units: int, write_units: int) -> dict[str, int]:
-    """What was asked for, else what the billing mode gives."""
+    """What was asked for, at least what the billing mode gives."""
     given = ON_DEMAND_WARM if table.record.billing == "PAY_PER_REQUEST" else (read_units, write_units)
-    return {"ReadUnitsPerSecond": read or given[0], "WriteUnitsPerSecond": write or given[1]}
+    return {"ReadUnitsPerSecond": max(read, given[0]), "WriteUnitsPerSecond": max(write, given[1])}
 
 
 def projection_of(index: records.Index) -> dict[str, Any]:
@@ -172,11 +176,7 @@ async def _describe_index(ctx: Context, tx: Reader, table: Table, index: Index, 
     answer["IndexStatus"] = "CREATING" if status == "CREATING" else record.status
     if record.status == "CREATING":
         answer["Backfilling"] = True
-    answer["ProvisionedThroughput"] = {
-        "NumberOfDecreasesToday": 0,
-        "ReadCapacityUnits": record.read_units,
-        "WriteCapacityUnits": record.write_units,
-    }
+    answer["ProvisionedThroughput"] = _throughput(record, ctx.now)
     if record.on_demand:
         answer["OnDemandThroughput"] = record.on_demand
     if status != "CREATING" or record.warm_read or record.warm_write:

@@ -52,6 +52,50 @@ def duplicate_item() -> AWSError:
     return AWSError("DuplicateItemException", "Duplicate primary key exists in table")
 
 
+_THROTTLED = {
+    ("Table", "ProvisionedThroughputExceeded"): (
+        "ProvisionedThroughputExceededException",
+        "The level of configured provisioned throughput for the table was exceeded. Consider increasing your "
+        "provisioning level with the UpdateTable API.",
+    ),
+    ("Index", "ProvisionedThroughputExceeded"): (
+        "ProvisionedThroughputExceededException",
+        "The level of configured provisioned throughput for one or more global secondary indexes of the table was "
+        "exceeded. Consider increasing your provisioning level for the under-provisioned global secondary indexes "
+        "with the UpdateTable API",
+    ),
+}
+_ON_DEMAND = {
+    "MaxOnDemandThroughputExceeded": (
+        "ThrottlingException",
+        "Throughput exceeds the maximum OnDemandThroughput configured on table or index.",
+    ),
+    "AccountLimitExceeded": (
+        "RequestLimitExceeded",
+        "Throughput exceeds the current throughput limit for your account. Please contact AWS Support at "
+        "https://aws.amazon.com/support to request a limit increase.",
+    ),
+}
+
+
+def throttled(what: str, limit: str, arn: str) -> AWSError:
+    """`what`: Table or Index, Read or Write; `limit` as ThrottlingReason has it; `arn` that of what is at its limit."""
+    code, message = _THROTTLED.get((what[:5], limit)) or _ON_DEMAND[limit]
+    reasons = [{"reason": what + limit, "resource": arn}]
+    if code == "ThrottlingException":
+        return AWSError(code, message, throttlingReasons=reasons)
+    return AWSError(code, message, ThrottlingReasons=reasons)
+
+
+def is_throttled(error: AWSError) -> bool:
+    """Whether the same call may go through later."""
+    return "ThrottlingReasons" in error.members or "throttlingReasons" in error.members
+
+
+def limit_exceeded(message: str) -> AWSError:
+    return AWSError("LimitExceededException", f"Subscriber limit exceeded: {message}")
+
+
 def no_stream(arn: str) -> AWSError:
     return AWSError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
 

@@ -125,6 +125,12 @@ async def change(
     return Written(max(old_size, new_size), tuple(consumed))
 
 
+def touches(index: Index, key: bytes, old: Stored | None, new: Item | None, new_size: int) -> bool:
+    """Whether putting `new` in the place of `old` changes an entry of the index."""
+    before = entry(index, key, None if old is None else old.item(), old)
+    return before != entry(index, key, new, None if new is None else Stored(encode(new, new_size)))
+
+
 class Entry(msgspec.Struct, frozen=True):
     key: bytes
     raw: bytes

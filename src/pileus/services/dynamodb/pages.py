@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from pileus.cloud.context import Cloud
+from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import capacity, errors, schema, values, writes
+from pileus.services.dynamodb import capacity, errors, schema, throughput, values, writes
 from pileus.services.dynamodb.expressions.parameters import Predicate
 from pileus.services.dynamodb.expressions.projections import Projection
 from pileus.services.dynamodb.items import Stored
@@ -166,12 +166,15 @@ class _Page(msgspec.Struct, eq=False):
     cut: bool = False
 
 
-async def read(cloud: Cloud, plan: Plan) -> dict[str, Any]:
+async def read(ctx: Context, plan: Plan) -> dict[str, Any]:
     """The answer: items up to the request's Limit or 1 MB, the one that goes past it included.
 
     Others have their turn between the batches, so a page of many small items holds nobody up. Each batch is a snapshot
     of its own: AWS promises no more for a whole page.
     """
+    meter = throughput.meter(ctx, plan.place.table)
+    meter.admit_read(ctx, plan.place.index)
+    cloud = ctx.cloud
     limit: int | None = plan.request.get("Limit")
     page = _Page()
     start, end = plan.span
@@ -192,7 +195,9 @@ async def read(cloud: Cloud, plan: Plan) -> dict[str, Any]:
         # As many as fill the page, by what they have been so far.
         ask = max(ROWS_FIRST, min(ROWS_MAX, (PAGE_BYTES_MAX - page.size) * page.scanned // (page.size + 1) + 1))
         await cloud.clock.sleep(0)
-    return _answer(page, plan)
+    units = capacity.read_units(page.size, consistent=plan.request.get("ConsistentRead", False))
+    meter.read(ctx, units + page.fetched_units, plan.place.index)
+    return _answer(page, plan, units)
 
 
 async def _rows(tx: Reader, *, plan: Plan, span: Range, limit: int) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
@@ -233,7 +238,7 @@ def _take(page: _Page, plan: Plan, rows: list[tuple[bytes, bytes]], shown: list[
             return
 
 
-def _answer(page: _Page, plan: Plan) -> dict[str, Any]:
+def _answer(page: _Page, plan: Plan, units: float) -> dict[str, Any]:
     request, place = plan.request, plan.place
     answer: dict[str, Any] = {} if request.get("Select") == "COUNT" else {"Items": page.found}
     answer["Count"] = page.count
@@ -244,7 +249,6 @@ def _answer(page: _Page, plan: Plan) -> dict[str, Any]:
     wanted = request.get("ReturnConsumedCapacity", "NONE")
     if wanted != "NONE":
         consumed = capacity.Consumed(request["TableName"])
-        units = capacity.read_units(page.size, consistent=request.get("ConsistentRead", False))
         if place.index is None:
             consumed.table = units
         else:

@@ -26,6 +26,10 @@ class Index(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: Literal["CREATING", "ACTIVE"] = "ACTIVE"
     read_units: int = 0
     write_units: int = 0
+    last_increase: float = 0.0
+    last_decrease: float = 0.0
+    # On the UTC day of the last decrease.
+    decreases: int = 0
     warm_read: int = 0
     warm_write: int = 0
     on_demand: dict[str, int] = {}
@@ -48,6 +52,7 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     write_units: int = 0
     last_increase: float = 0.0
     last_decrease: float = 0.0
+    decreases: int = 0
     on_demand: dict[str, int] = {}
     # 0: what the billing mode gives.
     warm_read: int = 0

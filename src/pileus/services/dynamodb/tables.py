@@ -119,6 +119,8 @@ class Memory:
         self.policies = False
         # The number of the last change that was kept in a history.
         self.last_change = 0
+        # How fast tables are read and written, by the key of their statistics: see `throughput`.
+        self.meters: dict[bytes, Any] = {}
         # When the loop that hands changes on to replicas looks again, seconds since the epoch.
         self.replicates_at = 0.0
 

@@ -117,6 +117,7 @@ def forget_token(ctx: Context, tx: Transaction, token: str, expires: float) -> N
 def _forget(known: tables.Memory, gone: list[bytes]) -> None:
     for key in gone:
         known.growth.pop(key, None)
+        known.meters.pop(key, None)
 
 
 async def fill_new(ctx: Context, tx: Transaction, before: Table, after: Table) -> None:

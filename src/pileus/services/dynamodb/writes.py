@@ -16,7 +16,7 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.raw import RawJson
-from pileus.services.dynamodb import capacity, errors, items, legacy, schema, values
+from pileus.services.dynamodb import capacity, errors, items, legacy, schema, throughput, values
 from pileus.services.dynamodb.expressions.parameters import (
     Expressions,
     Predicate,
@@ -123,8 +123,13 @@ def locate(table: Table, write: Write) -> bytes:
     return key
 
 
-async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write: Write) -> Outcome:
-    """Do the write, or raise `ConditionalCheckFailedException` or what is wrong with the new item."""
+async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write: Write, times: int = 1) -> Outcome:
+    """Do the write, or raise `ConditionalCheckFailedException` or what is wrong with the new item.
+
+    It consumes its units as often as `times` says. Throttled, it is refused before it has changed anything.
+    """
+    meter = throughput.meter(ctx, table)
+    meter.admit_write(ctx)
     old = await items.read(tx, key)
     old_item: Item | None = None
     if write.inserts and old is not None:
@@ -132,27 +137,32 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     if old is not None and (write.condition is not None or write.update is not None):
         old_item = old.item()
     if write.condition is not None and not write.condition.test(old_item or {}):
+        meter.write(ctx, 0 if old is None else old.size, (), times)
         wanted = write.request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
         raise errors.condition_failed(answered(old) if wanted and old is not None else None)
+    new: Item | None = None
+    size = 0
     if write.puts:
-        written = await items.change(
-            ctx.cloud, tx, table, key, now=ctx.now, old=old, new=write.item, new_size=write.size, old_item=old_item
-        )
-        return Outcome(old, old_item, write.item, written)
-    if write.deletes:
-        written = await items.change(ctx.cloud, tx, table, key, now=ctx.now, old=old, new=None, old_item=old_item)
-        return Outcome(old, old_item, None, written)
-    if write.update is None or (old is None and not write.update.creates):
-        return Outcome(old, old_item, old_item, Written(0 if old is None else old.size))
-    new = write.update.apply(old_item or {}, write.item if old_item is None else old_item)
-    values.check_nesting(new)
-    size = values.item_size(new)
-    items.check_updated_size(size)
-    for index in table.indexes:
-        schema.check_index_keys(index.name, index.schema, new, update=True)
+        new, size = write.item, write.size
+    elif not write.deletes:
+        if write.update is None or (old is None and not write.update.creates):
+            written = Written(0 if old is None else old.size)
+            meter.write(ctx, written.size, (), times)
+            return Outcome(old, old_item, old_item, written)
+        new = write.update.apply(old_item or {}, write.item if old_item is None else old_item)
+        values.check_nesting(new)
+        size = values.item_size(new)
+        items.check_updated_size(size)
+        for index in table.indexes:
+            schema.check_index_keys(index.name, index.schema, new, update=True)
+    if table.indexes:
+        for index in meter.full_indexes(ctx):
+            if items.touches(index, key, old, new, size):
+                raise meter.refuse_write(ctx, index)
     written = await items.change(
         ctx.cloud, tx, table, key, now=ctx.now, old=old, new=new, new_size=size, old_item=old_item
     )
+    meter.write(ctx, written.size, written.indexes, times)
     return Outcome(old, old_item, new, written)
 
 

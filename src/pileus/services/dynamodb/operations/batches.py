@@ -9,7 +9,8 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.services.dynamodb import errors, items, schema, tables, values, writes
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import errors, items, schema, tables, throughput, values, writes
 from pileus.services.dynamodb.capacity import Consumed, read_units
 from pileus.services.dynamodb.expressions.projections import Projection
 from pileus.services.dynamodb.items import Stored
@@ -32,31 +33,42 @@ async def batch_get_item(ctx: Context, tx: Reader, request: Request) -> Answer:
         name: (parse_projection(part), [values.check_item(key)[0] for key in part["Keys"]])
         for name, part in asked.items()
     }
-    located: dict[str, list[bytes]] = {}
+    located: dict[str, tuple[Table, list[bytes]]] = {}
     for name, (_, given) in parsed.items():
         table = await tables.load(ctx, tx, name)
         places = [schema.given_key(table.prefix, table.schema, key) for key in given]
         if len(set(places)) < len(places):
             raise errors.validation(DUPLICATES)
-        located[name] = places
+        located[name] = (table, places)
     responses: dict[str, list[Any]] = {}
     unprocessed: dict[str, Any] = {}
     consumed: list[Consumed] = []
     room = ANSWER_BYTES_MAX
-    for name, places in located.items():
+    throttled: AWSError | None = None
+    for name, (table, places) in located.items():
         part, projection = asked[name], parsed[name][0]
         used = Consumed(name)
         found = responses[name] = []
         for at, place in enumerate(places):
             stored = await items.read(tx, place)
+            size = 0 if stored is None else stored.size
+            units = read_units(size, consistent=part.get("ConsistentRead", False))
+            room -= size
+            cut = room < 0
+            if not cut:
+                try:
+                    throughput.read(ctx, table, units)
+                except AWSError as error:
+                    throttled, cut = error, True
+            if cut:
+                unprocessed[name] = {**part, "Keys": part["Keys"][at:]}
+                break
+            used.table += units
             if stored is not None:
-                room -= stored.size
-                if room < 0:
-                    unprocessed[name] = {**part, "Keys": part["Keys"][at:]}
-                    break
                 found.append(_answered(stored, projection))
-            used.table += read_units(0 if stored is None else stored.size, consistent=part.get("ConsistentRead", False))
         consumed.append(used)
+    if throttled is not None and not any(used.table for used in consumed):
+        raise throttled
     answer: Answer = {"Responses": responses, "UnprocessedKeys": unprocessed}
     _add_capacity(answer, request, consumed)
     return answer
@@ -86,17 +98,28 @@ async def batch_write_item(ctx: Context, tx: Transaction, request: Request) -> A
         located.append((name, table, places))
     consumed: list[Consumed] = []
     metrics: dict[str, list[Any]] = {}
+    unprocessed: dict[str, list[Any]] = {}
+    throttled: AWSError | None = None
     for name, table, places in located:
         used = Consumed(name)
-        for place, write in places:
-            outcome = await writes.perform(ctx, tx, table, place, write)
+        for (place, write), part in zip(places, asked[name], strict=True):
+            try:
+                outcome = await writes.perform(ctx, tx, table, place, write)
+            except AWSError as error:
+                if not errors.is_throttled(error):
+                    raise
+                throttled = error
+                unprocessed.setdefault(name, []).append(part)
+                continue
             writes.consume(used, outcome.written)
             if request.get("ReturnItemCollectionMetrics") == "SIZE":
                 measured = await collection_metrics(ctx, tx, table, write.item)
                 if measured is not None:
                     metrics.setdefault(name, []).append(measured)
         consumed.append(used)
-    answer: Answer = {"UnprocessedItems": {}}
+    if throttled is not None and sum(map(len, unprocessed.values())) == sum(map(len, asked.values())):
+        raise throttled
+    answer: Answer = {"UnprocessedItems": unprocessed}
     if metrics:
         answer["ItemCollectionMetrics"] = metrics
     _add_capacity(answer, request, consumed)

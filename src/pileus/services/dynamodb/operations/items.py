@@ -10,7 +10,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import items, keys, legacy, schema, statistics, tables, values, writes
+from pileus.services.dynamodb import items, keys, legacy, schema, statistics, tables, throughput, values, writes
 from pileus.services.dynamodb.capacity import Consumed, read_units
 from pileus.services.dynamodb.expressions.parameters import Expressions, check_styles
 from pileus.services.dynamodb.expressions.projections import Projection
@@ -74,16 +74,16 @@ async def collection_metrics(ctx: Context, tx: Reader, table: Table, item: value
 async def get_item(ctx: Context, tx: Reader, request: Request) -> Answer:
     projection = parse_projection(request) if len(request) > 2 else None
     key, _ = values.check_item(request["Key"])
-    stored = await find_item(ctx, tx, request["TableName"], key)
+    table, stored = await find_item(ctx, tx, request["TableName"], key)
+    units = read_units(0 if stored is None else stored.size, consistent=request.get("ConsistentRead", False))
+    throughput.read(ctx, table, units)
     answer: Answer = {}
     if stored is not None:
         answer["Item"] = writes.answered(stored) if projection is None else picked(stored, projection)
     wanted = request.get("ReturnConsumedCapacity", "NONE")
     if wanted != "NONE":
         consumed = Consumed(request["TableName"])
-        consumed.table = read_units(
-            0 if stored is None else stored.size, consistent=request.get("ConsistentRead", False)
-        )
+        consumed.table = units
         answer["ConsumedCapacity"] = consumed.describe(wanted)
     return answer
 
@@ -105,8 +105,8 @@ def parse_projection(request: Request) -> Projection | None:
     return projection
 
 
-async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item) -> Stored | None:
-    """The item of that key, by one read: the table's record comes along, to see that the remembered one still holds."""
+async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item) -> tuple[Table, Stored | None]:
+    """The table and its item of that key, by one read: its record comes along, to see if the remembered one holds."""
     name = tables.table_name(ctx, table_name)
     table = tables.cached(ctx, name)
     if table is not None and not table.record.restoring:
@@ -119,6 +119,6 @@ async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item)
             table_key = keys.table(ctx.account, ctx.region, name)
             table_raw, raw = await tx.get_many((table_key, place))
             if table_raw == table.raw:
-                return None if raw is None else Stored(raw)
+                return table, None if raw is None else Stored(raw)
     table = await tables.load(ctx, tx, name)
-    return await items.read(tx, schema.given_key(table.prefix, table.schema, key))
+    return table, await items.read(tx, schema.given_key(table.prefix, table.schema, key))

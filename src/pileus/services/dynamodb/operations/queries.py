@@ -52,7 +52,7 @@ async def query(ctx: Context, request: Request) -> Answer:
             span = (span[0], at) if reverse else (after(at), span[1])
         return Plan(request, place, span, keep, projection, fetch, reverse)
 
-    return await pages.read(ctx.cloud, await ctx.cloud.store.read(plan))
+    return await pages.read(ctx, await ctx.cloud.store.read(plan))
 
 
 def _parse_query(request: Request) -> tuple[list[KeyTerm] | None, Predicate | None, Projection | None]:
@@ -150,7 +150,7 @@ async def scan(ctx: Context, request: Request) -> Answer:
             span = (after(at), span[1])
         return Plan(request, place, span, keep, projection, fetch)
 
-    return await pages.read(ctx.cloud, await ctx.cloud.store.read(plan))
+    return await pages.read(ctx, await ctx.cloud.store.read(plan))
 
 
 def _parse_scan(request: Request) -> tuple[Predicate | None, Projection | None]:

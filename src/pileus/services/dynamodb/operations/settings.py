@@ -15,12 +15,11 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import definitions, errors, keys, replicas, tables, work
+from pileus.services.dynamodb.capacity import ACCOUNT_UNITS_MAX, TABLE_UNITS_MAX
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
 
 TAGS_PER_PAGE = 10
-ACCOUNT_UNITS_MAX = 80_000
-TABLE_UNITS_MAX = 40_000
 ENDPOINT_CACHE_MINUTES = 1440
 
 

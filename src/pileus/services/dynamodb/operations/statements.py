@@ -17,7 +17,7 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Permission, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import capacity, errors, items, keys, pages, schema, tables, values, writes
+from pileus.services.dynamodb import capacity, errors, items, keys, pages, schema, tables, throughput, values, writes
 from pileus.services.dynamodb.expressions.keyconditions import OPERATORS, KeyTerm
 from pileus.services.dynamodb.expressions.parameters import Predicate
 from pileus.services.dynamodb.expressions.projections import Projection
@@ -233,7 +233,7 @@ async def _select(ctx: Context, request: Request, bound: Bound, select: Select) 
         plan, count = await ctx.cloud.store.read(
             partial(_plan, ctx, reading=reading, number=number, start=start, limit=limit)
         )
-        page = await pages.read(ctx.cloud, plan)
+        page = await pages.read(ctx, plan)
         found += page["Items"]
         if "ConsumedCapacity" in page:
             known = answer.get("ConsumedCapacity")
@@ -360,7 +360,8 @@ async def _told(run: Any) -> dict[str, Any]:
         code = _BATCH_CODES.get(error.code)
         if code is None:
             raise
-        return {"Error": {"Code": code, "Message": error.message, **error.members}}
+        item = {"Item": error.members["Item"]} if "Item" in error.members else {}
+        return {"Error": {"Code": code, "Message": error.message, **item}}
     return answer
 
 
@@ -381,9 +382,9 @@ async def _read_one(
     answer = {"TableName": body.table}
     stored = await _singleton(tx, table, body, bound, "BatchExecuteStatement")
     used = consumed.setdefault(body.table, capacity.Consumed(body.table))
-    used.table += capacity.read_units(
-        0 if stored is None else stored.size, consistent=request.get("ConsistentRead", False)
-    )
+    units = capacity.read_units(0 if stored is None else stored.size, consistent=request.get("ConsistentRead", False))
+    throughput.read(ctx, table, units)
+    used.table += units
     return answer if stored is None else {**answer, "Item": _picked(stored, body)}
 
 
@@ -450,14 +451,17 @@ async def execute_transaction(ctx: Context, request: Request) -> Answer:
 async def _transact_reads(ctx: Context, tx: Reader, *, bound: list[Bound], wanted: str) -> Answer:
     responses: list[Mapping[str, Any]] = []
     consumed: dict[str, capacity.Consumed] = {}
+    found: list[tuple[Table, Stored | None]] = []
     for one in bound:
         body = one.statement.body
         assert isinstance(body, Select)
         table = await tables.load(ctx, tx, body.table)
         stored = await _singleton(tx, table, body, one, "ExecuteTransaction")
+        found.append((table, stored))
         used = consumed.setdefault(body.table, capacity.Consumed(body.table))
-        used.table += 2 * capacity.read_units(0 if stored is None else stored.size, consistent=True)
+        used.table += transactions.read_units_of(stored)
         responses.append({} if stored is None else {"Item": _picked(stored, body)})
+    transactions.meter_reads(ctx, found)
     answer: Answer = {"Responses": responses}
     if wanted != "NONE":
         answer["ConsumedCapacity"] = [each.describe(wanted, "ReadCapacityUnits") for each in consumed.values()]

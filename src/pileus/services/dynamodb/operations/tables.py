@@ -15,7 +15,18 @@ import msgspec
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import definitions, errors, keys, records, replicas, statistics, streams, tables, work
+from pileus.services.dynamodb import (
+    definitions,
+    errors,
+    keys,
+    provisioning,
+    records,
+    replicas,
+    statistics,
+    streams,
+    tables,
+    work,
+)
 from pileus.services.dynamodb.descriptions import describe, describe_deleted
 from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Table
@@ -30,6 +41,7 @@ async def create_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     record = definitions.new_table(ctx, name, request)
     if await tx.get(keys.table(ctx.account, ctx.region, name)) is not None:
         raise errors.table_exists(name)
+    await provisioning.check_account(ctx, tx, record)
     view = definitions.stream_view(request)
     if view is not None:
         record = await streams.begin(ctx, tx, record, view)
@@ -81,7 +93,7 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
         await replicas.leave(ctx, tx, table)
     else:
         await work.drop_table(ctx, tx, table)
-    return {"TableDescription": describe_deleted(table, items, size)}
+    return {"TableDescription": describe_deleted(table, items, size, ctx.now)}
 
 
 async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -104,17 +116,12 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
             "SSESpecification or ReplicaUpdates is required"
         )
     await replicas.check_settled(ctx, tx, table)
-    record = _with_throughput(ctx, table.record, request)
+    record = provisioning.updated(ctx, table.record, request)
     changes: dict[str, Any] = {}
     if "DeletionProtectionEnabled" in request:
         changes["deletion_protection"] = request["DeletionProtectionEnabled"]
     if "TableClass" in request:
         changes["table_class"] = request["TableClass"]
-    if "OnDemandThroughput" in request:
-        changes["on_demand"] = {**record.on_demand, **request["OnDemandThroughput"]}
-    if "WarmThroughput" in request:
-        changes["warm_read"] = request["WarmThroughput"].get("ReadUnitsPerSecond", record.warm_read)
-        changes["warm_write"] = request["WarmThroughput"].get("WriteUnitsPerSecond", record.warm_write)
     record = msgspec.structs.replace(record, **changes)
     if "StreamSpecification" in request:
         record = await _with_stream(ctx, tx, record, request)
@@ -127,6 +134,8 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
             definitions_given=request.get("AttributeDefinitions", []),
             update=update,
         )
+    provisioning.check_indexes(record)
+    await provisioning.check_account(ctx, tx, record, table.record)
     changed = tables.store(ctx, tx, replicas.kept(record) if record.replicas else record)
     if request.get("ReplicaUpdates"):
         changed = await replicas.update(ctx, tx, changed, request["ReplicaUpdates"])
@@ -149,49 +158,6 @@ async def _with_stream(ctx: Context, tx: Transaction, record: records.Table, req
     if record.stream_view:
         raise errors.validation(f"Table already has an enabled stream: TableName: {record.name}")
     return await streams.begin(ctx, tx, record, view)
-
-
-def _with_throughput(ctx: Context, record: records.Table, request: Request) -> records.Table:
-    """The record with the billing mode and throughput that UpdateTable asks for."""
-    billing = request.get("BillingMode", record.billing)
-    given = request.get("ProvisionedThroughput")
-    if billing == "PAY_PER_REQUEST":
-        if given is not None:
-            raise errors.invalid(
-                "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-            )
-        if record.billing == billing:
-            return record
-        return msgspec.structs.replace(
-            record,
-            billing=billing,
-            on_demand_since=ctx.now,
-            read_units=0,
-            write_units=0,
-            indexes=tuple(msgspec.structs.replace(index, read_units=0, write_units=0) for index in record.indexes),
-        )
-    if given is None:
-        if record.billing != billing:
-            raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
-        return record
-    read, write = given["ReadCapacityUnits"], given["WriteCapacityUnits"]
-    if record.billing == billing and (read, write) == (record.read_units, record.write_units):
-        if request.keys() - {"TableName", "ProvisionedThroughput", "BillingMode"}:
-            return record
-        raise errors.validation(
-            "The provisioned throughput for the table will not change. The requested value equals the current value. "
-            f"Current ReadCapacityUnits provisioned for the table: {read}. Requested ReadCapacityUnits: {read}. "
-            f"Current WriteCapacityUnits provisioned for the table: {write}. Requested WriteCapacityUnits: {write}. "
-            "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
-        )
-    return msgspec.structs.replace(
-        record,
-        billing=billing,
-        read_units=read,
-        write_units=write,
-        last_increase=ctx.now if read > record.read_units or write > record.write_units else record.last_increase,
-        last_decrease=ctx.now if read < record.read_units or write < record.write_units else record.last_decrease,
-    )
 
 
 async def _with_index_update(
@@ -236,20 +202,7 @@ async def _with_index_update(
         changed = by_name.get(asked["IndexName"])
         if changed is None or changed.scope == "local":
             raise errors.no_resource()
-        throughput, warm = asked.get("ProvisionedThroughput"), asked.get("WarmThroughput") or {}
-        if throughput is not None and record.billing == "PAY_PER_REQUEST":
-            raise errors.invalid(
-                f"ProvisionedThroughput should not be specified for index: {changed.name} "
-                "when BillingMode is PAY_PER_REQUEST"
-            )
-        new = msgspec.structs.replace(
-            changed,
-            read_units=(throughput or {}).get("ReadCapacityUnits", changed.read_units),
-            write_units=(throughput or {}).get("WriteCapacityUnits", changed.write_units),
-            warm_read=warm.get("ReadUnitsPerSecond", changed.warm_read),
-            warm_write=warm.get("WriteUnitsPerSecond", changed.warm_write),
-            on_demand={**changed.on_demand, **(asked.get("OnDemandThroughput") or {})},
-        )
+        new = provisioning.updated_index(ctx, changed, asked, record.billing)
         return _keyed(record, tuple(new if index is changed else index for index in record.indexes), record.attributes)
     raise errors.invalid("One of GlobalSecondaryIndexUpdate's Create, Update or Delete must be specified")
 

@@ -14,7 +14,7 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import errors, items, keys, records, schema, tables, values, work, writes
+from pileus.services.dynamodb import errors, items, keys, records, schema, tables, throughput, values, work, writes
 from pileus.services.dynamodb.capacity import Consumed, read_units
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.operations.items import collection_metrics, parse_projection, picked
@@ -37,6 +37,8 @@ _REASONS = {
     "ValidationException": "ValidationError",
     "DuplicateItemException": "DuplicateItem",
     "ProvisionedThroughputExceededException": "ProvisionedThroughputExceeded",
+    "ThrottlingException": "ThrottlingError",
+    "RequestLimitExceeded": "ThrottlingError",
 }
 
 
@@ -80,13 +82,13 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
     reasons: list[dict[str, Any]] = []
     for table, place, write in located:
         try:
-            outcomes.append(await writes.perform(ctx, tx, table, place, write))
+            outcomes.append(await writes.perform(ctx, tx, table, place, write, times=2))
             reasons.append({"Code": "None"})
         except AWSError as error:
             if error.code not in _REASONS:
                 raise
             outcomes.append(None)
-            reasons.append({"Code": _REASONS[error.code], "Message": error.message, **error.members})
+            reasons.append(_reason(error))
     if None in outcomes:
         # Takes back everything that the other actions have done.
         raise canceled(reasons)
@@ -94,6 +96,11 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
     if sum(outcome.written.size for _, _, outcome in done) > BYTES_MAX:
         raise errors.validation("Transaction request size exceeds the limit of 4 MB")
     return done
+
+
+def _reason(error: AWSError) -> dict[str, Any]:
+    item = {"Item": error.members["Item"]} if "Item" in error.members else {}
+    return {"Code": _REASONS[error.code], "Message": error.message, **item}
 
 
 def canceled(reasons: list[dict[str, Any]]) -> AWSError:
@@ -160,6 +167,24 @@ def remember(ctx: Context, tx: Transaction, token: str, request: Request) -> Non
     work.forget_token(ctx, tx, token, expires)
 
 
+def read_units_of(stored: Stored | None) -> float:
+    """What the read of an item, or of nothing, consumes in a transaction."""
+    return 2 * read_units(0 if stored is None else stored.size, consistent=True)
+
+
+def meter_reads(ctx: Context, found: list[tuple[Table, Stored | None]]) -> None:
+    """Have a transaction's reads consume their units, or raise `TransactionCanceledException`."""
+    reasons: list[dict[str, Any]] = []
+    for table, stored in found:
+        try:
+            throughput.read(ctx, table, read_units_of(stored))
+            reasons.append({"Code": "None"})
+        except AWSError as error:
+            reasons.append(_reason(error))
+    if any(reason["Code"] != "None" for reason in reasons):
+        raise canceled(reasons)
+
+
 async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answer:
     actions = request["TransactItems"]
     parsed = []
@@ -176,17 +201,18 @@ async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answ
             reasons.append({"Code": "ValidationError", "Message": error.message})
             continue
         reasons.append({"Code": "None"})
-        located.append((get["TableName"], place, projection))
+        located.append((get["TableName"], table, place, projection))
     if len(located) < len(parsed):
         raise canceled(reasons)
-    if len({place for _, place, _ in located}) < len(located):
+    if len({place for _, _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
-    found: list[Stored | None] = [await items.read(tx, place) for _, place, _ in located]
+    found = [(table, await items.read(tx, place)) for _, table, place, _ in located]
+    meter_reads(ctx, found)
     responses: list[dict[str, Any]] = []
     consumed: dict[str, Consumed] = {}
-    for (name, _, projection), stored in zip(located, found, strict=True):
+    for (name, _, _, projection), (_, stored) in zip(located, found, strict=True):
         used = consumed.setdefault(name, Consumed(name))
-        used.table += 2 * read_units(0 if stored is None else stored.size, consistent=True)
+        used.table += read_units_of(stored)
         if stored is None:
             responses.append({})
         else:
