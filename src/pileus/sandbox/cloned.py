@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ class CloneSandbox:
         # What it shares with its template: nothing, once it runs a program of its own.
         self._shared_mb = 0.0 if template.spec.ahead else template.shared_mb
         self._tmp_mb = 0
+        # Told that it ends, so that what was cloned from it can: a frozen process of a version 1 group does not.
+        self.on_end: Callable[[], None] | None = None
         # How the first process has ended, and what is asked of the one that waited for it.
         self._ended_with = b""
         self._killing = False
@@ -229,7 +231,7 @@ class CloneSandbox:
 
     def kill(self) -> None:
         # A frozen process of a version 1 group does not even die.
-        self._ending = True
+        self._begin_to_end()
         self.thaw()
         for each in self._programs:
             each.kill()
@@ -271,13 +273,18 @@ class CloneSandbox:
             self._drop()
             self._close_listeners()
             return
-        self._ending = True
+        self._begin_to_end()
         if not self.ended:
             self.thaw()
             # Without a process namespace only the first process finds all of them: it does so when it is told to end.
             self._first.signal(signal.SIGKILL if self.private_root else signal.SIGTERM)
         await asyncio.shield(self._gone)
         self._close_listeners()
+
+    def _begin_to_end(self) -> None:
+        self._ending = True
+        if self.on_end is not None:
+            self.on_end()
 
     def _end_programs(self) -> None:
         for program in self._programs:
@@ -334,6 +341,8 @@ class CloneSandbox:
                     self._set_exit(self._how_it_ended())
             else:
                 self._ended_with = status
+                if self.on_end is not None:
+                    self.on_end()
                 if any(each.running for each in self._programs):
                     # They go on, and so does what the first has started.
                     self._set_exit(self._how_it_ended())

@@ -46,6 +46,7 @@ class Snapshot(Shells):
         self.anonymous_mb = sum(map(processes.anonymous_mb, processes.below(host.pid)))
         self.user = host.user
         runner.on_clone = self._hear
+        host.on_end = self._end
         self._freeze_later()
 
     @property
@@ -140,6 +141,10 @@ class Snapshot(Shells):
         for fd in fds:
             if fd not in taken:
                 os.close(fd)
+
+    def _end(self) -> None:
+        for each in list(self._all):
+            each.kill()
 
     def _discard(self, channel: socket.socket, talk: socket.socket, handle: int) -> None:
         channel.close()
