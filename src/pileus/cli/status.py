@@ -25,6 +25,9 @@ def command(*, endpoint: str, as_json: bool) -> None:
     for each in status.get("runtimes", []):
         if each["note"]:
             click.echo(f"Runtime {each['runtime']}: {each['note']}")
+    for each in status.get("snapshots", []):
+        if each["obstacle"]:
+            click.echo(f"Not restored from a snapshot, {each['function']}:{each['version']}: {each['obstacle']}")
     rows = [
         (
             loop["name"],

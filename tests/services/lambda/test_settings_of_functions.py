@@ -198,8 +198,7 @@ def test_snapshots_are_for_some_runtimes_only(
     assert caught(lambda_.update_function_configuration, FunctionName="snap", SnapStart=snap_start) == refused
     lambda_.update_function_configuration(FunctionName="snap", Runtime="python3.12", SnapStart=snap_start)
     updated("snap")
-    # Versions start without a snapshot here, and say so.
-    version = lambda_.publish_version(FunctionName="snap")
-    assert version["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    config = lambda_.get_function_configuration(FunctionName="snap")
+    assert config["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
     # A runtime that has none cannot be taken afterwards.
     assert caught(lambda_.update_function_configuration, FunctionName="snap", Runtime="python3.11") == refused

@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from lambda_kit import LOGGING, TRUST, caught, invoked, package, until
 
 from sandbox_lab import run_scenarios
+
+SNAP_START = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}, "Timeout": 10}
+TELLS = """
+import os, uuid
+ID = str(uuid.uuid4())
+def handler(event, context):
+    return [os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"], context.function_version, ID]
+"""
+IN_PENDING = "The operation cannot be performed at this time. The function is currently in the following state: "
+
+
+def settled(lambda_: Any, version: str, name: str = "f") -> dict[str, Any]:
+    """The version, once it is pending no more."""
+
+    def look() -> Any:
+        found = lambda_.get_function_configuration(FunctionName=name, Qualifier=version)
+        return found if found["State"] != "Pending" else None
+
+    found: dict[str, Any] = until(look)
+    return found
+
+
+def published(lambda_: Any, name: str = "f") -> dict[str, Any]:
+    return settled(lambda_, lambda_.publish_version(FunctionName=name)["Version"], name)
+
+
+def snapshots(endpoint: str) -> list[str]:
+    with urllib.request.urlopen(f"{endpoint}/_pileus/status") as answer:
+        return [f"{each['function']}:{each['version']}" for each in json.loads(answer.read())["snapshots"]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made of Linux")
@@ -19,3 +53,209 @@ def test_snapshots(backend: str) -> None:
     assert len(results) > (12 if backend != "process" else 2)
     failed = {name: trace for name, trace in results.items() if trace}
     assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())
+
+
+def test_a_version_is_snapshotted(lambda_: Any, make: Callable[..., Any], aws: Any) -> None:
+    arn = make(code=TELLS, **SNAP_START)["FunctionArn"]
+    made = lambda_.publish_version(FunctionName="f")
+    on = {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}
+    assert made["SnapStart"] == on
+    assert (made["State"], made["StateReasonCode"]) == ("Pending", "Creating")
+    assert "LastUpdateStatus" not in made
+    found = settled(lambda_, "1")
+    assert (found["State"], found["LastUpdateStatus"], found["SnapStart"]) == ("Active", "Successful", on)
+    assert "StateReason" not in found
+    latest = lambda_.get_function_configuration(FunctionName="f")
+    assert latest["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    # Again without a change: the same version, which is there.
+    assert lambda_.publish_version(FunctionName="f")["State"] == "Active"
+    listed = {
+        each["Version"]: each["SnapStart"] for each in lambda_.list_versions_by_function(FunctionName="f")["Versions"]
+    }
+    assert listed == {"$LATEST": latest["SnapStart"], "1": on}
+
+    lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    (kind, version, snapshotted), error, log = invoked(lambda_, "f", Qualifier="live")
+    assert (kind, version, error) == ("snap-start", "1", None)
+    assert "Restore Duration: " in log
+    assert "Billed Restore Duration: " in log
+    assert "Init Duration" not in log
+    assert invoked(lambda_, "f", Qualifier="1")[0] == ["snap-start", "1", snapshotted]
+    assert invoked(lambda_, "f")[0][0] == "on-demand"
+
+    logs = aws.client("logs")
+
+    def messages() -> Any:
+        events = logs.filter_log_events(logGroupName="/aws/lambda/f")["events"]
+        found = [each for each in events if "[1]" in each["logStreamName"]]
+        return found if any(each["message"].startswith("REPORT") for each in found) else None
+
+    told = until(messages)
+    streams = {each["message"].partition(" ")[0]: each["logStreamName"] for each in told}
+    # Init at publishing has a stream of its own.
+    assert streams["INIT_START"] == streams["INIT_REPORT"] != streams["RESTORE_START"]
+    assert streams["RESTORE_START"] == streams["RESTORE_REPORT"] == streams["REPORT"]
+
+    assert f"{arn}:1" in snapshots(aws.endpoint)
+    lambda_.delete_alias(FunctionName="f", Name="live")
+    lambda_.delete_function(FunctionName="f", Qualifier="1")
+    until(lambda: f"{arn}:1" not in snapshots(aws.endpoint))
+
+
+def test_created_and_updated_with_publish(lambda_: Any, make: Callable[..., Any]) -> None:
+    made = make(code=TELLS, Publish=True, **SNAP_START)
+    assert (made["Version"], made["SnapStart"]["OptimizationStatus"]) == ("1", "On")
+    settled(lambda_, "1")
+    changed = lambda_.update_function_code(
+        FunctionName="f", ZipFile=package({"index.py": TELLS + "# changed"}), Publish=True
+    )
+    assert changed["Version"] == "2"
+    settled(lambda_, "2")
+    first, second = (invoked(lambda_, "f", Qualifier=each)[0] for each in "12")
+    assert (first[:2], second[:2]) == (["snap-start", "1"], ["snap-start", "2"])
+    assert first[2] != second[2]
+
+
+def test_a_version_that_cannot_be_snapshotted_says_so(lambda_: Any, make: Callable[..., Any]) -> None:
+    held = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    make(code=held + TELLS, **SNAP_START)
+    found = published(lambda_)
+    assert found["State"] == "Active"
+    assert found["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    answer, error, log = invoked(lambda_, "f", Qualifier="1")
+    assert (answer[0], error) == ("snap-start", None)
+    assert "Init Duration: " in log
+
+
+def test_a_failing_init(lambda_: Any, make: Callable[..., Any]) -> None:
+    arn = make(code="raise RuntimeError('no')\n", **SNAP_START)["FunctionArn"]
+    found = published(lambda_)
+    why = "An error occurred during function initialization."
+    assert (found["State"], found["StateReason"], found["StateReasonCode"]) == ("Failed", why, "FunctionError")
+    assert (found["LastUpdateStatus"], found["LastUpdateStatusReason"]) == ("Failed", why)
+    assert found["LastUpdateStatusReasonCode"] == "FunctionError"
+    assert found["SnapStart"]["OptimizationStatus"] == "Off"
+    refused = caught(lambda_.invoke, FunctionName="f", Qualifier="1")
+    assert refused == ("ResourceConflictException", 409, f"{IN_PENDING}Failed")
+    refused = caught(lambda_.create_alias, FunctionName="f", Name="live", FunctionVersion="1")
+    assert refused == (
+        "ResourceConflictException",
+        409,
+        f"The operation cannot be performed at this time. The resource {arn}:1 is currently in the following state: "
+        "'Failed'. StateReasonCode: 'FunctionError'",
+    )
+
+
+def test_a_failing_restore(lambda_: Any, make: Callable[..., Any]) -> None:
+    hook = "from snapshot_restore_py import register_after_restore\nregister_after_restore(int, 'x')\n"
+    make(code=hook + TELLS, **SNAP_START)
+    assert published(lambda_)["State"] == "Active"
+    refused = caught(lambda_.invoke, FunctionName="f", Qualifier="1")
+    assert refused == (
+        "SnapStartException",
+        400,
+        "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs.",
+    )
+
+
+def test_what_goes_with_it(lambda_: Any, make: Callable[..., Any]) -> None:
+    def refused(what: str) -> tuple[str, int, str]:
+        return "InvalidParameterValueException", 400, f"{what} is not supported for SnapStart enabled functions."
+
+    storage = "Ephemeral storage greater than 512 MB"
+    assert caught(make, EphemeralStorage={"Size": 513}, **SNAP_START) == refused(storage)
+    files = {"Arn": "arn:aws:elasticfilesystem:us-east-1:111111111111:access-point/fsap-0123456789abcdef0"}
+    network = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    mounted = {"FileSystemConfigs": [{**files, "LocalMountPath": "/mnt/x"}], "VpcConfig": network}
+    assert caught(make, **mounted, **SNAP_START) == refused("FileSystemConfig")
+    make(code=TELLS, **SNAP_START)
+    update = lambda_.update_function_configuration
+    assert caught(update, FunctionName="f", EphemeralStorage={"Size": 1024}) == refused(storage)
+    published(lambda_)
+    lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    for qualifier in ("1", "live"):
+        put = lambda_.put_provisioned_concurrency_config
+        asked = {"FunctionName": "f", "Qualifier": qualifier, "ProvisionedConcurrentExecutions": 1}
+        assert caught(put, **asked) == refused("Provisioned concurrency")
+
+
+def test_the_roles_credentials(lambda_: Any, make: Callable[..., Any]) -> None:
+    code = """
+import boto3
+client = boto3.client("sts")
+first = client.get_caller_identity()["Arn"]
+def handler(event, context):
+    return [first, client.get_caller_identity()["Arn"]]
+"""
+    make(code=code, MemorySize=256, **SNAP_START)
+    assert published(lambda_)["SnapStart"]["OptimizationStatus"] == "On"
+    found, error, _log = invoked(lambda_, "f", Qualifier="1")
+    assert error is None, found
+    assert found[0] == found[1]
+    assert found[1].endswith(":assumed-role/function-role/f")
+
+
+def _on_its_own(server: Any, account: Callable[..., Any], number: str | None = None) -> tuple[Any, Any]:
+    """An account on a server of the test's own, and its Lambda; with a snapshotted version 1 of `f`, if it is new."""
+    aws = account(server, number)
+    lambda_ = aws.client("lambda")
+    if number is None:
+        iam = aws.client("iam")
+        iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))
+        iam.put_role_policy(RoleName="r", PolicyName="logs", PolicyDocument=json.dumps(LOGGING))
+        code = {"ZipFile": package({"index.py": TELLS})}
+        settings = {"Handler": "index.handler", "Role": f"arn:aws:iam::{aws.account}:role/r", "Code": code}
+        lambda_.create_function(FunctionName="f", Publish=True, **settings, **SNAP_START)
+        assert settled(lambda_, "1")["SnapStart"]["OptimizationStatus"] == "On"
+    return aws, lambda_
+
+
+def test_a_version_that_nobody_invokes(start_pileus: Any, account: Any) -> None:
+    server = start_pileus("--clock", "virtual")
+    _aws, lambda_ = _on_its_own(server, account)
+    day = 86400.0
+    server.advance(13 * day)
+    first = invoked(lambda_, "f", Qualifier="1")[0]
+    # Counted from the last invocation.
+    server.advance(13 * day)
+    assert settled(lambda_, "1")["State"] == "Active"
+    assert snapshots(server.endpoint)
+    server.advance(1.1 * day)
+    found = lambda_.get_function_configuration(FunctionName="f", Qualifier="1")
+    assert (found["State"], found["StateReasonCode"]) == ("Inactive", "Idle")
+    assert found["SnapStart"]["OptimizationStatus"] == "Off"
+    until(lambda: not snapshots(server.endpoint))
+    # An invocation has it initialized again.
+    refused = caught(lambda_.invoke, FunctionName="f", Qualifier="1")
+    assert refused == (
+        "SnapStartNotReadyException",
+        409,
+        "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE.",
+    )
+    found = settled(lambda_, "1")
+    assert (found["State"], found["SnapStart"]["OptimizationStatus"]) == ("Active", "On")
+    again = invoked(lambda_, "f", Qualifier="1")[0]
+    assert again[:2] == first[:2]
+    assert again[2] != first[2]
+
+
+def test_a_node_that_is_killed(start_pileus: Any, account: Any, tmp_path: Any) -> None:
+    """Its snapshots are gone; each is made again when its version is invoked."""
+    server = start_pileus()
+    aws, lambda_ = _on_its_own(server, account)
+    first = invoked(lambda_, "f", Qualifier="1")[0]
+    pending = lambda_.update_function_code(FunctionName="f", ZipFile=package({"index.py": TELLS + "#"}), Publish=True)[
+        "Version"
+    ]
+    server.kill()
+    server = start_pileus(data_dir=tmp_path / "data")
+    aws, lambda_ = _on_its_own(server, account, aws.account)
+    assert settled(lambda_, "1")["State"] == "Active"
+    assert not [each for each in snapshots(server.endpoint) if each.endswith(":1")]
+    again, error, log = invoked(lambda_, "f", Qualifier="1")
+    assert (again[:2], error) == (first[:2], None)
+    assert again[2] != first[2]
+    assert "Restore Duration: " in log
+    # One that was being published is, all the same.
+    assert settled(lambda_, pending)["State"] == "Active"
+    assert invoked(lambda_, "f", Qualifier=pending)[0][:2] == ["snap-start", pending]

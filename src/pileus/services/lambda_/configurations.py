@@ -18,6 +18,7 @@ from pileus.services.lambda_.names import LATEST, Target
 from pileus.services.lambda_.records import Configuration, Version, Vpc
 
 ENVIRONMENT_BYTES_MAX = 4096
+SNAPSHOT_TMP_MB_MAX = 512
 # "Defined runtime environment variables" of the developer guide: those that cannot be set.
 RESERVED_VARIABLES = frozenset(
     {
@@ -158,10 +159,21 @@ def logging_settings(request: Request, current: Configuration | None, name: str)
     return fields
 
 
+def is_snapshotted(version: Version) -> bool:
+    """Whether it is one of the published versions that are to be restored from a snapshot."""
+    return version.version != LATEST and version.configuration.snap_start == "PublishedVersions"
+
+
 def check_snap_start(config: Configuration) -> None:
-    """Which runtimes may be snapshotted ("Improving startup performance with Lambda SnapStart")."""
-    if config.snap_start == "PublishedVersions" and not runtimes.may_be_snapshotted(config.runtime):
-        raise errors.invalid_parameter(f"{config.runtime} is not supported for SnapStart enabled functions.")
+    """What may be snapshotted ("Improving startup performance with Lambda SnapStart")."""
+    if config.snap_start != "PublishedVersions":
+        return
+    if not runtimes.may_be_snapshotted(config.runtime):
+        raise errors.not_for_snap_start(config.runtime)
+    if config.file_systems:
+        raise errors.not_for_snap_start("FileSystemConfig")
+    if config.tmp_mb > SNAPSHOT_TMP_MB_MAX:
+        raise errors.not_for_snap_start(f"Ephemeral storage greater than {SNAPSHOT_TMP_MB_MAX} MB")
 
 
 def check_network(config: Configuration) -> None:
@@ -216,7 +228,7 @@ def describe(at: Target, version: Version, *, function_arn: str = "", listed: bo
         "PackageType": "Zip",
         "Architectures": [config.architecture],
         "EphemeralStorage": {"Size": config.tmp_mb},
-        "SnapStart": {"ApplyOn": config.snap_start, "OptimizationStatus": "Off"},
+        "SnapStart": {"ApplyOn": config.snap_start, "OptimizationStatus": "On" if version.optimized else "Off"},
         "LoggingConfig": {"LogFormat": config.log_format, "LogGroup": config.log_group},
     }
     if config.log_format == "JSON":
@@ -238,11 +250,14 @@ def describe(at: Target, version: Version, *, function_arn: str = "", listed: bo
         return answer
     answer["RuntimeVersionConfig"] = {"RuntimeVersionArn": runtimes.version_arn(config.runtime, at.region)}
     answer["State"] = version.state
-    if version.state == "Pending":
-        answer["StateReason"] = "The function is being created."
-        answer["StateReasonCode"] = "Creating"
+    if version.state == "Pending" or version.reason:
+        answer["StateReason"] = version.reason or "The function is being created."
+        answer["StateReasonCode"] = version.reason_code or "Creating"
     if version.update_status:
         answer["LastUpdateStatus"] = version.update_status
+        if version.update_status == "Failed":
+            answer["LastUpdateStatusReason"] = version.reason
+            answer["LastUpdateStatusReasonCode"] = version.reason_code
         if version.update_status == "InProgress":
             answer["LastUpdateStatusReason"] = "The function is being created."
             answer["LastUpdateStatusReasonCode"] = "Creating"

@@ -49,9 +49,13 @@ def in_state(state: str) -> AWSError:
 
 
 def resource_pending(arn: str) -> AWSError:
+    return resource_in_state(arn, "Pending", "Creating")
+
+
+def resource_in_state(arn: str, state: str, reason_code: str) -> AWSError:
     return conflict(
         f"The operation cannot be performed at this time. The resource {arn} is currently in the following state: "
-        "'Pending'. StateReasonCode: 'Creating'"
+        f"'{state}'. StateReasonCode: '{reason_code}'"
     )
 
 

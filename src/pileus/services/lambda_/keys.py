@@ -120,6 +120,21 @@ def provided_of(key: bytes) -> Target:
     return Target(str(account), str(region), str(name), "")
 
 
+def snapshotted(at: Target, version: str) -> bytes:
+    """When a snapshotted version that is active was last invoked, for the loop that looks after idle ones."""
+    return pack("lambda", "", "", "snapshotted", at.account, at.region, at.name, int(version))
+
+
+def all_snapshotted() -> Range:
+    return prefix_range("lambda", "", "", "snapshotted")
+
+
+def snapshotted_of(key: bytes) -> Target:
+    """The version in a key of `all_snapshotted`."""
+    account, region, name, version = unpack(key)[4:]
+    return Target(str(account), str(region), str(name), str(version))
+
+
 def async_config(at: Target) -> bytes:
     return pack("lambda", at.account, at.region, "async-config", at.name, at.qualifier or LATEST)
 

@@ -68,10 +68,16 @@ class Version(msgspec.Struct, kw_only=True, omit_defaults=True):
     configuration: Configuration
     revision: str
     modified: float
-    # "Pending" until its code is in place, then "Active".
+    # "Pending" until its code is in place, then "Active". One that is snapshotted may become "Failed" instead, and
+    # "Inactive" when nobody invokes it.
     state: str = "Pending"
-    # "", "InProgress" or "Successful".
+    # Where there is one that is not always the same: why it is in this state, and AWS's code for it.
+    reason: str = ""
+    reason_code: str = ""
+    # "", "InProgress", "Successful" or "Failed".
     update_status: str = ""
+    # Whether its environments are restored from a snapshot, as far as that is known.
+    optimized: bool = False
     # What invocations get while an update is in progress.
     serving: Configuration | None = None
 

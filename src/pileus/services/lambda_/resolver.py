@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
+from pileus.kernel.clock import SystemClock
 from pileus.kernel.principal import Principal
 from pileus.services.lambda_ import concurrency, configurations, errors, hot_reload, provisioned, roles, runtimes
 from pileus.services.lambda_.codestore import CodeStore
@@ -22,6 +23,7 @@ from pileus.services.lambda_.records import Version
 from pileus.store.contract import Reader
 
 ENTRY_AGE_MAX_S = 1.0
+_SYSTEM = SystemClock()
 # Behind the version whose provisioned environments are meant.
 _PROVISIONED = "+provisioned"
 
@@ -71,8 +73,18 @@ class _Stored(NamedTuple):
 class Resolver:
     """The node's memory of what is deployed."""
 
-    def __init__(self, cloud: Cloud, *, code: CodeStore, logs: LogWriter, pool: Pool) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        *,
+        code: CodeStore,
+        logs: LogWriter,
+        pool: Pool,
+        wake: Callable[[Target], Awaitable[None]],
+    ) -> None:
+        """`wake`: called for a version that is inactive and has been invoked."""
         self._cloud = cloud
+        self._wake = wake
         self._code = code
         self._logs = logs
         self._pool = pool
@@ -132,8 +144,12 @@ class Resolver:
         ready: dict[str, FunctionSpec] = {}
         for version, share in stored.versions:
             if version.state != "Active" and version.serving is None:
+                if version.state == "Inactive":
+                    await self._wake(at._replace(qualifier=version.version))
+                if version.state == "Inactive" or version.reason_code == "Restoring":
+                    raise errors.snapshot_not_ready()
                 raise errors.in_state(version.state)
-            spec = await self._spec(at, version)
+            spec = await self.spec(at, version)
             specs.append((spec, share))
             if stored.provisioned_versions.get(version.version):
                 ready[version.version] = self._provisioned(at, spec)
@@ -166,7 +182,8 @@ class Resolver:
             if former is not None:
                 self._retire(former)
 
-    async def _spec(self, at: Target, version: Version) -> FunctionSpec:
+    async def spec(self, at: Target, version: Version) -> FunctionSpec:
+        """What runs a version, whatever state it is in. Raises where it cannot be run."""
         function = at._replace(qualifier="")
         config = version.serving or version.configuration
         if (reason := await self._pool.supports(config.runtime)) is not None:
@@ -178,7 +195,10 @@ class Resolver:
         session = await roles.session(self._cloud, function, config.role)
         # Described otherwise, a function still runs the same.
         plain = configurations.replaced(config, description="")
-        fingerprint = configurations.digest(plain, at.arn, version.version, session.access_key_id, saved)
+        snapshotted = configurations.is_snapshotted(version)
+        # What is restored from a snapshot asks for its credentials.
+        key = "" if snapshotted else session.access_key_id
+        fingerprint = configurations.digest(plain, at.arn, version.version, key, saved)
         self._logs.writes_as(function, config.role, config.log_group)
         self._goes_by(function, version.version, fingerprint)
         return FunctionSpec(
@@ -204,6 +224,7 @@ class Resolver:
             system_log_level=config.system_log_level,
             tracing="Active" if config.tracing == "Active" else "PassThrough",
             credentials=self._credentials(function, config.role),
+            initialization_type="snap-start" if snapshotted else "on-demand",
         )
 
     async def caller(self, resolved: Resolved) -> Principal:
@@ -213,7 +234,9 @@ class Resolver:
     def _credentials(self, function: Target, role: str) -> Callable[[], Awaitable[RoleCredentials]]:
         async def credentials() -> RoleCredentials:
             session = await roles.session(self._cloud, function, role)
-            return RoleCredentials(session.access_key_id, session.secret_access_key, session.session_token)
+            # Functions live in real time, whatever time it is in the cloud.
+            expires = session.expires - self._cloud.clock.time() + _SYSTEM.time()
+            return RoleCredentials(session.access_key_id, session.secret_access_key, session.session_token, expires)
 
         return credentials
 

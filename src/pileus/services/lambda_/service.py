@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.lambda_ import asynchronous, billing, deployments, locations, loops, start, urls
+from pileus.services.lambda_ import asynchronous, billing, deployments, idle, locations, loops, start, urls
 from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.feeding import failures
 from pileus.services.lambda_.operations import (
@@ -178,9 +178,11 @@ SERVICE = Service(
         Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
         Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
         Loop("lambda.provision", loops.provision, period_s=60),
+        Loop("lambda.idle-snapshots", idle.look, period_s=3600),
     ),
     targets={
         deployments.TARGET: deployments.deploy,
+        deployments.SNAPSHOT_TARGET: deployments.deploy,
         asynchronous.TARGET: asynchronous.deliver,
         asynchronous.DEAD_TARGET: asynchronous.give_up,
         asynchronous.DESTINATION_TARGET: asynchronous.tell_destination,
@@ -188,7 +190,10 @@ SERVICE = Service(
         failures.TARGET: failures.deliver,
     },
     # As many as an account may run at once.
-    target_limits={asynchronous.TARGET: ACCOUNT_MAX},
+    target_limits={
+        asynchronous.TARGET: ACCOUNT_MAX,
+        deployments.SNAPSHOT_TARGET: deployments.SNAPSHOTS_AT_A_TIME,
+    },
     start=start.start,
     stop=start.stop,
     pages={"/_pileus/lambda/bill": billing.page},

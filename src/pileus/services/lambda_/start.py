@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 from pileus.cloud.context import Cloud
 from pileus.sandbox.choice import choose
-from pileus.services.lambda_ import keys
+from pileus.services.lambda_ import deployments, idle, keys
 from pileus.services.lambda_.billing import keep
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
 from pileus.services.lambda_.execution import Finished
 from pileus.services.lambda_.feeding.feeds import Feeds
+from pileus.services.lambda_.idle import Uses
 from pileus.services.lambda_.logwriter import LogWriter
 from pileus.services.lambda_.metrics import FunctionMetrics
 from pileus.services.lambda_.node import Node, node
@@ -32,11 +33,12 @@ async def start(cloud: Cloud) -> None:
     code.start()
     logs = LogWriter(cloud)
     logs.start()
-    metrics, usage = FunctionMetrics(cloud.metrics, cloud.clock), UsageMeter()
+    metrics, usage, uses = FunctionMetrics(cloud.metrics, cloud.clock), UsageMeter(), Uses()
 
     def finished(done: Finished) -> None:
         metrics.finished(done)
         usage.finished(done)
+        uses.finished(done)
         write_segments(cloud.traces, done)
 
     pool = EnvironmentPool(
@@ -51,6 +53,7 @@ async def start(cloud: Cloud) -> None:
         serve_endpoint=cloud.listen,
     )
     cloud.status["runtimes"] = pool.runtimes
+    cloud.status["snapshots"] = pool.snapshots
     cloud.parts[Node] = Node(
         code=code,
         logs=logs,
@@ -58,9 +61,10 @@ async def start(cloud: Cloud) -> None:
         usage=usage,
         concurrency=Concurrency(),
         pool=pool,
-        resolver=Resolver(cloud, code=code, logs=logs, pool=pool),
+        resolver=Resolver(cloud, code=code, logs=logs, pool=pool, wake=partial(deployments.wake, cloud)),
         secret=await _secret(cloud),
     )
+    cloud.parts[Uses] = uses
     cloud.parts[Feeds] = Feeds(cloud)
     cloud.parts[Provisioner] = Provisioner(cloud, pool)
 
@@ -73,6 +77,7 @@ async def stop(cloud: Cloud) -> None:
     await mine.resolver.close()
     await mine.pool.close()
     await keep(cloud)
+    await idle.look(cloud)
     await mine.logs.close()
 
 

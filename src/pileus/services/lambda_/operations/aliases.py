@@ -39,8 +39,11 @@ def _put(ctx: Context, tx: Transaction, at: Target, alias: Alias) -> None:
 
 
 async def _check_version(tx: Reader, at: Target, version: str) -> None:
-    if await find_version(tx, at, version) is None:
+    found = await find_version(tx, at, version)
+    if found is None:
         raise errors.function_not_found(f"{at.arn}:{version}")
+    if found.state == "Failed":
+        raise errors.resource_in_state(f"{at.arn}:{version}", found.state, found.reason_code)
 
 
 async def _check_weights(tx: Reader, at: Target, version: str, weights: dict[str, float]) -> None:

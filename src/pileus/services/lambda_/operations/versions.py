@@ -24,6 +24,9 @@ async def publish(
     if description is not None:
         config = configurations.replaced(config, description=description)
     waiting = latest.state == "Pending" or latest.update_status == "InProgress"
+    # Initialized, and snapshotted, before it is there.
+    snapshotted = config.snap_start == "PublishedVersions"
+    waiting = waiting or snapshotted
     version = Version(
         version=str(function.last_version),
         configuration=config,
@@ -31,6 +34,7 @@ async def publish(
         modified=ctx.now,
         state="Pending" if waiting else "Active",
         update_status="" if waiting else "Successful",
+        optimized=snapshotted,
     )
     await storage.change(tx, at.account, at.region, config.code_size_bytes)
     await packages.hold(tx, packages.codes_of(config))
