@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.cases import dynamodb, events, lambda_, memory, runtimes, s3, sqs, start
+from bench.cases import dynamodb, events, lambda_, memory, runtimes, s3, sns, sqs, start
 from bench.load import generator
 from bench.metrics import METRICS
 from bench.servers import HOME, LABELS, PEERS, ROOT, Cannot, Server, fsync_ms, install, quiet, serving, version
@@ -29,6 +29,7 @@ CASES: dict[str, Case] = {
     "dynamodb": dynamodb.run,
     "s3": s3.run,
     "sqs": sqs.run,
+    "sns": sns.run,
     "events": events.run,
 }
 

@@ -59,6 +59,11 @@ def events(server: Server, operation: str, body: bytes) -> bytes:
     return signed(server, "events", "POST /", body, headers)
 
 
+def sns(server: Server, form: bytes) -> bytes:
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    return signed(server, "sns", "POST /", form, headers)
+
+
 def sqs(server: Server, operation: str, request: dict[str, Any]) -> bytes:
     headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
     return signed(server, "sqs", "POST /", json.dumps(request).encode(), headers)

@@ -65,6 +65,7 @@ METRICS = (
     Metric("sqs_consume_batch_per_s", "sqs", "SQS receive and delete in tens", "/s", more=True, bar=15_000, times=2.5),
     Metric("sqs_consume_batch_cpu_us", "sqs", "SQS receive and delete of ten, processor time", "µs"),
     Metric("sqs_wake_ms", "sqs", "From a send to a waiting receiver's answer, median", "ms", bar=10),
+    Metric("sns_fan_out_s", "sns", "SNS, 1,000 messages filtered into 100 queues, 10,000 deliveries", "s", bar=5),
     Metric("events_put_per_s", "events", "EventBridge put, a bus of 1,000 rules, 64 connections", "/s", more=True),
     Metric("events_to_handler_ms", "events", "From PutEvents into a function's handler, median", "ms", bar=25),
 )

@@ -5,6 +5,7 @@ Sources: "Parsing Amazon SNS message formats", "Fanout to Lambda functions" of t
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
@@ -55,7 +56,7 @@ class Envelopes:
     def __init__(self, cloud: Cloud, message: Message) -> None:
         self._cloud = cloud
         self._message = message
-        self._signatures: dict[tuple[str, str], dict[str, str]] = {}
+        self._signatures: dict[tuple[str, str], asyncio.Task[dict[str, str]]] = {}
 
     async def notification(self, protocol: str, subscription_id: str) -> str:
         """For queues, HTTP and mail."""
@@ -115,8 +116,10 @@ class Envelopes:
             }
             if message.subject:
                 members["Subject"] = message.subject
-            found = self._signatures[body, version] = await signature(self._cloud, members, version)
-        return found
+            found = asyncio.create_task(signature(self._cloud, members, version))
+            self._signatures[body, version] = found
+        # Whoever is cancelled meanwhile takes it from nobody.
+        return await asyncio.shield(found)
 
 
 async def signature(cloud: Cloud, members: dict[str, str], version: str) -> dict[str, str]:
