@@ -2,9 +2,9 @@
 
 Nothing here knows Pileus: with AWS_ENDPOINT_URL unset and an account's credentials it does the same on AWS.
 
-    function URL ─▶ take ─▶ table ─▶ its stream ─▶ publish ─▶ bus ─▶ rule "placed" ─▶ queue "shipping" ─▶ ship
-                                                              │                 └───▶ queue "billing"  ─▶ bill
-                                                              └─▶ rule "large" ─────▶ queue "review"
+    function URL ─▶ take ─▶ table ─▶ its stream ─▶ publish ─▶ bus ─▶ rule ─▶ topic ─▶ queue "shipping" ─▶ ship
+                                                                               ├───▶ queue "billing"  ─▶ bill
+                                                             100 and more ─────└───▶ queue "review"
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Orders:
     def __init__(self, client: Callable[[str], Any], say: Callable[[str, str], None]) -> None:
         self.say = say
         self.iam, self.lambda_, self.dynamodb = client("iam"), client("lambda"), client("dynamodb")
-        self.events, self.sqs = client("events"), client("sqs")
+        self.events, self.sns, self.sqs = client("events"), client("sns"), client("sqs")
         self.suffix = uuid.uuid4().hex[:8]
         self.table = f"orders-{self.suffix}"
         self.bus = f"orders-{self.suffix}"
@@ -50,8 +50,7 @@ class Orders:
         # Names of the queues -> (URL, ARN).
         self.queues: dict[str, tuple[str, str]] = {}
         self.mappings: list[str] = []
-        # Names of the rules -> the queues that are their targets.
-        self.rules: dict[str, list[str]] = {}
+        self.topic = ""
         self.url = ""
 
     # -- deploying -----------------------------------------------------------------------------------------------------
@@ -84,28 +83,42 @@ class Orders:
 
     def _bus(self) -> None:
         self.events.create_event_bus(Name=self.bus)
-        for name, pattern, queues in (
-            ("placed", {"source": ["shop.orders"], "detail-type": ["Order Placed"]}, ("shipping", "billing")),
-            ("large", {"detail": {"total": [{"numeric": [">=", LARGE]}]}}, ("review",)),
-        ):
-            rule = self.events.put_rule(Name=name, EventBusName=self.bus, EventPattern=json.dumps(pattern))["RuleArn"]
-            for queue in queues:
-                url, arn = self.queues[queue]
-                policy = allow(
-                    {
-                        "Principal": {"Service": "events.amazonaws.com"},
-                        "Action": "sqs:SendMessage",
-                        "Resource": arn,
-                        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-                    }
-                )
-                self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-            targets = [{"Id": queue, "Arn": self.queues[queue][1]} for queue in queues]
-            self.events.put_targets(Rule=name, EventBusName=self.bus, Targets=targets)
-            self.rules[name] = list(queues)
-        self.say(
-            "bus", f"{self.bus}: placed orders are to be shipped and billed, those of {LARGE} and more reviewed, too"
+        pattern = {"source": ["shop.orders"], "detail-type": ["Order Placed"]}
+        rule = self.events.put_rule(Name="placed", EventBusName=self.bus, EventPattern=json.dumps(pattern))["RuleArn"]
+        self._topic(rule)
+        targets = [{"Id": "topic", "Arn": self.topic}]
+        self.events.put_targets(Rule="placed", EventBusName=self.bus, Targets=targets)
+        self.say("bus", f"{self.bus}: what is placed goes to the topic")
+
+    def _topic(self, rule: str) -> None:
+        """A topic that the rule may publish to, and that may send to the queues."""
+        self.topic = self.sns.create_topic(Name=self.bus)["TopicArn"]
+        policy = allow(
+            {
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": self.topic,
+                "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+            }
         )
+        self.sns.set_topic_attributes(TopicArn=self.topic, AttributeName="Policy", AttributeValue=policy)
+        large = {"detail": {"total": [{"numeric": [">=", LARGE]}]}}
+        for name in ("shipping", "billing", "review"):
+            url, arn = self.queues[name]
+            policy = allow(
+                {
+                    "Principal": {"Service": "sns.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
+                }
+            )
+            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+            attributes = {"RawMessageDelivery": "true"}
+            if name == "review":
+                attributes |= {"FilterPolicyScope": "MessageBody", "FilterPolicy": json.dumps(large)}
+            self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        self.say("topic", f"placed orders are to be shipped and billed, those of {LARGE} and more reviewed, too")
 
     def _functions(self, table_arn: str, stream_arn: str) -> None:
         of_table = {"Action": ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem"], "Resource": table_arn}
@@ -261,10 +274,10 @@ class Orders:
             self.lambda_.delete_function(FunctionName=function)
             self.iam.delete_role_policy(RoleName=function, PolicyName="does")
             self.iam.delete_role(RoleName=function)
-        for rule, queues in self.rules.items():
-            self.events.remove_targets(Rule=rule, EventBusName=self.bus, Ids=queues)
-            self.events.delete_rule(Name=rule, EventBusName=self.bus)
+        self.events.remove_targets(Rule="placed", EventBusName=self.bus, Ids=["topic"])
+        self.events.delete_rule(Name="placed", EventBusName=self.bus)
         self.events.delete_event_bus(Name=self.bus)
+        self.sns.delete_topic(TopicArn=self.topic)
         for url, _ in self.queues.values():
             self.sqs.delete_queue(QueueUrl=url)
         self.dynamodb.delete_table(TableName=self.table)
@@ -307,4 +320,4 @@ def run(orders: Orders) -> None:
         raise RuntimeError("the dead-letter queue is not empty")
     say("moved back", "and billed; the dead-letter queue is empty")
     orders.remove()
-    say("removed", "functions, mappings, queues, bus, table and roles")
+    say("removed", "functions, mappings, queues, topic, bus, table and roles")

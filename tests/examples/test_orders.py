@@ -20,4 +20,5 @@ def test_orders_are_placed_shipped_and_billed(aws: Any) -> None:
     app.run(app.Orders(aws.client, lambda what, text: steps.append(what)))
     assert steps[-3:] == ["dead letter", "moved back", "removed"]
     assert aws.client("lambda").list_functions()["Functions"] == []
+    assert aws.client("sns").list_topics()["Topics"] == []
     assert aws.client("sqs").list_queues().get("QueueUrls", []) == []
