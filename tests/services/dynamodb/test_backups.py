@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from dynamodb_cases import Table, definition, index, refusal
+from dynamodb_cases import Table, definition, index, invalid_values, refusal
 
 
 def fill(dynamodb: Any, name: str, numbers: range) -> None:
@@ -102,6 +102,71 @@ def test_restoring_takes_other_settings(dynamodb: Any, table: Table) -> None:
     assert "GlobalSecondaryIndexes" not in restored
     assert restored["AttributeDefinitions"] == [{"AttributeName": "id", "AttributeType": "S"}]
     assert restored["ProvisionedThroughput"]["ReadCapacityUnits"] == 7
+
+
+def test_wrong_settings_of_restored_tables(dynamodb: Any, table: Table) -> None:
+    table("id:S|g:N", GlobalSecondaryIndexes=[index("by-g", "g")])
+    arn = dynamodb.create_backup(TableName="table", BackupName="saved")["BackupDetails"]["BackupArn"]
+    units = {"ReadCapacityUnits": 7, "WriteCapacityUnits": 8}
+
+    def wrong(**members: Any) -> tuple[str, str]:
+        return refusal(dynamodb.restore_table_from_backup, TargetTableName="again", BackupArn=arn, **members)
+
+    assert wrong(ProvisionedThroughputOverride=units) == invalid_values(
+        "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+    )
+    assert wrong(BillingModeOverride="PROVISIONED") == invalid_values(
+        "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+    )
+    assert wrong(
+        BillingModeOverride="PROVISIONED",
+        ProvisionedThroughputOverride=units,
+        GlobalSecondaryIndexOverride=[index("by-g", "g")],
+    ) == invalid_values("ProvisionedThroughput must be specified for index: by-g")
+    for other in (index("none", "g"), index("by-g", "id"), index("by-g", "g", kind="KEYS_ONLY")):
+        code, message = wrong(GlobalSecondaryIndexOverride=[other])
+        assert code == "ValidationException"
+        assert "must match an index of the source table" in message
+    assert "KMS" in wrong(SSESpecificationOverride={"Enabled": True})[1]
+    assert wrong(OnDemandThroughputOverride={"MaxReadRequestUnits": 5}, BillingModeOverride="PROVISIONED")[0] == (
+        "ValidationException"
+    )
+    assert dynamodb.list_tables()["TableNames"] == ["table"]
+    dynamodb.restore_table_from_backup(
+        TargetTableName="again",
+        BackupArn=arn,
+        BillingModeOverride="PROVISIONED",
+        ProvisionedThroughputOverride=units,
+        GlobalSecondaryIndexOverride=[{**index("by-g", "g"), "ProvisionedThroughput": units}],
+    )
+    restored = dynamodb.describe_table(TableName="again")["Table"]
+    assert restored["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["WriteCapacityUnits"] == 8
+
+
+def test_a_table_is_restored_in_another_region(aws: Any, dynamodb: Any, table: Table) -> None:
+    west = aws.client("dynamodb", region="us-west-2")
+    table("id:S|g:N", GlobalSecondaryIndexes=[index("by-g", "g")])
+    fill(dynamodb, "table", range(250))
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    dynamodb.update_continuous_backups(
+        TableName="table", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    backup = dynamodb.create_backup(TableName="table", BackupName="saved")["BackupDetails"]["BackupArn"]
+    while (
+        dynamodb.describe_backup(BackupArn=backup)["BackupDescription"]["BackupDetails"]["BackupStatus"] == "CREATING"
+    ):
+        pass
+    west.restore_table_from_backup(BackupArn=backup, TargetTableName="saved")
+    west.restore_table_to_point_in_time(SourceTableArn=arn, TargetTableName="table", UseLatestRestorableTime=True)
+    for name in ("saved", "table"):
+        west.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+        assert names(west, TableName=name) == names(west, TableName=name, IndexName="by-g") == expected(250)
+        restored = west.describe_table(TableName=name)["Table"]
+        assert restored["RestoreSummary"]["SourceTableArn"] == arn
+        assert restored["TableArn"].startswith("arn:aws:dynamodb:us-west-2:")
+    dynamodb.delete_backup(BackupArn=backup)
+    dynamodb.delete_table(TableName="table")
+    assert names(west, TableName="saved") == expected(250)
 
 
 def test_a_table_is_recovered_to_any_second(start_pileus: Any) -> None:

@@ -34,6 +34,15 @@ class Copy(msgspec.Struct, frozen=True):
     target_backup: str = ""
     # As of when; of a table.
     moment: float = 0.0
+    # Of the target table: another one may come to have its name.
+    target_id: str = ""
+    # Where the source is, if not where the target is.
+    source_region: str = ""
+
+    @property
+    def source_place(self) -> tuple[str, str]:
+        """The source's account and region."""
+        return self.account, self.source_region or self.region
 
 
 async def load(tx: Reader, account: str, region: str, name: str) -> Table | None:
@@ -42,11 +51,18 @@ async def load(tx: Reader, account: str, region: str, name: str) -> Table | None
 
 
 async def step(cloud: Cloud, tx: Transaction, copy: Copy, now: float, at: bytes | None, *, undoing: bool) -> Place:
-    """Copy a batch, or undo one of changes since the moment; gives what comes next."""
-    source = await load(tx, copy.account, copy.region, copy.source_table) if copy.source_table else None
+    """Copy a batch, or undo one of changes since the moment; gives what comes next.
+
+    A copy that is done is left alone: what asked for it may ask again after a node's death, when it is in use.
+    """
+    source = await load(tx, *copy.source_place, copy.source_table) if copy.source_table else None
     target = await load(tx, copy.account, copy.region, copy.target_table) if copy.target_table else None
-    if (copy.source_table and source is None) or (copy.target_table and target is None):
+    if copy.source_table and source is None:
         return None  # deleted meanwhile
+    if copy.target_table and (target is None or not target.record.restoring or target.record.id != copy.target_id):
+        return None
+    if copy.target_backup and not await _incomplete(tx, copy):
+        return None
     if undoing and source is not None:
         entries, following = await history.since(tx, source, copy.moment, at)
         for entry in entries:
@@ -70,7 +86,7 @@ async def step(cloud: Cloud, tx: Transaction, copy: Copy, now: float, at: bytes 
 def _source_prefix(copy: Copy, source: Table | None) -> bytes:
     if source is not None:
         return source.prefix
-    return keys.backup_items(copy.account, copy.region, copy.source_backup)
+    return keys.backup_items(*copy.source_place, copy.source_backup)
 
 
 async def _put(
@@ -100,22 +116,52 @@ async def _put(
 
 async def finish(tx: Transaction, copy: Copy, source: Table | None, target: Table | None) -> None:
     if source is not None:
-        name = copy.target_backup or copy.target_table
-        record = source.record
-        left = tuple(each for each in record.copying if each != name)
-        if target is None or target.name != source.name:
-            changed = msgspec.structs.replace(record, copying=left)
-            tx.put(keys.table(copy.account, copy.region, record.name), records.encode(changed))
+        left = tuple(each for each in source.record.copying if each != (copy.target_backup or copy.target_id))
+        changed = msgspec.structs.replace(source.record, copying=left)
+        tx.put(keys.table(*copy.source_place, source.name), records.encode(changed))
+    elif copy.source_backup:
+        await _let_go(tx, copy)
     if target is not None:
         done = msgspec.structs.replace(target.record, restoring=False)
         tx.put(keys.table(copy.account, copy.region, target.name), records.encode(done))
     elif copy.target_backup:
-        key = keys.backup(copy.account, copy.region, copy.target_backup)
-        raw = await tx.get(key)
-        if raw is not None:
-            backup = records.decode_backup(raw)
-            backup.ready = True
-            tx.put(key, records.encode(backup))
+        await _complete(tx, copy)
+
+
+async def _let_go(tx: Transaction, copy: Copy) -> None:
+    """The backup that was copied is not needed any more for that."""
+    key = keys.backup(*copy.source_place, copy.source_backup)
+    raw = await tx.get(key)
+    if raw is not None:
+        backup = records.decode_backup(raw)
+        backup.copying = tuple(each for each in backup.copying if each != copy.target_id)
+        tx.put(key, records.encode(backup))
+
+
+async def _incomplete(tx: Reader, copy: Copy) -> bool:
+    """Whether items are missing of a backup or an export."""
+    raw = await tx.get(keys.backup(copy.account, copy.region, copy.target_backup))
+    if raw is not None:
+        return not records.decode_backup(raw).ready
+    raw = await tx.get(keys.export(copy.account, copy.region, copy.target_backup))
+    return raw is not None and not records.decode_export(raw).copied
+
+
+async def _complete(tx: Transaction, copy: Copy) -> None:
+    """Note that all items are there of a backup, or of an export, whose items are copied as those of a backup."""
+    key = keys.backup(copy.account, copy.region, copy.target_backup)
+    raw = await tx.get(key)
+    if raw is not None:
+        backup = records.decode_backup(raw)
+        backup.ready = True
+        tx.put(key, records.encode(backup))
+        return
+    key = keys.export(copy.account, copy.region, copy.target_backup)
+    raw = await tx.get(key)
+    if raw is not None:
+        export = records.decode_export(raw)
+        export.copied = True
+        tx.put(key, records.encode(export))
 
 
 async def run(cloud: Cloud, copy: Copy) -> None:

@@ -57,12 +57,11 @@ async def run(cloud: Cloud, account: str, region: str, export_id: str) -> None:
     if not export.copied:
         if export.since:
             await increments.gather(cloud, account, region, export)
-            await _release(cloud, account, region, export)
+            await _gathered(cloud, account, region, export)
         else:
             copy = Copy(account, region, export.table, target_backup=export.id, moment=export.moment)
             await copying.run(cloud, copy)
         export.copied = True
-        await _save(cloud, key, export)
     try:
         await _write(cloud, account, region, export)
         export.status = "COMPLETED"
@@ -73,17 +72,19 @@ async def run(cloud: Cloud, account: str, region: str, export_id: str) -> None:
     await _save(cloud, key, export)
 
 
-async def _release(cloud: Cloud, account: str, region: str, export: records.Export) -> None:
-    """What is gathered needs the table's history no more."""
+async def _gathered(cloud: Cloud, account: str, region: str, export: records.Export) -> None:
+    """Note that all changes are gathered: the table's history is needed no more."""
 
-    async def release(tx: Transaction) -> None:
+    async def note(tx: Transaction) -> None:
         table = await replication.load(tx, account, region, export.table)
         if table is not None and export.id in table.record.copying:
             left = tuple(each for each in table.record.copying if each != export.id)
             changed = msgspec.structs.replace(table.record, copying=left)
             tx.put(keys.table(account, region, export.table), records.encode(changed))
+        noted = msgspec.structs.replace(export, copied=True)
+        tx.put(keys.export(account, region, export.id), records.encode(noted))
 
-    await cloud.store.write(release)
+    await cloud.store.write(note)
 
 
 async def _save(cloud: Cloud, key: bytes, export: records.Export) -> None:

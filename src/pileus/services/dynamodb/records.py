@@ -74,7 +74,7 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     # Since when it can be recovered to a point in time (0: it cannot), and how many days back.
     pitr_since: float = 0.0
     pitr_days: int = 35
-    # The backups and tables that it is being copied into.
+    # The ids of the backups, exports and tables that it is being copied into.
     copying: tuple[str, ...] = ()
     # While it is being copied from elsewhere nobody can use it; from where, as RestoreSummary.
     restoring: bool = False
@@ -113,6 +113,8 @@ class Backup(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     size_bytes: int
     # Whether all of its items are there.
     ready: bool = False
+    # The ids of the tables that it is being copied into.
+    copying: tuple[str, ...] = ()
 
 
 class Export(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):

@@ -18,6 +18,7 @@ from pileus.services.dynamodb import copying, errors, keys, records, schema, sta
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.descriptions import describe, projection_of
 from pileus.services.dynamodb.permissions import arn_of
+from pileus.services.dynamodb.replicas import in_region
 from pileus.services.dynamodb.tables import Table, table_arn
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -90,6 +91,8 @@ async def delete_backup(ctx: Context, tx: Transaction, request: Request) -> Answ
     backup = await _backup(ctx, tx, request["BackupArn"])
     if not backup.ready:
         raise AWSError("BackupInUseException", f"Backup is being created: {request['BackupArn']}")
+    if backup.copying:
+        raise AWSError("BackupInUseException", f"Backup is being restored from: {request['BackupArn']}")
     tx.delete(keys.backup(ctx.account, ctx.region, backup.id))
     work.sweep_backup(ctx, tx, backup.id)
     return {"BackupDescription": _description(ctx, backup, "DELETED")}
@@ -249,17 +252,33 @@ def _continuous(ctx: Context, record: records.Table) -> Answer:
 # -------------------------------------------------------------------------------------------------------------- restore
 
 
+def _source_place(ctx: Context, text: str) -> Context:
+    """The call, meaning the region of its source's ARN: what is restored may come from another one."""
+    arn = parse_arn(text) if text.startswith("arn:") else None
+    return ctx if arn is None or not arn.region else in_region(ctx, arn.region)
+
+
 async def restore_table_from_backup(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    backup = await _backup(ctx, tx, request["BackupArn"])
+    there = _source_place(ctx, request["BackupArn"])
+    backup = await _backup(there, tx, request["BackupArn"])
     if not backup.ready:
         raise AWSError("BackupInUseException", f"Backup is being created: {request['BackupArn']}")
     summary = {
         "SourceBackupArn": request["BackupArn"],
-        "SourceTableArn": table_arn(ctx.region, ctx.account, backup.table.name),
+        "SourceTableArn": table_arn(there.region, ctx.account, backup.table.name),
         "RestoreDateTime": backup.created,
     }
     target = await _new_table(ctx, tx, request, backup.table, summary)
-    copy = Copy(ctx.account, ctx.region, source_backup=backup.id, target_table=target.name)
+    backup.copying = (*backup.copying, target.record.id)
+    tx.put(keys.backup(ctx.account, there.region, backup.id), records.encode(backup))
+    copy = Copy(
+        ctx.account,
+        ctx.region,
+        source_backup=backup.id,
+        target_table=target.name,
+        target_id=target.record.id,
+        source_region=there.region,
+    )
     return await _restored(ctx, tx, target, copy)
 
 
@@ -267,7 +286,8 @@ async def restore_table_to_point_in_time(ctx: Context, tx: Transaction, request:
     text = request.get("SourceTableArn") or request.get("SourceTableName")
     if text is None:
         raise errors.validation("One of SourceTableArn and SourceTableName must be specified")
-    source = await existing(ctx, tx, text)
+    there = _source_place(ctx, text)
+    source = await existing(there, tx, text)
     record = source.record
     if not record.pitr_since:
         raise AWSError(
@@ -281,11 +301,20 @@ async def restore_table_to_point_in_time(ctx: Context, tx: Transaction, request:
     # Moments are told in whole seconds: the one in which recovery was switched on is one of them.
     if not int(earliest(ctx, record)) <= moment <= ctx.now:
         raise AWSError("InvalidRestoreTimeException", "RestoreDateTime is not within the recovery period")
-    arn = table_arn(ctx.region, ctx.account, record.name)
+    arn = table_arn(there.region, ctx.account, record.name)
     summary = {"SourceTableArn": arn, "RestoreDateTime": moment}
     target = await _new_table(ctx, tx, request, record, summary)
-    tables.store(ctx, tx, msgspec.structs.replace(record, copying=(*record.copying, target.name)))
-    copy = Copy(ctx.account, ctx.region, record.name, target_table=target.name, moment=moment)
+    copying_now = (*record.copying, target.record.id)
+    tables.store(there, tx, msgspec.structs.replace(record, copying=copying_now))
+    copy = Copy(
+        ctx.account,
+        ctx.region,
+        record.name,
+        target_table=target.name,
+        moment=moment,
+        target_id=target.record.id,
+        source_region=there.region,
+    )
     return await _restored(ctx, tx, target, copy)
 
 
@@ -297,11 +326,12 @@ async def _new_table(
         raise AWSError("TableAlreadyExistsException", f"Table already exists: {name}")
     if (request.get("SSESpecificationOverride") or {}).get("Enabled"):
         raise NotBuilt("DynamoDB's SSESpecification with a KMS key")
+    if request.get("VectorIndexOverride"):
+        raise NotBuilt("DynamoDB's VectorIndexOverride")
     billing = request.get("BillingModeOverride", source.billing)
-    given = request.get("ProvisionedThroughputOverride")
-    read, write = (0, 0) if billing == "PAY_PER_REQUEST" else (source.read_units or 1, source.write_units or 1)
-    if given is not None:
-        read, write = given["ReadCapacityUnits"], given["WriteCapacityUnits"]
+    read, write = _units(request, source, billing)
+    if request.get("OnDemandThroughputOverride") and billing == "PROVISIONED":
+        raise errors.invalid("OnDemandThroughput cannot be specified when BillingMode is PROVISIONED")
     record = records.Table(
         name=name,
         id=ctx.cloud.ids.uuid(),
@@ -327,29 +357,74 @@ async def _new_table(
     return table
 
 
+def _units(request: Request, source: records.Table, billing: str) -> tuple[int, int]:
+    """The throughput that a restored table gets: its source's, unless it gets another."""
+    given = request.get("ProvisionedThroughputOverride")
+    if billing == "PAY_PER_REQUEST":
+        if given is not None:
+            raise errors.invalid(
+                "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+            )
+        return 0, 0
+    if given is not None:
+        return given["ReadCapacityUnits"], given["WriteCapacityUnits"]
+    if source.billing != billing:
+        raise errors.invalid(
+            "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+        )
+    return source.read_units, source.write_units
+
+
 def _indexes(ctx: Context, request: Request, source: records.Table, billing: str) -> tuple[records.Index, ...]:
     """Those of the source, or of them those that the overrides name."""
     found = []
     for scope, member in (("global", "GlobalSecondaryIndexOverride"), ("local", "LocalSecondaryIndexOverride")):
         wanted = request.get(member)
         by_name = {index.name: index for index in source.indexes if index.scope == scope}
-        for name in by_name if wanted is None else [each["IndexName"] for each in wanted]:
-            if name not in by_name:
-                raise errors.validation(f"{member} can only name indexes of the source table: {name}")
-            index = by_name[name]
-            given: dict[str, Any] = next((each for each in wanted or () if each["IndexName"] == name), {})
-            units = given.get("ProvisionedThroughput") or {}
-            on_demand = billing == "PAY_PER_REQUEST" or scope == "local"
+        given: dict[str, Any] = {each["IndexName"]: each for each in wanted or ()}
+        for name in by_name if wanted is None else given:
+            index = by_name.get(name)
+            if index is None or (name in given and not _is_alike(index, given[name])):
+                raise errors.invalid(f"{member} must match an index of the source table: {name}")
+            read, write = (0, 0) if scope == "local" else _index_units(index, given.get(name, {}), source, billing)
             found.append(
                 msgspec.structs.replace(
                     index,
                     id=ctx.cloud.ids.token_bytes(8),
                     status="ACTIVE",
-                    read_units=0 if on_demand else units.get("ReadCapacityUnits", index.read_units or 1),
-                    write_units=0 if on_demand else units.get("WriteCapacityUnits", index.write_units or 1),
+                    read_units=read,
+                    write_units=write,
+                    on_demand=dict(given.get(name, {}).get("OnDemandThroughput") or {}),
                 )
             )
     return tuple(found)
+
+
+def _is_alike(index: records.Index, given: dict[str, Any]) -> bool:
+    """Whether an override describes the index as it is."""
+    projection = given.get("Projection") or {}
+    others = tuple(projection.get("NonKeyAttributes", ()))
+    return (
+        given["KeySchema"] == schema.described(index.hash, index.range)
+        and projection.get("ProjectionType") == index.projection
+        and sorted(others) == sorted(index.non_key_attributes)
+    )
+
+
+def _index_units(index: records.Index, given: dict[str, Any], source: records.Table, billing: str) -> tuple[int, int]:
+    units = given.get("ProvisionedThroughput")
+    if billing == "PAY_PER_REQUEST":
+        if units is not None:
+            raise errors.invalid(
+                f"ProvisionedThroughput should not be specified for index: {index.name} when BillingMode is "
+                "PAY_PER_REQUEST"
+            )
+        return 0, 0
+    if units is not None:
+        return units["ReadCapacityUnits"], units["WriteCapacityUnits"]
+    if source.billing != billing:
+        raise errors.invalid(f"ProvisionedThroughput must be specified for index: {index.name}")
+    return index.read_units, index.write_units
 
 
 async def _restored(ctx: Context, tx: Transaction, target: Table, copy: Copy) -> Answer:
