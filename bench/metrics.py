@@ -36,6 +36,9 @@ METRICS = (
     Metric("crowd_mb", "lambda", "200 environments busy at once, peak memory", "MB", bar=1200, alone=True),
     Metric("python_bare_ms", "runtimes", "Python that makes an S3 client, started by itself", "ms", alone=True),
     Metric("python_cold_ms", "runtimes", "The same as a function, cold", "ms", bar=20, alone=True),
+    Metric(
+        "snapstart_cold_ms", "runtimes", "Python with 2 s of imports, restored by SnapStart", "ms", bar=30, alone=True
+    ),
     Metric("node_bare_ms", "runtimes", "Node.js, started by itself", "ms", alone=True),
     Metric("node_cold_ms", "runtimes", "Cold start, Node.js", "ms", bar=25),
     Metric("node_cold_share", "runtimes", "Cold start, Node.js, in bare starts", "×", bar=1.3, alone=True),

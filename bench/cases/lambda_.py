@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from sys import version_info
+from typing import Any
 
 from bench.client import Connection, ask_all, aws, invoke
 from bench.load import Requests
@@ -77,6 +78,7 @@ def create(
     file: str = "function.py",
     runtime: str = RUNTIME,
     handler: str = "function.handler",
+    **settings: Any,
 ) -> None:
     """A function, once it is Active."""
     package = io.BytesIO()
@@ -94,7 +96,12 @@ def create(
         Code={"ZipFile": package.getvalue()},
         MemorySize=MEMORY_MB,
         Timeout=60,
+        **settings,
     )
+    wait_active(client, name)
+
+
+def wait_active(client: Any, name: str) -> None:
     end = time.monotonic() + 60
     while (state := client.get_function_configuration(FunctionName=name).get("State")) != "Active":
         if time.monotonic() > end or state == "Failed":

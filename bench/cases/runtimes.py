@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bench.cases.lambda_ import CLIENT, create
-from bench.client import Connection, invoke
+from bench.cases.lambda_ import CLIENT, create, wait_active
+from bench.client import Connection, aws, invoke
 from bench.servers import ROOT, Cannot, Server
 
+# With an S3 client, as a function of some weight has it.
+SLOW = f"import time\ntime.sleep(2)\n{CLIENT}"
 NODE = "exports.handler = async (event) => ({n: event.n});\n"
 JAVA = """
 import com.amazonaws.services.lambda.runtime.*;
@@ -88,6 +90,22 @@ def _python(server: Server, count: int) -> Iterator[tuple[str, list[float]]]:
     bare = _interleaved(count, lambda: _bare(command, environment))
     yield "python_bare_ms", bare
     yield "python_cold_ms", _cold(server, count, "python", CLIENT)
+    yield "snapstart_cold_ms", _restored(server, count)
+
+
+def _restored(server: Server, count: int) -> list[float]:
+    """First invokes of published versions whose module takes two seconds to load, restored from their snapshots."""
+    more = {"runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}}
+    names = [f"snapstart-{number}" for number in range(count + 1)]
+    for name in names:
+        create(server, name, SLOW, **more)
+    client = aws(server, "lambda")
+    for name in names:
+        client.publish_version(FunctionName=name)
+    for name in names:
+        wait_active(client, f"{name}:1")
+    time.sleep(0.5)
+    return [_first(server, f"{name}:1") for name in names][1:]
 
 
 def _node(server: Server, count: int) -> Iterator[tuple[str, list[float]]]:
@@ -160,14 +178,19 @@ def _cold(
         create(server, f"{name}-{number}", code, file=file, **more)
         # As in the other cases: the usual cold start finds an idle machine, and a runtime that waits.
         time.sleep(0.5)
-        request = invoke(server, f"{name}-{number}", b'{"n": 7}')
-        with Connection(server) as connection:
-            begun = time.perf_counter()
-            status, answer = connection.ask(request)
-            times.append((time.perf_counter() - begun) * 1000)
-        said = None
-        with suppress(ValueError, KeyError, TypeError):
-            said = json.loads(answer)["n"]
-        if status != 200 or said != 7:
-            raise Cannot(f"Invoke answered {status} {answer[:300].decode(errors='replace')}")
+        times.append(_first(server, f"{name}-{number}"))
     return times[1:]
+
+
+def _first(server: Server, name: str) -> float:
+    request = invoke(server, name, b'{"n": 7}')
+    with Connection(server) as connection:
+        begun = time.perf_counter()
+        status, answer = connection.ask(request)
+        took = (time.perf_counter() - begun) * 1000
+    said = None
+    with suppress(ValueError, KeyError, TypeError):
+        said = json.loads(answer)["n"]
+    if status != 200 or said != 7:
+        raise Cannot(f"Invoke answered {status} {answer[:300].decode(errors='replace')}")
+    return took
