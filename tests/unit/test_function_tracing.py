@@ -78,6 +78,13 @@ def test_segments(tracer: Tracer) -> None:
     write_segments(traces, Finished(**done, duration_ms=1.0, init_ms=None, failed=False))
     assert [each.region for each in traces.take()] == ["us-east-1"] * 2
     assert traces.take() == []
+    # Restored from a snapshot.
+    write_segments(
+        traces, Finished(**done, duration_ms=500.0, init_ms=None, restore_ms=250.0, failed=False, trace=trace)
+    )
+    service, own = traces.shown("0" * 12)
+    assert service["start_time"] == 999.25
+    assert [each["name"] for each in own["subsegments"]] == ["Restore", "Invocation"]
 
 
 def test_what_is_sent_to_the_daemon() -> None:

@@ -125,7 +125,7 @@ class CloneSandbox:
             runner.send({**message, "prepare": True} if prepare else message, [self._output_inside, *fds])
             if assignment.template:
                 # What it says from now on, a stranger says.
-                runner.trusted = False
+                runner.trusted, runner.expects_guard = False, True
         except OSError as error:
             raise SandboxError(f"the sandbox has ended: {error}") from error
         finally:
@@ -196,10 +196,11 @@ class CloneSandbox:
         if self.ended or self._runner is None:
             raise SandboxError("the sandbox has ended")
         obstacle = await asyncio.shield(self._runner.snapshot)
-        if obstacle:
-            raise NotClonable(obstacle)
+        guard = self._runner.guard
+        if obstacle or guard is None:
+            raise NotClonable(obstacle or "it cannot be guarded")
         world = {"user": self.user, "tmp_mb": self._tmp_mb}
-        return self._template.snapshot(self, self._runner, world)
+        return self._template.snapshot(self, self._runner, guard, world)
 
     @property
     def can_freeze(self) -> bool:

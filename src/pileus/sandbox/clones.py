@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pileus.sandbox import processes
 from pileus.sandbox.contract import SandboxError, Template, TemplateSpec
+from pileus.sandbox.guard import Guard
 from pileus.sandbox.inside.messages import Message, Receiver, send
 from pileus.sandbox.parts import Isolation, Parts
 from pileus.sandbox.runners import START_TIMEOUT_S, Cloned, Process, Runner, only_child
@@ -106,8 +107,8 @@ class Clones(Shells):
         await self.take_in(parts, [first.pid, running.pid])
         return running
 
-    def snapshot(self, host: CloneSandbox, runner: Runner, world: Message) -> Template:
-        return Snapshot(self, host, runner, world)
+    def snapshot(self, host: CloneSandbox, runner: Runner, guard: Guard, world: Message) -> Template:
+        return Snapshot(self, host, runner, guard, world)
 
     async def close(self) -> None:
         await self.close_all()

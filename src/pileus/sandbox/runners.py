@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pileus.sandbox import processes
 from pileus.sandbox.contract import Exit, SandboxError
+from pileus.sandbox.guard import Guard
 from pileus.sandbox.inside.messages import Message, Receiver, send
 
 START_TIMEOUT_S = 30.0
@@ -63,6 +64,9 @@ class Runner:
         # Ports and sockets that listen inside; a socket that was asked for.
         self.listening: tuple[list[int], list[socket.socket]] = ([], [])
         self.made: socket.socket | None = None
+        # Of what is to be a template: the first thing that it says, before it is one.
+        self.guard: Guard | None = None
+        self.expects_guard = False
         self.failure = ""
         # The number of the error for which it could not become its program.
         self.not_executed = 0
@@ -85,7 +89,9 @@ class Runner:
             if self.snapshot.done() and self.on_clone is not None and ("cloned" in message or "refused" in message):
                 self.on_clone(fds, str(message.get("refused", "")))
                 continue
-            if self.trusted:
+            if self.expects_guard and "guard" in message and fds:
+                self.expects_guard, self.guard = False, Guard(fds.pop(0))
+            elif self.trusted:
                 fds = self._take(message, fds)
             elif "failed" in message:
                 self.failure = str(message["failed"])[-_FAILURE_MAX:].strip()
@@ -140,6 +146,8 @@ class Runner:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
         self._receiver.drop()
+        if self.guard is not None:
+            self.guard.close()
         self.fail("the sandbox was closed")
 
 

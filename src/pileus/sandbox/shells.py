@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from pileus.sandbox.cloned import CloneSandbox
 from pileus.sandbox.contract import Assignment, Sandbox, SandboxError, Template, TemplateSpec
+from pileus.sandbox.guard import Guard
 from pileus.sandbox.inside.messages import Message
 from pileus.sandbox.parts import Isolation, Parts
 from pileus.sandbox.runners import START_TIMEOUT_S, Cloned, Process, Runner
@@ -51,7 +52,7 @@ class Shells(ABC):
         """Give a clone its parts, and wait for its runner, which is returned. Raises `SandboxError`."""
 
     @abstractmethod
-    def snapshot(self, host: CloneSandbox, runner: Runner, world: Message) -> Template:
+    def snapshot(self, host: CloneSandbox, runner: Runner, guard: Guard, world: Message) -> Template:
         """A sandbox that waits to be cloned, as a template of its own. Raises `SandboxError`."""
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pileus.sandbox import processes
 from pileus.sandbox.contract import SandboxError, Template
+from pileus.sandbox.guard import Guard
 from pileus.sandbox.inside.messages import Message
 from pileus.sandbox.parts import Parts
 from pileus.sandbox.runners import START_TIMEOUT_S, Cloned, Process, Runner, only_child, pid_of
@@ -30,7 +31,7 @@ _FREEZE_AFTER_S = 0.05
 class Snapshot(Shells):
     """The template that a sandbox has become; it owns the sandbox, but for its output."""
 
-    def __init__(self, root: Clones, host: CloneSandbox, runner: Runner, world: Message) -> None:
+    def __init__(self, root: Clones, host: CloneSandbox, runner: Runner, guard: Guard, world: Message) -> None:
         super().__init__(root.spec, root.isolation)
         self._root = root
         self._host = host
@@ -45,6 +46,7 @@ class Snapshot(Shells):
         self.shared_mb = host.memory_peak_mb()
         self.anonymous_mb = sum(map(processes.anonymous_mb, processes.below(host.pid)))
         self.user = host.user
+        self._guard = guard
         runner.on_clone = self._hear
         host.on_end = self._end
         self._freeze_later()
@@ -71,6 +73,7 @@ class Snapshot(Shells):
             self._reply = asyncio.get_running_loop().create_future()
             handle = -1
             try:
+                self._guard.expected = 1
                 self._runner.send({"clone": True}, [channel_inside.fileno(), talk_inside.fileno()])
                 handle = await asyncio.wait_for(self._reply, START_TIMEOUT_S)
                 if not processes.is_below(pid_of(handle), self._host.pid):
@@ -83,6 +86,7 @@ class Snapshot(Shells):
                 raise
             finally:
                 self._reply = None
+                self._guard.expected = 0
                 channel_inside.close()
                 talk_inside.close()
             self._unsettled += 1
@@ -161,5 +165,5 @@ class Snapshot(Shells):
         if self._reply is None and not self._unsettled and self.alive and self._host.can_freeze:
             self._host.freeze()
 
-    def snapshot(self, host: CloneSandbox, runner: Runner, world: Message) -> Template:
+    def snapshot(self, host: CloneSandbox, runner: Runner, guard: Guard, world: Message) -> Template:
         raise SandboxError("a clone of a snapshot is no template")

@@ -101,6 +101,33 @@ async def try_one_init_and_many_restores(lab: Lab) -> None:
 
 
 @not_on("process")
+async def try_a_log_in_json(lab: Lab) -> None:
+    spec = snap_start(lab, HOOKS, log_format="JSON", system_log_level="DEBUG")
+    assert await lab.pool.snapshot(spec) == Snapshotted()
+    await answers(lab, spec, 1)
+    told = [json.loads(each) for each in lab.messages(spec) if each.startswith("{")]
+    events = [each for each in told if str(each.get("type", "")).startswith("platform.")]
+    assert [each["type"] for each in events] == [
+        f"platform.{name}"
+        for name in (
+            *("initStart", "initRuntimeDone", "initReport"),
+            *("restoreStart", "restoreRuntimeDone", "restoreReport", "start", "runtimeDone", "report"),
+        )
+    ]
+    records = [each["record"] for each in events]
+    assert records[0]["initializationType"] == records[2]["initializationType"] == "snap-start"
+    assert records[3]["functionName"] == spec.name
+    assert records[3]["functionVersion"] == spec.version
+    assert records[3]["instanceMaxMemory"] == 256 << 20
+    assert records[3]["instanceId"] != records[0]["instanceId"]
+    assert records[4] == {"status": "success"}
+    assert records[5]["status"] == "success"
+    metrics = records[8]["metrics"]
+    assert metrics["restoreDurationMs"] == records[5]["metrics"]["durationMs"] >= metrics["billedRestoreDurationMs"] - 1
+    assert "initDurationMs" not in metrics
+
+
+@not_on("process")
 async def try_the_runtime_ending(lab: Lab) -> None:
     """The environment goes on from the snapshot again."""
     spec = snap_start(lab, HOOKS)
@@ -358,6 +385,8 @@ def tried():
         "setns": lambda: libc.setns(os.open("/proc/self/ns/pid", os.O_RDONLY), 0), "hostname": lambda: libc.sethostname(b"x", 1),
         "chroot": lambda: libc.chroot(b"/tmp"), "ptrace": lambda: libc.ptrace(16, 1, 0, 0), "setuid": lambda: libc.setuid(0),
         "clone": lambda: libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0), "one": lambda: libc.syscall(56, 0x20000000 | 17, 0, 0, 0, 0),
+        # The very call of a snapshot, when nobody has asked for a clone.
+        "clone of all": lambda: libc.syscall(56, 0x6C020000 | 17, 0, 0, 0, 0),
     }
     return [name for name, call in calls.items() if call() >= 0]
 def world():
@@ -374,7 +403,7 @@ def handler(event, context):
 async def try_hostile_functions(lab: Lab) -> None:
     for (before, there), (after, here) in await answers(lab, snap_start(lab, HOSTILE)):
         assert before == after == []
-        # The one call it is left for is refused to all but the very flags of a sandbox.
+        # What it is left for is refused but when it is asked to.
         assert there["caps"] == "0000000000200000"
         assert here["caps"] == "0000000000000000"
         assert there["uid"] == here["uid"] == 993

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from feed_kit import allow
 from lambda_kit import LOGGING, TRUST, caught, invoked, package, until
 
 from sandbox_lab import run_scenarios
@@ -146,7 +147,7 @@ def test_a_failing_init(lambda_: Any, make: Callable[..., Any]) -> None:
     )
 
 
-def test_a_failing_restore(lambda_: Any, make: Callable[..., Any]) -> None:
+def test_a_failing_restore(lambda_: Any, make: Callable[..., Any], aws: Any) -> None:
     hook = "from snapshot_restore_py import register_after_restore\nregister_after_restore(int, 'x')\n"
     make(code=hook + TELLS, **SNAP_START)
     assert published(lambda_)["State"] == "Active"
@@ -156,6 +157,21 @@ def test_a_failing_restore(lambda_: Any, make: Callable[..., Any]) -> None:
         400,
         "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs.",
     )
+    # Of an asynchronous event it is a failed attempt like others.
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName="failed")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{aws.account}:failed"
+    allow(aws, {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn})
+    lambda_.put_function_event_invoke_config(
+        FunctionName="f",
+        Qualifier="1",
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": arn}},
+    )
+    lambda_.invoke(FunctionName="f", Qualifier="1", InvocationType="Event")
+    (message,) = until(lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=2).get("Messages"))
+    context = json.loads(message["Body"])["requestContext"]
+    assert (context["condition"], context["approximateInvokeCount"]) == ("RetriesExhausted", 1)
 
 
 def test_what_goes_with_it(lambda_: Any, make: Callable[..., Any]) -> None:

@@ -59,6 +59,9 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
+SECCOMP_RET_USER_NOTIF = 0x7FC00000
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SETFCAP = 5, 6, 7, 21, 31
 
 LANDLOCK_CREATE_RULESET_VERSION = 1
@@ -70,6 +73,7 @@ SYS_CLONE = 56 if _X86 else 220
 SYS_SENDMSG = 46 if _X86 else 211
 SYS_PIVOT_ROOT = 155 if _X86 else 41
 SYS_CAPSET = 126 if _X86 else 91
+SYS_SECCOMP = 317 if _X86 else 277
 SYS_OPEN_TREE = 428
 SYS_PIDFD_OPEN = 434
 SYS_MOVE_MOUNT = 429
@@ -326,16 +330,23 @@ def install_filter(program: bytes) -> None:
 _AUDIT_ARCH = 0xC000003E if _X86 else 0xC00000B7
 
 
-def allow_clone(flags: int) -> bytes:
-    """What stands before a filter that shall allow `clone` with these very flags (SIGCHLD beside them), too."""
-    load, equal, allow = 0x20, 0x15, 0x06
+def ask_for_clone(flags: int) -> bytes:
+    """What stands before a filter that shall have `clone` with these very flags (SIGCHLD beside them) asked for."""
+    load, equal, answer = 0x20, 0x15, 0x06
     checks = ((4, _AUDIT_ARCH), (0, SYS_CLONE), (16, flags | signal.SIGCHLD), (20, 0))
     program = b""
     for number, (offset, wanted) in enumerate(checks):
         # Past the last instruction where it is another.
         otherwise = 2 * (len(checks) - number - 1) + 1
         program += struct.pack("=HBBI", load, 0, 0, offset) + struct.pack("=HBBI", equal, 0, otherwise, wanted)
-    return program + struct.pack("=HBBI", allow, 0, 0, 0x7FFF0000)
+    return program + struct.pack("=HBBI", answer, 0, 0, SECCOMP_RET_USER_NOTIF)
+
+
+def install_asking_filter(program: bytes) -> int:
+    """`install_filter` of a program that has calls asked for: the descriptor on which that is done (Linux 5.5)."""
+    kept = ctypes.create_string_buffer(program, len(program))
+    argument = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(kept))
+    return _syscall(SYS_SECCOMP, "seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, argument)
 
 
 # See `contract.OWN_ADDRESS`; this module is alone inside.

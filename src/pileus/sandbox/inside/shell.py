@@ -7,7 +7,7 @@ it names into place, becomes the unprivileged user and runs it.
 
 Runner's socket:     <- {"here": true}                       -> one byte, to go on
                      <- {"listening": ports} + sockets, {"ready": true}, {"prepared": true}, {"failed": why},
-                        {"not_executed": error number}
+                        {"not_executed": error number}, {"guard": true} + [what is asked before it is cloned]
                      -> the assignment + [output, detached mounts...], with "prepare": only these
 Channel (first):     <- four bytes: how a run ended, as `waitpid` says
                      -> "k": end what is left of it             <- four bytes, when that is done
@@ -326,7 +326,10 @@ def _assigned(
     _limit(plan, assignment)
     is_template = assignment.get("template", False)
     _become_user(plan, assignment["user"], *([kernel.CAP_SYS_ADMIN] if is_template else []))
-    _confine(plan, assignment.get("landlock"), clones=is_template)
+    if is_template:
+        _confine_template(plan, control)
+    else:
+        _confine(plan, assignment.get("landlock"))
     if assignment["argv"]:
         _execute(assignment["argv"], assignment["environment"], control)
     os.environ.clear()
@@ -421,16 +424,24 @@ def _redirect(standard_input: int, output: int) -> None:
     os.dup2(output, 2)
 
 
-def _confine(plan: Message, landlock: Message | None, *, clones: bool = False) -> None:
+def _confine(plan: Message, landlock: Message | None) -> None:
     if sys.platform == "linux":
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         if landlock:
             kernel.landlock(landlock["readable"], landlock["writable"])
         if plan["filter"]:
-            program = bytes.fromhex(plan["filter"])
-            kernel.install_filter(kernel.allow_clone(plan["clone_flags"]) + program if clones else program)
-        elif clones:
-            raise OSError(errno.ENOSYS, "a template may not run without a filter")
+            kernel.install_filter(bytes.fromhex(plan["filter"]))
+
+
+def _confine_template(plan: Message, control: socket.socket) -> None:
+    """The same, but that the server is asked whether it may clone itself into new namespaces."""
+    if not plan["filter"]:
+        raise OSError(errno.ENOSYS, "a template may not run without a filter")
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    program = kernel.ask_for_clone(plan["clone_flags"]) + bytes.fromhex(plan["filter"])
+    guard = kernel.install_asking_filter(program)
+    send(control, {"guard": True}, [guard])
+    os.close(guard)
 
 
 def _execute(argv: list[str], environment: dict[str, str], control: socket.socket) -> NoReturn:

@@ -4,8 +4,8 @@
                                                           <- {"snapshot": why not, or ""}, once
 
 All of it runs in the stranger's process and memory: whoever reads what it sends believes nothing of it. That process
-has no more than what makes namespaces below its own: one capability in a user namespace of its own, and a filter that
-allows the very call below beside what it allows every sandbox. Namespaces are furnished from outside, by a runner that
+has no more than what makes namespaces below its own: one capability in a user namespace of its own, and a filter by
+which the server is asked before the very call below. Namespaces are furnished from outside, by a runner that
 joins them ("world" in `shell.py`).
 
 A clone is a first process, which waits for its namespaces and then makes runners, as in every sandbox; each of these

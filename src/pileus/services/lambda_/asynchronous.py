@@ -114,6 +114,12 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
         if error.code == "RecursiveInvocationException":
             await _conclude(cloud, event, "RecursiveInvocation", attempts=delivery.attempts, refused=error)
             return
+        if error.code in ("SnapStartException", "SnapStartTimeoutException"):
+            # Its own hooks failed: that counts as any failure of the function's.
+            if delivery.attempts + 1 >= delivery.attempts_max:
+                await _conclude(cloud, event, "RetriesExhausted", attempts=delivery.attempts + 1, refused=error)
+                return
+            raise Retry(error.message) from error
         # Throttled, not ready, or a role that cannot be assumed just now: the age is the limit.
         age_s = cloud.clock.time() - delivery.created
         raise Retry(error.message, after_s=min(THROTTLED_MAX_S, max(1.0, age_s)), counted=False) from error

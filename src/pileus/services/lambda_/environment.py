@@ -239,7 +239,8 @@ class Environment:
             self._obstacle = str(error)
         except SandboxError:
             # It has ended, which is told by whoever watches that; or it says what makes no sense.
-            await asyncio.wait([self._watcher] if self._watcher is not None else [], timeout=_SHUTDOWN_EXTERNAL_S[0])
+            if self._watcher is not None:
+                await asyncio.wait([self._watcher], timeout=_SHUTDOWN_EXTERNAL_S[0])
             self._settle(Outcome("exit", exit=Exit()))
             return
         self._settle(Outcome("snapshot"))

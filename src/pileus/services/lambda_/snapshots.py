@@ -19,7 +19,7 @@ from pileus.services.lambda_.execution import FunctionSpec, Snapshotted
 log = logging.getLogger("pileus.lambda")
 
 # Clones that wait for an invocation, of a snapshot that was used of late.
-_READY = 1
+_READY = 2
 # An Init that failed is not made again by every invocation: each initializes its own environment meanwhile.
 _AGAIN_AFTER_S = 60.0
 
