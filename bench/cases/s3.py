@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+from bench.cases import arrivals
 from bench.client import Connection, ask_all, aws, expect, presigned, put_object, signed
 from bench.load import Requests
 from bench.servers import Cannot, Peak, Server
@@ -54,6 +55,30 @@ def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
         yield "s3_large_peak_mb", [peak.mb - before]
         for what, do in (("put", put), ("get", get)):
             yield f"s3_{what}_large_mb_per_s", [LARGE_MB / _seconds(do) for _ in range(2 if quick else 7)]
+    yield "s3_to_handler_ms", [_to_handler_ms(server, 10 if quick else 40)]
+
+
+def _to_handler_ms(server: Server, count: int) -> float:
+    name, bucket = "bucket", "watched"
+    function = arrivals.function(server, name, 'event["Records"][0]["s3"]["object"]["key"]')
+    aws(server, "s3").create_bucket(Bucket=bucket)
+    aws(server, "lambda").add_permission(
+        FunctionName=name,
+        StatementId="bucket",
+        Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com",
+        SourceArn=f"arn:aws:s3:::{bucket}",
+    )
+    watch = {"LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"]}
+    aws(server, "s3").put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [watch]}
+    )
+    with Connection(server) as connection:
+
+        def send(now: float) -> None:
+            connection.ask(put_object(server, bucket, str(now), b"x"))
+
+        return arrivals.median_ms(server, name, count, send)
 
 
 def _seconds(do: Callable[[], None]) -> float:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bench.cases import arrivals
+from bench.cases.lambda_ import ROLE
 from bench.client import Connection, ask_all, aws, expect, sqs
 from bench.load import Load, Requests
 from bench.servers import Cannot, Server
@@ -34,6 +36,7 @@ def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
         yield f"sqs_consume{name}_per_s", [each / (1 / one.per_s + 1 / other.per_s) for one, other in pairs]
         yield f"sqs_consume{name}_cpu_us", [one.cpu_us + other.cpu_us for one, other in pairs]
     yield "sqs_wake_ms", [_wake_ms(server, 10 if quick else 50)]
+    yield "sqs_to_handler_ms", [_to_handler_ms(server, 10 if quick else 40)]
 
 
 def _queue(server: Server, name: str) -> str:
@@ -140,3 +143,20 @@ def _wake_ms(server: Server, count: int) -> float:
     if len(handles) != count:
         raise Cannot(f"of {count} messages {len(handles)} were received by who waited for them")
     return statistics.median(took)
+
+
+def _to_handler_ms(server: Server, count: int) -> float:
+    name = "queue"
+    arrivals.function(server, name, 'event["Records"][0]["body"]')
+    url = _queue(server, "mapped")
+    arn = aws(server, "sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = {"Effect": "Allow", "Action": "sqs:*", "Resource": arn}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [policy]})
+    aws(server, "iam").put_role_policy(RoleName=ROLE, PolicyName="queue", PolicyDocument=document)
+    aws(server, "lambda").create_event_source_mapping(FunctionName=name, EventSourceArn=arn, BatchSize=1)
+    with Connection(server) as connection:
+
+        def send(now: float) -> None:
+            connection.ask(sqs(server, "SendMessage", {"QueueUrl": url, "MessageBody": str(now)}))
+
+        return arrivals.median_ms(server, name, count, send)

@@ -53,7 +53,14 @@ def test_entries_fail_one_by_one(aws: Any) -> None:
 
 def test_events_may_be_so_large(aws: Any) -> None:
     events = aws.client("events")
-    too_large = {**ENTRY, "Detail": json.dumps({"p": "p" * (256 * 1024)})}
+    events.put_rule(Name="large", EventPattern='{"source": ["large"]}')
+    group = Group(aws, "large")
+    path = {"InputPath": "$.detail.end"}
+    events.put_targets(Rule="large", Targets=[{"Id": "t", "Arn": group.arn, **path}])
+    large = {**ENTRY, "Source": "large", "Detail": json.dumps({"p": "p" * (1000 * 1024), "end": "end"})}
+    assert events.put_events(Entries=[large])["FailedEntryCount"] == 0
+    assert group.wait() == ['"end"']
+    too_large = {**ENTRY, "Detail": json.dumps({"p": "p" * (1024 * 1024)})}
     assert refused(events.put_events, Entries=[too_large]) == (
         "ValidationException",
         "Total size of the entries in the request is over the limit.",
@@ -250,6 +257,10 @@ def test_a_rule_that_matches_its_own_events_ends(aws: Any) -> None:
 def test_what_is_not_built_says_so(aws: Any) -> None:
     events = aws.client("events")
     assert refused(events.list_event_sources)[0] == "NotImplemented"
+    assert refused(events.list_endpoints)[0] == "NotImplemented"
+    assert refused(events.create_event_bus, Name="aws.partner/x/y/z", EventSourceName="aws.partner/x/y/z")[0] == (
+        "NotImplemented"
+    )
     assert bare(events.list_event_buses(NamePrefix="none")) == {"EventBuses": []}
 
 
