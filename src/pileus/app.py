@@ -46,6 +46,7 @@ log = logging.getLogger("pileus")
 
 # Where each service's manifest is, by botocore's name of the service: see `pileus.cloud.directory`.
 SERVICES = {
+    "application-autoscaling": "pileus.services.application_autoscaling.service:SERVICE",
     "dax": "pileus.services.dax.service:SERVICE",
     "dynamodb": "pileus.services.dynamodb.service:SERVICE",
     "dynamodbstreams": "pileus.services.dynamodb.service:STREAMS",

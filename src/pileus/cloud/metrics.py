@@ -26,6 +26,8 @@ SERIES_MAX = 20_000
 DATA_MAX = 50_000
 # The share of all series that goes at once when there are too many: looking for the oldest costs as much for one.
 _EVICTED = 0.1
+# Minutes that a series remembers, where somebody looks back.
+RECALLED_MINUTES = 20
 
 # In the order in which AWS shows them.
 Dimensions = tuple[tuple[str, str], ...]
@@ -70,7 +72,7 @@ class Datum:
 class Series:
     """One metric under one set of dimensions, in one account and region."""
 
-    __slots__ = ("_datum", "_metrics", "_until", "count", "gone", "key", "shown", "total")
+    __slots__ = ("_datum", "_metrics", "_recent", "_until", "count", "gone", "key", "shown", "total")
 
     def __init__(self, metrics: Metrics, key: SeriesKey, *, shown: bool) -> None:
         self.key = key
@@ -83,6 +85,8 @@ class Series:
         self.gone = False
         self._metrics = metrics
         self._datum: Datum | None = None
+        # What the last minutes have brought, by the minute; None: nobody looks back.
+        self._recent: dict[int, list[Datum]] | None = None
         # When the minute of the datum ends.
         self._until = -math.inf
 
@@ -114,12 +118,25 @@ class Series:
         minute = int(now // 60)
         self._until = (minute + 1) * 60.0
         datum = self._datum = Datum(self.key, minute)
+        if self._recent is not None:
+            self._recent.setdefault(minute, []).append(datum)
+            while len(self._recent) > RECALLED_MINUTES:
+                del self._recent[next(iter(self._recent))]
         return datum
 
     def close(self) -> Datum | None:
         """What has been counted since the last time, to be taken."""
         datum, self._datum = self._datum, None
         return datum
+
+    def recall(self, minute: int) -> list[Datum]:
+        """What that minute has brought (in parts, where it was taken in parts).
+
+        Remembered are the last minutes, from when somebody has asked for the first time.
+        """
+        if self._recent is None:
+            self._recent = {}
+        return self._recent.get(minute, [])
 
     @property
     def minute(self) -> int:

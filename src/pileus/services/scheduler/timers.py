@@ -10,8 +10,8 @@ from typing import Any
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
+from pileus.delivery.schedules import next_due
 from pileus.services.scheduler import keys
-from pileus.services.scheduler.expressions import next_due
 from pileus.services.scheduler.names import ScheduleName
 from pileus.services.scheduler.records import Schedule, decode
 from pileus.store.contract import Transaction

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.roles import RoleSessions
+from pileus.delivery import schedules as expressions
 from pileus.delivery.cron import InvalidSchedule
 from pileus.kernel.errors import AWSError
-from pileus.services.scheduler import errors, expressions, keys, paging, targets
+from pileus.services.scheduler import errors, keys, paging, targets
 from pileus.services.scheduler.names import ScheduleName, schedule_name
 from pileus.services.scheduler.operations.groups import get_group
 from pileus.services.scheduler.records import Schedule, decode, encode

@@ -1,6 +1,7 @@
-"""When a schedule is due: at(...), rate(...) and cron(...), in a time zone, between two dates.
+"""When what is scheduled is due: at(...), rate(...) and cron(...), in a time zone, between two dates.
 
-Source: "Schedule types in EventBridge Scheduler" of the user guide.
+Sources: "Schedule types in EventBridge Scheduler"; "Schedule recurring scaling actions using
+cron expressions" (Application Auto Scaling).
 """
 
 from __future__ import annotations
