@@ -394,7 +394,11 @@ def _value(text: str) -> bytes:
     """A header value as bytes; what may not stand in one (line breaks, control characters) becomes a space."""
     if text.isascii() and text.isprintable():
         return text.encode()
-    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        # As codecs have it: latin-1, in which bytes of UTF-8 may stand.
+        raw = text.encode("latin-1")
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogateescape")
     return bytes(b if b >= 32 and b != 127 else 32 for b in raw)
 
 

@@ -109,6 +109,7 @@ SHAPES: dict[tuple[str, str], dict[str, Any]] = {
     # S3 has errors of its own for these.
     ("s3", "BucketLocationConstraint"): {"enum": None},
     ("s3", "Event"): {"enum": None},
+    ("s3", "FilterRuleName"): {"enum": None},
     ("s3", "Permission"): {"enum": None},
     ("s3", "Protocol"): {"enum": None},
     ("s3", "Type"): {"enum": None},

@@ -21,6 +21,7 @@ def test_create_head_list_delete(s3, aws):
     head = s3.head_bucket(Bucket=name)
     assert head["BucketRegion"] == "us-east-1"
     assert head["BucketArn"] == f"arn:aws:s3:::{name}"
+    assert head["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/xml"
     assert head["AccessPointAlias"] is False
     assert head["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == "us-east-1"
 

@@ -262,6 +262,17 @@ def test_checksum_modes_that_do_not_exist(s3, bucket, fails):
     )
 
 
+def test_empty_numbers_count_as_missing(s3, bucket, raw):
+    upload = Upload(s3, bucket)
+    upload.put(1, b"data")
+    at = upload.at
+    for parameter in ("part-number-marker", "max-parts"):
+        status, _, body = raw("GET", f"/{bucket}/{at['Key']}?uploadId={at['UploadId']}&{parameter}=")
+        assert status == 200
+        assert b"<MaxParts>1000</MaxParts>" in body
+        assert b"<PartNumber>1</PartNumber>" in body
+
+
 def test_listing_parts(s3, bucket, fails):
     upload = Upload(s3, bucket)
     empty = s3.list_parts(**upload.at)

@@ -193,6 +193,12 @@ def test_configuration_of_a_bucket(s3, bucket, aws, fails):
             "ArgumentName": "CloudFunction",
             "ArgumentValue": "invalid-queue",
         }
+    assert _error(lambda: put(entry(arn=arn, INVALID="x"))) == {
+        "Code": "InvalidArgument",
+        "Message": "filter rule name must be either prefix or suffix",
+        "ArgumentName": "FilterRule.Name",
+        "ArgumentValue": "INVALID",
+    }
     assert _error(lambda: put(entry(arn=arn))) == {
         "Code": "InvalidArgument",
         "Message": "Unable to validate the following destination configurations",

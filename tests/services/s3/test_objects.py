@@ -150,6 +150,14 @@ def test_ranges(s3, bucket, fails, size):
         }
 
 
+def test_headers_beyond_ascii_go_as_they_came(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="key", CacheControl="ÄÕ S3", ContentDisposition='attachment; filename="_—_é.pdf"')
+    answer = s3.head_object(Bucket=bucket, Key="key")
+    # Clients send UTF-8 and read latin-1.
+    assert answer["CacheControl"].encode("latin-1").decode() == "ÄÕ S3"
+    assert answer["ContentDisposition"].encode("latin-1").decode() == 'attachment; filename="_—_é.pdf"'
+
+
 def test_headers_and_metadata(s3, bucket):
     s3.put_object(
         Bucket=bucket,

@@ -184,6 +184,7 @@ class RestCodec:
                 name,
                 self._parse(member.element if several else member, wire_name, "iso8601"),
                 several,
+                self._body.skips_empty_numbers and member.type in ("integer", "long"),
             )
         literals = {part.partition("=")[0] for part in operation.uri.partition("?")[2].split("&")} | {"x-id"}
 
@@ -201,7 +202,9 @@ class RestCodec:
                     if query_map and key not in literals and not key.startswith(_FOREIGN_PARAMETERS):
                         rest.setdefault(key, text)
                     continue
-                name, parse, several = field
+                name, parse, several, skips_empty = field
+                if skips_empty and not text:
+                    continue
                 if several:
                     members.setdefault(name, []).append(parse(text))
                 elif name not in members:

@@ -28,6 +28,8 @@ class Body(Protocol):
     """How structures travel in bodies."""
 
     content_type: str
+    # Whether a query parameter that should be a number and is empty counts as missing.
+    skips_empty_numbers: bool
 
     def members_decoder(self, operation: Operation, names: list[str]) -> DecodeBody:
         """From a body to those members of the operation's input."""
@@ -54,6 +56,7 @@ class Body(Protocol):
 
 class JsonBody:
     content_type = "application/json"
+    skips_empty_numbers = False
 
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
@@ -102,7 +105,7 @@ class JsonBody:
 class XmlBody:
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
-        self._s3 = model.name == "s3"
+        self._s3 = self.skips_empty_numbers = model.name == "s3"
         self.content_type = "application/xml" if self._s3 else "text/xml"
         self._shapes = XmlShapes(self._malformed_xml, format_time=values.iso8601_millis)
         self._namespace = S3_NAMESPACE if self._s3 else _namespace(model)

@@ -73,6 +73,7 @@ def _ownership(request: dict[str, Any]) -> str:
 
 async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
+    ctx.response_headers["Content-Type"] = "application/xml"
     return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": accesspoints.VIA in request}
 
 
