@@ -202,7 +202,7 @@ def test_a_deleted_topic_is_gone_and_its_subscriptions_a_little_later(later: Any
     sns.create_topic(Name="gone", Tags=[{"Key": "new", "Value": ""}])
     assert sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"] == []
     sns.publish(TopicArn=arn, Message="m")
-    still.advance(120)
+    still.advance(301)
     assert refused(sns.get_subscription_attributes, SubscriptionArn=subscription)[0] == "NotFound"
     assert sns.list_subscriptions()["Subscriptions"] == []
     assert queue.held() == 0

@@ -88,6 +88,12 @@ def wrong_password() -> AWSError:
     return AWSError("VerificationException", "The one-time password is not valid")
 
 
+def archived() -> AWSError:
+    return AWSError(
+        "InvalidStateException", "Cannot delete a topic with an ArchivePolicy. Deactivate the archive first."
+    )
+
+
 def empty_batch() -> AWSError:
     return AWSError("EmptyBatchRequestException", "The batch request doesn't contain any entries.")
 

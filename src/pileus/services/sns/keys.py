@@ -15,6 +15,8 @@ endpoint       account, region, platform, app, id     Endpoint
 device         account, region, platform, app, token  an endpoint's id: a device's token has one
 sms            account, region                        SmsSettings
 sandbox        account, region, phone number          SandboxNumber
+archived       topic's id, milliseconds, number       Message, of FIFO topics that have an archive
+archive        account, region, topic's name          every topic that has one, for the loop
 signing        -                                      what signs messages: private key and certificate, PEM
 """
 
@@ -143,6 +145,34 @@ def sandbox(account: str, region: str, number: str) -> bytes:
 
 def sandboxes(account: str, region: str) -> Range:
     return prefix_range("sns", account, region, "sandbox")
+
+
+def archived(topic_id: str, ms: int, sequence: str) -> bytes:
+    return pack("sns", "", "", "archived", topic_id, ms, sequence)
+
+
+def archived_between(topic_id: str, first_ms: int, end_ms: int | None) -> Range:
+    start = pack("sns", "", "", "archived", topic_id, first_ms)
+    if end_ms is None:
+        return start, prefix_range("sns", "", "", "archived", topic_id)[1]
+    return start, pack("sns", "", "", "archived", topic_id, end_ms)
+
+
+def all_archived(topic_id: str) -> Range:
+    return prefix_range("sns", "", "", "archived", topic_id)
+
+
+def archive(account: str, region: str, topic_name: str) -> bytes:
+    return pack("sns", "", "", "archive", account, region, topic_name)
+
+
+def archives() -> Range:
+    return prefix_range("sns", "", "", "archive")
+
+
+def topic_of_archive(key: bytes) -> tuple[str, str, str]:
+    account, region, name = unpack(key)[4:]
+    return str(account), str(region), str(name)
 
 
 def signing() -> bytes:

@@ -17,6 +17,7 @@ HTTP = "sns.http"
 CONFIRM = "sns.confirm"
 DEAD = "sns.dead"
 FEEDBACK = "sns.feedback"
+REPLAY = "sns.replay"
 
 _recipients = msgspec.msgpack.Decoder(list[Recipient])
 _message = msgspec.msgpack.Decoder(Message)

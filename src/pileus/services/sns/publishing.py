@@ -82,6 +82,8 @@ async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) 
             return {"MessageId": known.message_id, "SequenceNumber": known.sequence}
         message.sequence = await _next_sequence(tx, topic)
         _remember(ctx, tx, topic, message)
+        if topic.setting("ArchivePolicy"):
+            tx.put(keys.archived(topic.id, int(message.time * 1000), message.sequence), encode(message))
     recipients, filtered = (await members_of(tx, topic)).wanting(message.attributes, message.body)
     if recipients:
         put_deliveries(ctx.cloud, tx, message, recipients, now=ctx.now)

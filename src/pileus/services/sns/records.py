@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+# What becomes of replays.
+ENDED = ("Completed", "Failed")
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -24,6 +27,17 @@ class Topic(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def fifo(self) -> bool:
         return self.name.endswith(".fifo")
+
+
+class Replay(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far a subscription's replay has come."""
+
+    id: str
+    status: str
+    start_ms: int
+    end_ms: int | None = None
+    # The key of the message that was replayed last.
+    cursor: bytes = b""
 
 
 class Subscription(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -46,6 +60,14 @@ class Subscription(msgspec.Struct, kw_only=True, omit_defaults=True):
     sealed: bool = False
     # What confirms it, while it is pending.
     token: str = ""
+    # The replay that its policy asks for.
+    replay: Replay | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it gets what is published: not while it waits for its owner, nor for an archive to be replayed."""
+        waits = self.replay is not None and self.replay.end_ms is None and self.replay.status not in ENDED
+        return not self.pending and not waits
 
     @property
     def arn(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, reading, writing
-from pileus.services.sns import calling, confirming, delivering, feedback, inspect, loops, payloads
+from pileus.services.sns import archiving, calling, confirming, delivering, feedback, inspect, loops, payloads
 from pileus.services.sns.operations import devices, messages, sms, subscriptions, tags, topics
 from pileus.services.sns.permissions import (
     by_token,
@@ -102,7 +102,10 @@ SERVICE = Service(
         "Publish": writing(messages.publish, publish, topic_policy),
         "PublishBatch": writing(messages.publish_batch, publish, topic_policy),
     },
-    loops=(Loop("sns.sweep", loops.sweep, period_s=60.0),),
+    loops=(
+        Loop("sns.sweep", loops.sweep, period_s=300.0),
+        Loop("sns.retention", archiving.retain, period_s=3600.0),
+    ),
     targets={
         payloads.FAN_OUT: delivering.fan_out,
         payloads.RETRY: delivering.deliver_one,
@@ -111,6 +114,7 @@ SERVICE = Service(
         payloads.CONFIRM: confirming.send,
         payloads.DEAD: delivering.bury,
         payloads.FEEDBACK: feedback.write,
+        payloads.REPLAY: archiving.step,
     },
     target_limits={payloads.HTTP: calling.LIMIT},
     hosts={"sns": inspect.serve},

@@ -83,8 +83,10 @@ def _check_one(name: str, value: str, *, protocol: str, endpoint: str, fifo: boo
                 raise InvalidAttribute("SubscriptionRoleArn")
             return value
         case "ReplayPolicy":
-            if value and value != "{}" and not fifo:
-                raise InvalidAttribute("ReplayPolicy: Invalid parameter: ReplayPolicy can only be set for FIFO topics")
+            if not value or value == "{}":
+                return ""
+            if not fifo:
+                raise InvalidAttribute("ReplayPolicy: can only be set for subscriptions to FIFO topics")
             return value
         case _:
             return value
@@ -139,6 +141,8 @@ def show(subscription: Subscription, topic_policy: dict[str, Any] | None) -> dic
         "ConfirmationWasAuthenticated": "true" if subscription.authenticated else "false",
         "SubscriptionArn": subscription.arn,
     }
+    if subscription.replay is not None:
+        shown["ReplayStatus"] = subscription.replay.status
     if "FilterPolicy" in subscription.attributes:
         shown["FilterPolicyScope"] = "MessageAttributes"
     if subscription.protocol in HTTP:

@@ -18,6 +18,8 @@ from pileus.services.sns.topics import Live
 
 DISPLAY_NAME_CHARS_MAX = 100
 ARCHIVE_DAYS_MAX = 365
+# Shown beside an archive policy.
+ARCHIVED_SINCE = "BeginningArchiveTime"
 _FEEDBACK = ("Application", "Firehose", "HTTP", "Lambda", "SQS")
 _BOOLEANS = ("true", "false")
 

@@ -25,7 +25,7 @@ _SCAN = 1000
 
 
 class Members:
-    """The confirmed subscriptions of a topic, in the order of their ids."""
+    """The subscriptions that get what a topic publishes, in the order of their ids."""
 
     def __init__(self, subscriptions: list[Subscription], delivery_policy: dict[str, Any] | None) -> None:
         self.recipients: dict[str, Recipient] = {}
@@ -130,8 +130,8 @@ async def get(cloud: Cloud, tx: Reader, at: TopicName) -> Live:
 
 async def members_of(tx: Reader, live: Live) -> Members:
     if live.members is None:
-        confirmed = [one for one in await subscriptions_of(tx, live) if not one.pending]
-        live.members = Members(confirmed, live.delivery_policy)
+        live_ones = [one for one in await subscriptions_of(tx, live) if one.is_live]
+        live.members = Members(live_ones, live.delivery_policy)
     return live.members
 
 

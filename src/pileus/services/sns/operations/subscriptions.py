@@ -12,7 +12,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import confirming, endpoints, errors, keys, subscription_attributes, topics
+from pileus.services.sns import archiving, confirming, endpoints, errors, keys, subscription_attributes, topics
 from pileus.services.sns.names import SubscriptionName, TopicName, subscription_of, topic_of, topic_of_arn
 from pileus.services.sns.records import Subscription, decode
 from pileus.services.sns.subscription_attributes import InvalidAttribute
@@ -57,12 +57,20 @@ async def subscribe(ctx: Context, tx: Transaction, request: Request) -> Answer:
             subscription.token = confirming.new_token(ctx.cloud)
         else:
             subscription.authenticated = True
+        subscription = _with_replay(ctx, tx, topic, subscription, "Attributes Reason: ")
         await topics.keep_subscription(ctx.cloud, tx, at, subscription, former=None)
     if subscription.pending:
         confirming.ask(ctx, tx, topic, subscription, subscription.token, again=False)
     if subscription.pending and not request.get("ReturnSubscriptionArn"):
         return {"SubscriptionArn": PENDING}
     return {"SubscriptionArn": subscription.arn}
+
+
+def _with_replay(ctx: Context, tx: Transaction, topic: Live, subscription: Subscription, where: str) -> Subscription:
+    try:
+        return archiving.begin(ctx, tx, topic, subscription)
+    except archiving.InvalidReplay as error:
+        raise errors.invalid(f"{where}ReplayPolicy: {error}") from None
 
 
 async def _existing(tx: Reader, topic: Live, protocol: str, endpoint: str) -> Subscription | None:
@@ -142,6 +150,9 @@ async def set_subscription_attributes(ctx: Context, tx: Transaction, request: Re
     except InvalidAttribute as error:
         raise errors.invalid(str(error)) from None
     changed = msgspec.structs.replace(subscription, attributes=values)
+    topic = await topics.find(ctx.cloud, tx, at.topic)
+    if request["AttributeName"] == "ReplayPolicy" and topic is not None:
+        changed = _with_replay(ctx, tx, topic, changed, "")
     await topics.keep_subscription(ctx.cloud, tx, at.topic, changed, former=subscription)
 
 

@@ -16,6 +16,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
 from pileus.services.sns import errors, keys, policies, topic_attributes, topics
+from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.names import TopicName, is_topic_name, topic_of
 from pileus.services.sns.operations.tags import checked_tags
 from pileus.services.sns.records import Topic, decode
@@ -41,11 +42,13 @@ async def create_topic(ctx: Context, tx: Transaction, request: Request) -> Answe
         if not topic_attributes.is_same(given, existing.record):
             raise errors.invalid_reason("Attributes", "Topic already exists with different attributes")
         return {"TopicArn": at.arn}
+    id = ctx.cloud.ids.hex(_ID_CHARS)
+    attributes = topic_attributes.check_new(given, fifo=wants_fifo)
     record = Topic(
         name=name,
-        id=ctx.cloud.ids.hex(_ID_CHARS),
+        id=id,
         created=ctx.now,
-        attributes=topic_attributes.check_new(given, fifo=wants_fifo),
+        attributes=_with_archive(ctx, tx, at, id, attributes),
         tags=tags,
     )
     topics.put(tx, at, record)
@@ -57,6 +60,8 @@ async def delete_topic(ctx: Context, tx: Transaction, request: Request) -> None:
     at = topic_of(ctx, request["TopicArn"])
     topic = await topics.find(ctx.cloud, tx, at)
     if topic is not None:
+        if topic.setting("ArchivePolicy"):
+            raise errors.archived()
         tx.delete(keys.topic(*at))
         tx.put(keys.garbage(*at, topic.id), b"")
 
@@ -81,7 +86,21 @@ async def get_topic_attributes(ctx: Context, tx: Reader, request: Request) -> An
 async def set_topic_attributes(ctx: Context, tx: Transaction, request: Request) -> None:
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["TopicArn"]))
     name, value = request["AttributeName"], request.get("AttributeValue") or ""
-    _put(tx, topic, topic_attributes.with_one(topic.record.attributes, name, value, fifo=topic.fifo))
+    changed = topic_attributes.with_one(topic.record.attributes, name, value, fifo=topic.fifo)
+    _put(tx, topic, _with_archive(ctx, tx, topic.at, topic.id, changed))
+
+
+def _with_archive(
+    ctx: Context, tx: Transaction, at: TopicName, topic_id: str, attributes: dict[str, str]
+) -> dict[str, str]:
+    """Begin or drop the archive that the attributes ask for; they say since when it is there."""
+    if "ArchivePolicy" in attributes:
+        tx.put(keys.archive(*at), b"")
+        return {topic_attributes.ARCHIVED_SINCE: shown_time(ctx.now), **attributes}
+    if topic_attributes.ARCHIVED_SINCE in attributes:
+        tx.delete(keys.archive(*at))
+        tx.delete_range(*keys.all_archived(topic_id))
+    return {name: value for name, value in attributes.items() if name != topic_attributes.ARCHIVED_SINCE}
 
 
 def _put(tx: Transaction, topic: Live, attributes: dict[str, str]) -> None:
