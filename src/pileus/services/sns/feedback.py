@@ -17,6 +17,7 @@ from pileus.cloud.roles import RoleSessions
 from pileus.cloud.sending import sort_error
 from pileus.delivery.contract import Delivery
 from pileus.kernel.errors import AWSError
+from pileus.kernel.principal import service_principal
 from pileus.services.sns.payloads import FEEDBACK
 from pileus.services.sns.records import Message, Recipient
 from pileus.services.sns.topics import Live
@@ -92,6 +93,18 @@ def _time(seconds: float) -> str:
 async def _put(cloud: Cloud, tx: Transaction, message: Message, role: str, report: dict[str, Any]) -> None:
     payload = {"topic": message.topic_arn, "role": role, "report": orjson.dumps(report).decode()}
     cloud.outbox.put(tx, target=FEEDBACK, payload=payload, now=cloud.clock.time(), age_max_s=3600.0)
+
+
+async def write_audit(cloud: Cloud, delivery: Delivery) -> None:
+    """The outbox's handler: what a data protection policy's audit has found, as log delivery writes it."""
+    topic, group, report = delivery.payload["topic"], delivery.payload["group"], delivery.payload["report"]
+    _, _, _, region, account, _ = topic.split(":")
+    digest = blake2b(topic.encode(), digest_size=8).hexdigest()
+    principal = service_principal("delivery.logs", account=account, source_arn=topic)
+    try:
+        await logs.write(cloud, principal, (report,), group=group, stream=digest, region=region, account=account)
+    except AWSError as error:
+        raise sort_error(error) from error
 
 
 async def write(cloud: Cloud, delivery: Delivery) -> None:

@@ -18,6 +18,7 @@ CONFIRM = "sns.confirm"
 DEAD = "sns.dead"
 FEEDBACK = "sns.feedback"
 REPLAY = "sns.replay"
+AUDIT = "sns.audit"
 
 _recipients = msgspec.msgpack.Decoder(list[Recipient])
 _message = msgspec.msgpack.Decoder(Message)

@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import Any
 
 from pileus.cloud.context import Cloud, Context
-from pileus.services.sns import calling, content, errors, feedback, keys, metrics
-from pileus.services.sns.payloads import DEAD, FAN_OUT, IN_ORDER, payload_of
+from pileus.services.sns import calling, content, data_protection, errors, feedback, keys, metrics
+from pileus.services.sns.envelopes import shown_time
+from pileus.services.sns.payloads import AUDIT, DEAD, FAN_OUT, IN_ORDER, payload_of
 from pileus.services.sns.records import Deduplication, Message, Recipient, decode, encode
 from pileus.services.sns.topics import HTTP, Live, counts_of, members_of
 from pileus.store.contract import Transaction
@@ -74,6 +75,24 @@ def check_message(ctx: Context, topic: Live, request: dict[str, Any]) -> Message
     )
 
 
+def protect(ctx: Context, tx: Transaction, topic: Live, message: Message) -> Message:
+    """The message as the topic's data protection policy lets it in. Raises AuthorizationError."""
+    policy = topic.record.data_protection
+    if not policy:
+        return message
+    principal = ctx.principal.role_arn or ctx.principal.arn or ctx.principal.service
+    sample = ctx.cloud.ids.uniform(0.0, 100.0)
+    for group, text in data_protection.reports(policy, message, principal, sample=sample, time=shown_time(ctx.now)):
+        payload = {"topic": topic.at.arn, "group": group, "report": text}
+        ctx.cloud.outbox.put(tx, target=AUDIT, payload=payload, now=ctx.now, age_max_s=3600.0)
+    try:
+        return data_protection.let_in(policy, message, principal)
+    except data_protection.Denied:
+        raise errors.not_authorized(
+            "The message is denied: it has data that the topic's data protection policy does not let in"
+        ) from None
+
+
 async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) -> dict[str, str]:
     """Put the deliveries of a checked message; returns what the answer says of it."""
     if topic.fifo:
@@ -84,8 +103,13 @@ async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) 
         _remember(ctx, tx, topic, message)
         if topic.setting("ArchivePolicy"):
             tx.put(keys.archived(topic.id, int(message.time * 1000), message.sequence), encode(message))
-    recipients, filtered = (await members_of(tx, topic)).wanting(message.attributes, message.body)
-    if recipients:
+    members = await members_of(tx, topic)
+    recipients, filtered = members.wanting(message.attributes, message.body)
+    policy = topic.record.data_protection
+    if policy and recipients:
+        for shown, own in data_protection.let_out(policy, message, recipients, members.principals):
+            put_deliveries(ctx.cloud, tx, shown, own, now=ctx.now)
+    elif recipients:
         put_deliveries(ctx.cloud, tx, message, recipients, now=ctx.now)
     tx.on_commit(partial(_count, ctx.cloud, message, filtered))
     answer = {"MessageId": message.id}

@@ -35,6 +35,12 @@ SERVICE = Service(
         "SetTopicAttributes": writing(topics.set_topic_attributes, on_topic("SetTopicAttributes"), topic_policy),
         "AddPermission": writing(topics.add_permission, on_topic("AddPermission"), topic_policy),
         "RemovePermission": writing(topics.remove_permission, on_topic("RemovePermission"), topic_policy),
+        "GetDataProtectionPolicy": reading(
+            topics.get_data_protection_policy, on_topic("GetDataProtectionPolicy", "ResourceArn"), topic_policy
+        ),
+        "PutDataProtectionPolicy": writing(
+            topics.put_data_protection_policy, on_topic("PutDataProtectionPolicy", "ResourceArn"), topic_policy
+        ),
         "TagResource": writing(tags.tag_resource, on_topic("TagResource", "ResourceArn"), topic_policy),
         "UntagResource": writing(tags.untag_resource, on_topic("UntagResource", "ResourceArn"), topic_policy),
         "ListTagsForResource": reading(
@@ -115,6 +121,7 @@ SERVICE = Service(
         payloads.DEAD: delivering.bury,
         payloads.FEEDBACK: feedback.write,
         payloads.REPLAY: archiving.step,
+        payloads.AUDIT: feedback.write_audit,
     },
     target_limits={payloads.HTTP: calling.LIMIT},
     hosts={"sns": inspect.serve},

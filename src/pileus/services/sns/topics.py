@@ -29,6 +29,8 @@ class Members:
 
     def __init__(self, subscriptions: list[Subscription], delivery_policy: dict[str, Any] | None) -> None:
         self.recipients: dict[str, Recipient] = {}
+        # Who has subscribed each.
+        self.principals = {one.id: one.principal for one in subscriptions}
         filters: dict[str, Filter] = {}
         for one in subscriptions:
             self.recipients[one.id] = recipient_of(one, delivery_policy)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.errors import AWSError
 from pileus.services.sns import content, endpoints, errors, mailbox, platforms, publishing, texting, topics
 from pileus.services.sns.names import check_arn, topic_of
 from pileus.services.sns.records import Sent
@@ -26,7 +27,7 @@ async def publish(ctx: Context, tx: Transaction, request: Request) -> Answer:
         return await _publish_to_device(ctx, tx, request)
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, target, parameter))
     message = publishing.check_message(ctx, topic, request)
-    return await publishing.publish(ctx, tx, topic, message)
+    return await publishing.publish(ctx, tx, topic, publishing.protect(ctx, tx, topic, message))
 
 
 async def _publish_to_phone(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -83,8 +84,14 @@ async def publish_batch(ctx: Context, tx: Transaction, request: Request) -> Answ
     )
     if size > content.MESSAGE_BYTES_MAX:
         raise errors.batch_too_long()
-    successful = [
-        {"Id": entry["Id"], **await publishing.publish(ctx, tx, topic, message)}
-        for entry, message in zip(entries, messages, strict=True)
-    ]
-    return {"Successful": successful, "Failed": []}
+    successful: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    for entry, message in zip(entries, messages, strict=True):
+        try:
+            let_in = publishing.protect(ctx, tx, topic, message)
+        except AWSError as error:
+            code = {"Code": "AuthorizationError", "Message": error.message, "SenderFault": True}
+            failed.append({"Id": entry["Id"], **code})
+            continue
+        successful.append({"Id": entry["Id"], **await publishing.publish(ctx, tx, topic, let_in)})
+    return {"Successful": successful, "Failed": failed}

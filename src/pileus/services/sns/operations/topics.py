@@ -15,7 +15,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import errors, keys, policies, topic_attributes, topics
+from pileus.services.sns import data_protection, errors, keys, policies, topic_attributes, topics
 from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.names import TopicName, is_topic_name, topic_of
 from pileus.services.sns.operations.tags import checked_tags
@@ -49,6 +49,9 @@ async def create_topic(ctx: Context, tx: Transaction, request: Request) -> Answe
         id=id,
         created=ctx.now,
         attributes=_with_archive(ctx, tx, at, id, attributes),
+        data_protection=data_protection.check(request["DataProtectionPolicy"])
+        if request.get("DataProtectionPolicy")
+        else "",
         tags=tags,
     )
     topics.put(tx, at, record)
@@ -105,6 +108,19 @@ def _with_archive(
 
 def _put(tx: Transaction, topic: Live, attributes: dict[str, str]) -> None:
     topics.put(tx, topic.at, msgspec.structs.replace(topic.record, attributes=attributes))
+
+
+async def get_data_protection_policy(ctx: Context, tx: Reader, request: Request) -> Answer:
+    topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["ResourceArn"], "ResourceArn"))
+    policy = topic.record.data_protection
+    return {"DataProtectionPolicy": policy} if policy else {}
+
+
+async def put_data_protection_policy(ctx: Context, tx: Transaction, request: Request) -> None:
+    topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["ResourceArn"], "ResourceArn"))
+    text = request["DataProtectionPolicy"]
+    policy = data_protection.check(text) if text else ""
+    topics.put(tx, topic.at, msgspec.structs.replace(topic.record, data_protection=policy))
 
 
 def _policy_of(topic: Live) -> dict[str, Any]:
