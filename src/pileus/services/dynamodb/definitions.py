@@ -29,13 +29,10 @@ def refuse_unbuilt(request: Request) -> None:
         "GlobalTableSettingsReplicationMode",
         "VectorIndexes",
         "VectorIndexUpdates",
-        "GlobalTableWitnessUpdates",
         "DisassociationProtectionEnabled",
     ):
         if request.get(member):
             raise NotBuilt(f"DynamoDB's {member}")
-    if request.get("MultiRegionConsistency") == "STRONG":
-        raise NotBuilt("DynamoDB's MultiRegionConsistency STRONG")
 
 
 def new_table(ctx: Context, name: str, request: Request) -> records.Table:

@@ -69,8 +69,10 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
         answer |= {
             "GlobalTableVersion": replicas.VERSION,
             "Replicas": [_replica(other) for other in others],
-            "MultiRegionConsistency": "EVENTUAL",
+            "MultiRegionConsistency": "STRONG" if record.strong else "EVENTUAL",
         }
+    if record.witness:
+        answer["GlobalTableWitnesses"] = [{"RegionName": record.witness, "WitnessStatus": "ACTIVE"}]
     for index in table.indexes:
         member = "LocalSecondaryIndexes" if index.is_local else "GlobalSecondaryIndexes"
         answer.setdefault(member, []).append(await _describe_index(ctx, tx, table, index, status))

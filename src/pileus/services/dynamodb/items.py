@@ -68,12 +68,13 @@ async def change(
     old_item: Item | None = None,
     expired: bool = False,
     version: Version | None = None,
+    mirrored: bool = False,
 ) -> Written:
     """Put `new` (None: nothing) in the place of `old`, with everything that follows from it.
 
     Every change of an item goes through here. `new` has been checked against the keys of the table and its indexes;
     `old_item` is `old` decoded, where the caller has it. `expired`: it is the service itself that removes the item.
-    `version`: that of a change which another replica handed on.
+    `version`: that of a change which another replica handed on. `mirrored`: it is made in another replica, too.
     """
     if old is None and new is None:
         return Written(0)
@@ -122,6 +123,23 @@ async def change(
             known.grown(statistics, items, size, place)
 
     tx.on_commit(count)
+    if table.record.strong and not mirrored:
+        for region in table.record.replicas:
+            other = await tables.elsewhere(cloud, tx, table, region)
+            if other is not None:
+                there = other.prefix + key[len(table.prefix) :]
+                await change(
+                    cloud,
+                    tx,
+                    other,
+                    there,
+                    now=now,
+                    old=old,
+                    new=new,
+                    new_size=new_size,
+                    expired=expired,
+                    mirrored=True,
+                )
     return Written(max(old_size, new_size), tuple(consumed))
 
 

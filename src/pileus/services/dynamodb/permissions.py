@@ -113,6 +113,8 @@ def update_table(ctx: Context, request: Request) -> Sequence[Permission]:
         for kind, action in update.items():
             arn = _in_region(found[0].resource, action["RegionName"])
             found += [Permission(f"dynamodb:{each}", arn) for each in _REPLICA_ACTIONS.get(kind, ())]
+    for update in request.get("GlobalTableWitnessUpdates") or ():
+        found += [Permission(f"dynamodb:{kind}GlobalTableWitness", found[0].resource) for kind in update]
     return found
 
 

@@ -91,6 +91,9 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     read_overrides: dict[str, int] = {}
     on_demand_overrides: dict[str, int] = {}
     class_override: str = ""
+    # What is written to one replica is written to all in the same transaction; the region of the witness.
+    strong: bool = False
+    witness: str = ""
 
     @property
     def usable(self) -> bool:

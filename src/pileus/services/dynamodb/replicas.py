@@ -88,6 +88,7 @@ async def update(ctx: Context, tx: Transaction, table: Table, updates: list[dict
             "Replica specified in the Replica Update or Replica Delete action of the request was not found."
         )
     if kind == "Delete":
+        tables.check_deletable(replica)
         await leave(there, tx, replica)
         left = await tables.find(ctx, tx, table.name)
         assert left is not None
@@ -213,6 +214,34 @@ async def spread(ctx: Context, tx: Transaction, table: Table) -> None:
 
 async def _create(ctx: Context, tx: Transaction, table: Table, action: Request) -> Table:
     region, record = action["RegionName"], table.record
+    if record.stream_view == "":
+        record = await streams.begin(ctx, tx, record, "NEW_AND_OLD_IMAGES")
+    elif record.stream_view != "NEW_AND_OLD_IMAGES":
+        raise errors.invalid("StreamViewType of a table with replicas must be NEW_AND_OLD_IMAGES")
+    members = await others(ctx, tx, table)
+    record = msgspec.structs.replace(record, group=record.group or ctx.cloud.ids.token_bytes(8))
+    table = tables.store(ctx, tx, await create_alike(ctx, tx, tables.store(ctx, tx, record), action))
+    there = in_region(ctx, region)
+    replica = await tables.find(there, tx, table.name)
+    assert replica is not None
+    begun = await streams.last_number(tx, keys.sequence(ctx.account, region, replica.record.id))
+    for source in (table, *members):
+        # What one of the others has not got yet is not in what it is filled with.
+        known = [await replication.cursor(tx, source, target) for target in source.record.replicas if target != region]
+        last = await streams.last_number(tx, keys.sequence(ctx.account, source.region, source.record.id))
+        _pair(tx, source, replica, min([last, *(number for number in known if number is not None)]))
+        _pair(tx, replica, source, begun)
+    following = await replication.fill(ctx.cloud, tx, table, replica, None)
+    if following is None:
+        tables.store(there, tx, msgspec.structs.replace(replica.record, restoring=False))
+    else:
+        _put(there, tx, work="fill", name=table.name, table=replica.record.id)
+    return table
+
+
+async def create_alike(ctx: Context, tx: Transaction, table: Table, action: Request) -> records.Table:
+    """Make a table's replica, as yet without items; gives the table's record, which names it."""
+    region = action["RegionName"]
     if not _REGION.fullmatch(region):
         raise errors.invalid(f"Unsupported Region: {region}")
     there = in_region(ctx, region)
@@ -221,38 +250,14 @@ async def _create(ctx: Context, tx: Transaction, table: Table, action: Request) 
             f"Failed to create a the new replica of table with name: '{table.name}' because one or more replicas "
             "already existed as tables."
         )
-    if record.stream_view == "":
-        record = await streams.begin(ctx, tx, record, "NEW_AND_OLD_IMAGES")
-    elif record.stream_view != "NEW_AND_OLD_IMAGES":
-        raise errors.invalid("StreamViewType of a table with replicas must be NEW_AND_OLD_IMAGES")
     members = await others(ctx, tx, table)
-    record = msgspec.structs.replace(
-        record,
-        replicas=(*record.replicas, region),
-        group=record.group or ctx.cloud.ids.token_bytes(8),
-        sourced=ctx.now,
-    )
-    table = tables.store(ctx, tx, record)
-    replica = await _begin(there, tx, table, action)
+    await _begin(there, tx, table, action)
     for member in members:
         changed = msgspec.structs.replace(member.record, replicas=(*member.record.replicas, region))
         tables.store(in_region(ctx, member.region), tx, changed)
-    begun = await streams.last_number(tx, keys.sequence(ctx.account, region, replica.record.id))
-    for source in (table, *members):
-        # What one of the others has not got yet is not in what it is filled with.
-        known = [await replication.cursor(tx, source, target) for target in source.record.replicas if target != region]
-        last = await streams.last_number(tx, keys.sequence(ctx.account, source.region, source.record.id))
-        _pair(tx, source, replica, min([last, *(number for number in known if number is not None)]))
-        _pair(tx, replica, source, begun)
     if not members:
         _put(ctx, tx, work="role")
-    following = await replication.fill(ctx.cloud, tx, table, replica, None)
-    if following is None:
-        filled = msgspec.structs.replace(replica.record, restoring=False)
-        tables.store(there, tx, filled)
-    else:
-        _put(there, tx, work="fill", name=table.name, table=replica.record.id)
-    return table
+    return msgspec.structs.replace(table.record, replicas=(*table.record.replicas, region), sourced=ctx.now)
 
 
 def _pair(tx: Transaction, source: Table, target: Table, number: int) -> None:
@@ -272,7 +277,10 @@ async def _begin(there: Context, tx: Transaction, source: Table, action: Request
         attributes=known.attributes,
         hash=known.hash,
         range=known.range,
-        restoring=True,
+        # There is nothing to fill one with that is written to with the others.
+        restoring=not known.strong,
+        strong=known.strong,
+        witness=known.witness,
         replicas=regions,
         group=known.group,
         ttl_attribute=known.ttl_attribute,
@@ -281,7 +289,8 @@ async def _begin(there: Context, tx: Transaction, source: Table, action: Request
     record = _overridden(known, record, action)
     # It is empty: there is nothing to fill them with.
     record.indexes = tuple(msgspec.structs.replace(index, status="ACTIVE") for index in record.indexes)
-    record = await streams.begin(there, tx, record, "NEW_AND_OLD_IMAGES")
+    if not known.strong:
+        record = await streams.begin(there, tx, record, "NEW_AND_OLD_IMAGES")
     replica = tables.store(there, tx, record)
     for key in (replica.statistics, *(index.statistics for index in replica.indexes)):
         tx.put(key, records.encode(records.Statistics()))
@@ -309,16 +318,28 @@ async def _part(there: Context, tx: Transaction, replica: Table) -> bool:
     for other in await others(there, tx, replica):
         here = in_region(there, other.region)
         left = tuple(region for region in other.record.replicas if region != replica.region)
-        record = msgspec.structs.replace(other.record, replicas=left, group=other.record.group if left else b"")
         if not left:
             work.sweep_versions(here, tx, other)
-            record = msgspec.structs.replace(record, read_overrides={}, on_demand_overrides={}, class_override="")
-        tables.store(here, tx, record)
+        tables.store(here, tx, msgspec.structs.replace(other.record, replicas=left) if left else alone(other.record))
         for source, target in ((replica, other), (other, replica)):
             tx.delete(keys.cursor(source.account, source.region, source.record.id, target.region))
             tx.delete(keys.watch("replicas", source.account, source.region, source.name, target.region))
     await work.drop_table(there, tx, replica)
     return True
+
+
+def alone(record: records.Table) -> records.Table:
+    """A table that is left of a global one."""
+    return msgspec.structs.replace(
+        record,
+        replicas=(),
+        group=b"",
+        strong=False,
+        witness="",
+        read_overrides={},
+        on_demand_overrides={},
+        class_override="",
+    )
 
 
 # --------------------------------------------------------------------------------------------------- what goes on later

@@ -186,13 +186,23 @@ def cached(ctx: Context, name: str) -> Table | None:
 
 def of_raw(ctx: Context, key: bytes, raw: bytes | None) -> Table | None:
     """The table whose record is `raw`, from the cache where it is the same."""
-    known = memory(ctx.cloud).tables
+    return _of_raw(ctx.cloud, ctx.account, ctx.region, key, raw)
+
+
+async def elsewhere(cloud: Cloud, tx: Reader, table: Table, region: str) -> Table | None:
+    """A table's replica in another region."""
+    key = keys.table(table.account, region, table.name)
+    return _of_raw(cloud, table.account, region, key, await tx.get(key))
+
+
+def _of_raw(cloud: Cloud, account: str, region: str, key: bytes, raw: bytes | None) -> Table | None:
+    known = memory(cloud).tables
     if raw is None:
         known.pop(key, None)
         return None
     table = known.get(key)
     if table is None or table.raw != raw:
-        table = laid_out(ctx.account, ctx.region, records.decode_table(raw), raw)
+        table = laid_out(account, region, records.decode_table(raw), raw)
         if len(known) >= CACHED_TABLES_MAX:
             known.clear()
         known[key] = table
@@ -214,6 +224,17 @@ async def load_for_control(ctx: Context, tx: Reader, text: str) -> Table:
     if table is None:
         raise errors.no_table(name)
     return table
+
+
+def check_deletable(table: Table) -> None:
+    """Refuse to delete a table that is protected, or being copied."""
+    if table.record.deletion_protection:
+        raise errors.validation(
+            "Resource cannot be deleted as it is currently protected against deletion. "
+            "Disable deletion protection first."
+        )
+    if table.record.copying:
+        raise AWSError("ResourceInUseException", f"Table is being backed up or restored from: {table.name}")
 
 
 def store(ctx: Context, tx: Transaction, record: records.Table) -> Table:
@@ -240,8 +261,8 @@ def laid_out(account: str, region: str, record: records.Table, raw: bytes) -> Ta
         ttl=TimeToLive(record.ttl_attribute, keys.expiries(account, region, record.id, record.ttl_id))
         if record.ttl_attribute
         else None,
-        versions=keys.versions(account, region, record.id, record.group) if record.replicas else b"",
-        deleted=keys.deleted(account, region, record.id, record.group) if record.replicas else b"",
+        versions=keys.versions(account, region, record.id, record.group) if record.group else b"",
+        deleted=keys.deleted(account, region, record.id, record.group) if record.group else b"",
     )
 
 

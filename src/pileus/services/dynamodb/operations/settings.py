@@ -14,7 +14,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import definitions, errors, keys, replicas, tables, work
+from pileus.services.dynamodb import consistent, definitions, errors, keys, replicas, tables, work
 from pileus.services.dynamodb.capacity import ACCOUNT_UNITS_MAX, TABLE_UNITS_MAX
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
@@ -67,6 +67,8 @@ async def list_tags_of_resource(ctx: Context, tx: Reader, request: Request) -> A
 async def update_time_to_live(ctx: Context, tx: Transaction, request: Request) -> Answer:
     table = await tables.load_for_control(ctx, tx, request["TableName"])
     asked = request["TimeToLiveSpecification"]
+    if table.record.strong:
+        raise consistent.no_time_to_live()
     now, name = table.record.ttl_attribute, asked["AttributeName"]
     if asked["Enabled"]:
         if now == name:

@@ -16,6 +16,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import (
+    consistent,
     definitions,
     errors,
     keys,
@@ -34,6 +35,15 @@ from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
 NAMES_MAX = 100
+# What UpdateTable changes in all replicas of a global table.
+_SPREAD = {
+    "BillingMode",
+    "ProvisionedThroughput",
+    "GlobalSecondaryIndexUpdates",
+    "TableClass",
+    "OnDemandThroughput",
+    "WarmThroughput",
+}
 
 
 async def create_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -77,17 +87,12 @@ async def list_tables(ctx: Context, tx: Reader, request: Request) -> Answer:
 
 async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
     table = await tables.load_for_control(ctx, tx, request["TableName"])
-    if table.record.deletion_protection:
-        raise errors.validation(
-            "Resource cannot be deleted as it is currently protected against deletion. "
-            "Disable deletion protection first."
-        )
     if table.record.restoring:
         await replicas.check_settled(ctx, tx, table)
-    if table.record.copying:
-        raise AWSError("ResourceInUseException", f"Table is being backed up or restored from: {table.name}")
+    tables.check_deletable(table)
     items, size = await statistics.held(ctx, tx, table.statistics)
     if table.record.replicas:
+        consistent.check_deletable(table)
         replicas.check_deletable(ctx, table)
         await replicas.check_settled(ctx, tx, table)
         await replicas.leave(ctx, tx, table)
@@ -110,6 +115,7 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
         "SSESpecification",
         "StreamSpecification",
         "ReplicaUpdates",
+        "GlobalTableWitnessUpdates",
     }:
         raise errors.validation(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
@@ -137,11 +143,17 @@ async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     provisioning.check_indexes(record)
     await provisioning.check_account(ctx, tx, record, table.record)
     changed = tables.store(ctx, tx, replicas.kept(record) if record.replicas else record)
-    if request.get("ReplicaUpdates"):
-        changed = await replicas.update(ctx, tx, changed, request["ReplicaUpdates"])
+    strong = consistent.asked(changed, request)
+    if request.get("ReplicaUpdates") or request.get("GlobalTableWitnessUpdates"):
+        if strong:
+            changed = await consistent.update(ctx, tx, changed, request)
+        else:
+            changed = await replicas.update(ctx, tx, changed, request["ReplicaUpdates"])
+    elif "MultiRegionConsistency" in request:
+        raise errors.invalid("MultiRegionConsistency can only be specified when replicas are created")
     answer = await describe(ctx, tx, changed, status="UPDATING")
     await work.fill_new(ctx, tx, table, changed)
-    if request.keys() - {"TableName", "ReplicaUpdates", "DeletionProtectionEnabled"}:
+    if request.keys() & _SPREAD:
         await replicas.spread(ctx, tx, changed)
     return {"TableDescription": answer}
 
@@ -150,7 +162,7 @@ async def _with_stream(ctx: Context, tx: Transaction, record: records.Table, req
     """The record with its stream switched on or off."""
     view = definitions.stream_view(request)
     if view is None:
-        if record.replicas:
+        if record.replicas and not record.strong:
             raise errors.invalid("Streams cannot be disabled on a table with replicas")
         if not record.stream_view:
             raise errors.validation(f"Table has no stream to disable: TableName: {record.name}")

@@ -14,7 +14,19 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import errors, items, keys, records, schema, tables, throughput, values, work, writes
+from pileus.services.dynamodb import (
+    consistent,
+    errors,
+    items,
+    keys,
+    records,
+    schema,
+    tables,
+    throughput,
+    values,
+    work,
+    writes,
+)
 from pileus.services.dynamodb.capacity import Consumed, read_units
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.operations.items import collection_metrics, parse_projection, picked
@@ -69,6 +81,7 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
     located: list[tuple[Table, bytes, Write]] = []
     misplaced: list[dict[str, Any]] = []
     for table, write in asked:
+        consistent.check_transactions(table)
         try:
             located.append((table, writes.locate(table, write), write))
             misplaced.append({"Code": "None"})
@@ -195,6 +208,7 @@ async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answ
     reasons: list[dict[str, Any]] = []
     for get, projection, key in parsed:
         table = await tables.load(ctx, tx, get["TableName"])
+        consistent.check_transactions(table)
         try:
             place = schema.given_key(table.prefix, table.schema, key)
         except AWSError as error:
