@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pileus.sandbox.shells import Shells
 
 
+# Of one run.
+_HEARD_MAX = 4
+
+
 class CloneSandbox:
     """One clone: its first process, its runner, and whatever they start."""
 
@@ -52,6 +56,8 @@ class CloneSandbox:
         # What it shares with its template: nothing, once it runs a program of its own.
         self._shared_mb = 0.0 if template.spec.ahead else template.shared_mb
         self._tmp_mb = 0
+        # What its first process has said; that of a snapshot's clone may say anything.
+        self._heard = 0
         # Told that it ends, so that what was cloned from it can: a frozen process of a version 1 group does not.
         self.on_end: Callable[[], None] | None = None
         # How the first process has ended, and what is asked of the one that waited for it.
@@ -329,6 +335,10 @@ class CloneSandbox:
             except BlockingIOError:
                 return
             except OSError:
+                status = b""
+            self._heard += 1
+            if self._heard > _HEARD_MAX * (1 + self._runs) and not self._template.trusted:
+                self._first.signal(signal.SIGKILL)
                 status = b""
             if len(status) < 4:
                 if self._channel.fileno() >= 0:

@@ -122,6 +122,8 @@ class Namespaces:
             found.append(f"no system call filter: {error.strerror}; install libseccomp2 (libseccomp)")
         if not self._user_namespace:
             found.append("no user namespace: functions see their host user id")
+        if self.snapshots:
+            found.append(f"no snapshots for SnapStart: {self.snapshots}")
         return found
 
     @property

@@ -71,7 +71,8 @@ class Processes:
 
     def _reduced(self) -> list[str]:
         found = [
-            "functions share this machine's network, process list and user; use the namespaces backend to part them"
+            "functions share this machine's network, process list and user; use the namespaces backend to part them",
+            f"no snapshots for SnapStart: {self.snapshots}",
         ]
         if sys.platform != "linux":
             return [*found, f"no isolation at all on {sys.platform}, where Pileus is untested: run only code you trust"]

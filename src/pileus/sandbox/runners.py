@@ -21,6 +21,7 @@ _PIPE_BYTES = 1 << 18
 # Of messages that come out of a sandbox, and of what is shown of a failure there.
 _MESSAGE_MAX = 1 << 20
 _FAILURE_MAX = 4096
+_PATIENCE = 64
 
 
 class Cloned:
@@ -50,6 +51,10 @@ class Runner:
         self._socket = talk
         self._socket.setblocking(False)
         self.trusted = trusted
+        # Nothing is heard from it any more.
+        self.silent = False
+        # Messages that a stranger may still send.
+        self.patience = _PATIENCE
         self._receiver = Receiver(self._socket, bytes_max=_MESSAGE_MAX)
         # That it is there, that it waits for its assignment, that it has prepared for it.
         self.here: asyncio.Future[None] = loop.create_future()
@@ -80,8 +85,13 @@ class Runner:
                 return
             except (OSError, ValueError, TypeError, AttributeError, RecursionError):
                 received = None
-            if received is None:
+            if not self.trusted:
+                self.patience -= 1
+            if received is None or self.patience < 0:
+                for fd in received[1] if received is not None else ():
+                    os.close(fd)
                 self._receiver.drop()
+                self.silent = True
                 self.fail(f"the sandbox did not start: {self.failure or 'it ended'}")
                 asyncio.get_running_loop().remove_reader(self._socket.fileno())
                 return

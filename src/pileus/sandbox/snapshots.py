@@ -57,7 +57,7 @@ class Snapshot(Shells):
 
     @property
     def alive(self) -> bool:
-        return not self._closed and not self._host.ended and self._host.idle
+        return not self._closed and not self._runner.silent and self._host.idle
 
     async def clone(self, *, joins: bool = False) -> Cloned:
         if joins:
@@ -74,6 +74,7 @@ class Snapshot(Shells):
             handle = -1
             try:
                 self._guard.expected = 1
+                self._runner.patience += 1
                 self._runner.send({"clone": True}, [channel_inside.fileno(), talk_inside.fileno()])
                 handle = await asyncio.wait_for(self._reply, START_TIMEOUT_S)
                 if not processes.is_below(pid_of(handle), self._host.pid):
@@ -94,11 +95,17 @@ class Snapshot(Shells):
 
     async def settle(self, parts: Parts, first: Process, channel: socket.socket, runner: Runner) -> Process:
         try:
-            await asyncio.gather(self.take_in(parts, [first.pid]), self._furnish(parts, first))
+            both = self.take_in(parts, [first.pid]), self._furnish(parts, first)
+            # To the end of both: what one has made is dropped after the other has failed.
+            for failure in await asyncio.gather(*both, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+            channel.send(b"g")
+        except (OSError, TimeoutError) as error:
+            raise SandboxError(f"a clone of the snapshot has ended: {error}") from error
         finally:
             self._unsettled -= 1
             self._freeze_later()
-        channel.send(b"g")
         await runner.here
         return only_child(first)
 

@@ -431,6 +431,9 @@ LIES = (
     "say({'snapshot': ''})\nimport threading\nfor _ in range(20):\n    say({'cloned': True, 'fds': 1}, [0])\nwhile True:\n    if not control.recvmsg(4096, 4096)[0]: os._exit(0)\n    say({'cloned': True, 'fds': 1}, [os.pidfd_open(os.getppid())])",
     "say({'snapshot': ''})\nwhile control.recv(4096):\n    say({'refused': 'never'})",
     "say([1, 2])\nsay({'fds': 'x'})",
+    # Without end.
+    "while True:\n    say({'here': True})",
+    "import os\nif os.fork() == 0:\n    while True:\n        say({'cloned': True, 'fds': 1}, [0])\nsay({'snapshot': ''})",
 )
 
 
