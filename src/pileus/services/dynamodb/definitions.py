@@ -14,6 +14,8 @@ from pileus.services.dynamodb import errors, records
 
 LOCAL_INDEXES_MAX = 5
 GLOBAL_INDEXES_MAX = 20
+# Of a global index, in its partition key and in its sort key.
+KEY_ATTRIBUTES_MAX = 4
 TAGS_MAX = 50
 PROJECTED_MAX = 100
 
@@ -123,11 +125,35 @@ def _attributes(definitions: list[Mapping[str, str]]) -> dict[str, str]:
     return found
 
 
-def _key_schema(elements: list[Mapping[str, str]], of: str = "") -> tuple[str, str]:
+def _index_keys(elements: list[Mapping[str, str]]) -> dict[str, Any]:
+    """The attributes of a global index's keys, as members of its record."""
+    if len(elements) <= 2 and [each["KeyType"] for each in elements] != ["HASH", "HASH"]:
+        partition, sort = _key_schema(elements)
+        return {"hash": partition, "range": sort}
+    hashes = [each["AttributeName"] for each in elements if each["KeyType"] == "HASH"]
+    ranges = [each["AttributeName"] for each in elements if each["KeyType"] == "RANGE"]
+    if not hashes or elements[0]["KeyType"] != "HASH":
+        raise errors.validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if [each["KeyType"] for each in elements] != ["HASH"] * len(hashes) + ["RANGE"] * len(ranges):
+        raise errors.validation("Invalid KeySchema: All HASH key types must come before all RANGE key types")
+    for kind, names in (("HASH", hashes), ("RANGE", ranges)):
+        if len(names) > KEY_ATTRIBUTES_MAX:
+            raise errors.validation(
+                f"Invalid KeySchema: Number of {kind} key types exceeds the limit of {KEY_ATTRIBUTES_MAX} per index"
+            )
+    if len({*hashes, *ranges}) < len(elements):
+        raise errors.validation("Invalid KeySchema: Some index key attributes have the same name")
+    return {
+        "hash": hashes[0],
+        "range": ranges[0] if ranges else "",
+        "more_hash": tuple(hashes[1:]),
+        "more_range": tuple(ranges[1:]),
+    }
+
+
+def _key_schema(elements: list[Mapping[str, str]]) -> tuple[str, str]:
     """Partition and sort key ("" where there is none)."""
     if len(elements) > 2:
-        if of:
-            raise NotBuilt("A DynamoDB index with several attributes in one key")
         shown = ", ".join(
             f"KeySchemaElement(attributeName={each['AttributeName']}, keyType={each['KeyType']})" for each in elements
         )
@@ -174,7 +200,7 @@ def _local_index(ctx: Context, description: Mapping[str, Any], partition: str, s
         raise errors.invalid(
             "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"
         )
-    index_partition, index_sort = _key_schema(description["KeySchema"], name)
+    index_partition, index_sort = _key_schema(description["KeySchema"])
     if not index_sort:
         raise errors.invalid(f"Index KeySchema does not have a range key for index: {name}")
     if index_partition != partition:
@@ -197,7 +223,7 @@ def _local_index(ctx: Context, description: Mapping[str, Any], partition: str, s
 def global_index(ctx: Context, description: Mapping[str, Any], billing: str) -> records.Index:
     """The record of a global index; `description` as in CreateTable or UpdateTable."""
     name = description["IndexName"]
-    partition, sort = _key_schema(description["KeySchema"], name)
+    key = _index_keys(description["KeySchema"])
     projection, others = _projection(description.get("Projection"))
     given = description.get("ProvisionedThroughput")
     if billing == "PAY_PER_REQUEST" and given is not None:
@@ -212,8 +238,7 @@ def global_index(ctx: Context, description: Mapping[str, Any], billing: str) -> 
         name=name,
         id=ctx.cloud.ids.token_bytes(8),
         scope="global",
-        hash=partition,
-        range=sort,
+        **key,
         projection=projection,
         non_key_attributes=others,
         read_units=(given or {}).get("ReadCapacityUnits", 0),
@@ -251,9 +276,8 @@ def _check_definitions(
         )
     used = set(keyed)
     for index in indexes:
-        names = [name for name in (index.hash, index.range) if name]
-        check_defined(attributes, names)
-        used.update(names)
+        check_defined(attributes, list(index.names))
+        used.update(index.names)
     if len(used) < len(attributes):
         raise errors.invalid(
             f"Some AttributeDefinitions are not used. {defined}, keys used: [{', '.join(sorted(used))}]"

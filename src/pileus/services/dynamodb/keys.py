@@ -30,6 +30,7 @@ and the fixed parts fit into the store's limit even where every byte is escaped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import md5
 from uuid import UUID
@@ -270,9 +271,27 @@ def entry(prefix: bytes, partition: Part, sort: Part | None, item_key: bytes) ->
     return pack_onto(item(prefix, partition, sort), md5(item_key, usedforsecurity=False).digest())
 
 
+def composite_entry(prefix: bytes, partition: Sequence[Part], sort: Sequence[Part], item_key: bytes) -> bytes:
+    """`entry` for an index with several attributes in one key."""
+    start = pack_onto(composite_partition(prefix, partition), *sort)
+    return pack_onto(start, md5(item_key, usedforsecurity=False).digest())
+
+
+def composite_partition(prefix: bytes, parts: Sequence[Part]) -> bytes:
+    """`partition` for as many parts."""
+    if len(parts) == 1:
+        return partition(prefix, parts[0])
+    return pack_onto(prefix, _hash(pack_onto(b"", *parts)), *parts)
+
+
 def partition(prefix: bytes, part: Part) -> bytes:
     """What the keys of one partition's items or entries are or begin with."""
     return item(prefix, part, None)
+
+
+def within(start: bytes, parts: Sequence[Part]) -> bytes:
+    """What the keys of a partition begin with whose first sort attributes are these."""
+    return pack_onto(start, *parts)
 
 
 def partition_range(start: bytes) -> Range:

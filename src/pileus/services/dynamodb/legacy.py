@@ -160,8 +160,6 @@ def key_terms(conditions: Mapping[str, Any]) -> list[KeyTerm]:
         if operator not in _KEY_OPERATORS:
             raise errors.validation("Attempted conditional constraint is not an indexable operation")
         terms.append(KeyTerm(name, _KEY_OPERATORS[operator], tuple(arguments)))
-    if len(terms) > 2:
-        raise errors.validation("Conditions can be of length 1 or 2 only")
     return terms
 
 

@@ -183,9 +183,9 @@ async def _conditions(ctx: Context, reader: Reader, part: Part) -> dict[str, str
         known = await tables.load(ctx, reader, part.table)
         looked_at, equal = _looked_at(request)
         index = known.index(part.index_name) if part.index_name else None
-        partition = (index or known).schema.partition
-        given = [item[partition] for item in part.items if partition in item]
-        values = [_text(value) for value in (*given, *([equal[partition]] if partition in equal else ()))]
+        names = [name for name, _ in (index or known).schema.hashes]
+        given = [item[name] for item in part.items for name in names if name in item]
+        values = [_text(value) for value in (*given, *(equal[name] for name in names if name in equal))]
     except AWSError:
         return found
     if values:

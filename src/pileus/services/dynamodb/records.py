@@ -20,6 +20,9 @@ class Index(msgspec.Struct, kw_only=True, omit_defaults=True):
     scope: Literal["global", "local"]
     hash: str
     range: str = ""
+    # Further attributes of either key.
+    more_hash: tuple[str, ...] = ()
+    more_range: tuple[str, ...] = ()
     projection: Literal["ALL", "KEYS_ONLY", "INCLUDE"] = "ALL"
     non_key_attributes: tuple[str, ...] = ()
     # An index is filled in batches; until then it takes entries and cannot be read.
@@ -33,6 +36,20 @@ class Index(msgspec.Struct, kw_only=True, omit_defaults=True):
     warm_read: int = 0
     warm_write: int = 0
     on_demand: dict[str, int] = {}
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """All attributes of the partition key."""
+        return (self.hash, *self.more_hash)
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """Those of the sort key."""
+        return (self.range, *self.more_range) if self.range else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.hashes, *self.ranges)
 
 
 class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):

@@ -6,7 +6,7 @@ Sources: "Quotas in Amazon DynamoDB" (key lengths); AWS's own answers for the wo
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -26,25 +26,42 @@ class Schema(msgspec.Struct, frozen=True):
     partition_type: str
     sort: str
     sort_type: str
+    # Names and types of further attributes of the partition key and of the sort key, which global indexes may have.
+    more_partition: tuple[tuple[str, str], ...] = ()
+    more_sort: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def hashes(self) -> tuple[tuple[str, str], ...]:
+        """Names and types of all attributes of the partition key."""
+        return ((self.partition, self.partition_type), *self.more_partition)
+
+    @property
+    def ranges(self) -> tuple[tuple[str, str], ...]:
+        """Those of the sort key."""
+        return ((self.sort, self.sort_type), *self.more_sort) if self.sort else ()
 
     @property
     def names(self) -> tuple[str, ...]:
+        if self.more_partition or self.more_sort:
+            return tuple(name for name, _ in (*self.hashes, *self.ranges))
         return (self.partition, self.sort) if self.sort else (self.partition,)
 
     def type_of(self, name: str) -> str:
+        if self.more_partition or self.more_sort:
+            return dict((*self.hashes, *self.ranges))[name]
         return self.partition_type if name == self.partition else self.sort_type
 
     def description(self) -> list[dict[str, str]]:
         """As KeySchema."""
-        return described(self.partition, self.sort)
+        return described([name for name, _ in self.hashes], [name for name, _ in self.ranges])
 
 
-def described(partition: str, sort: str) -> list[dict[str, str]]:
-    """A key as KeySchema; `sort` is "" where there is none."""
-    found = [{"AttributeName": partition, "KeyType": "HASH"}]
-    if sort:
-        found.append({"AttributeName": sort, "KeyType": "RANGE"})
-    return found
+def described(hashes: Iterable[str], ranges: Iterable[str]) -> list[dict[str, str]]:
+    """A key as KeySchema."""
+    return [
+        *({"AttributeName": name, "KeyType": "HASH"} for name in hashes),
+        *({"AttributeName": name, "KeyType": "RANGE"} for name in ranges if name),
+    ]
 
 
 def part(kind: str, value: Value) -> Part:
@@ -111,6 +128,13 @@ def entry_key(prefix: bytes, schema: Schema, item: Item, base_key: bytes) -> byt
 
     Items that were there before the index may have an attribute of its key that cannot be in one: they are left out.
     """
+    if schema.more_partition or schema.more_sort:
+        hashes = [_entry_part(kind, item.get(name), PARTITION_KEY_BYTES_MAX) for name, kind in schema.hashes]
+        ranges = [_entry_part(kind, item.get(name), SORT_KEY_BYTES_MAX) for name, kind in schema.ranges]
+        known = [[part for part in parts if part is not None] for parts in (hashes, ranges)]
+        if len(known[0]) < len(hashes) or len(known[1]) < len(ranges):
+            return None
+        return keys.composite_entry(prefix, known[0], known[1], base_key)
     partition = _entry_part(schema.partition_type, item.get(schema.partition), PARTITION_KEY_BYTES_MAX)
     if partition is None:
         return None
@@ -155,7 +179,7 @@ def check_index_keys(index: str, schema: Schema, item: Mapping[str, Value], *, u
                 f"supported. The AttributeValue for a key attribute cannot contain an empty {spoken} value. "
                 f"IndexName: {index}, IndexKey: {name}"
             )
-        sort = name == schema.sort
+        sort = any(name == each for each, _ in schema.ranges)
         if values.value_size(value) > (SORT_KEY_BYTES_MAX if sort else PARTITION_KEY_BYTES_MAX) and kind != "N":
             raise errors.invalid(
                 "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"

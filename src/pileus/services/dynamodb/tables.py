@@ -284,7 +284,11 @@ def _schema(attributes: Mapping[str, str], partition: str, sort: str) -> Schema:
 
 
 def _index(account: str, region: str, record: records.Table, index: records.Index, base: Schema) -> Index:
-    schema = _schema(record.attributes, index.hash, index.range)
+    schema = msgspec.structs.replace(
+        _schema(record.attributes, index.hash, index.range),
+        more_partition=tuple((name, record.attributes[name]) for name in index.more_hash),
+        more_sort=tuple((name, record.attributes[name]) for name in index.more_range),
+    )
     return Index(
         record=index,
         schema=schema,

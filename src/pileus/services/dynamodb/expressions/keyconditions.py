@@ -46,8 +46,6 @@ def _terms(text: str, names: tuple[tuple[str, str], ...]) -> tuple[tuple[str, st
     found = [_term(node, named) for node in _conjuncts(parse_condition(KIND, text).tree)]
     if len({attribute for attribute, _, _ in found}) < len(found):
         raise errors.validation("KeyConditionExpressions must only contain one condition per key")
-    if len(found) > 2:
-        raise errors.validation("Conditions can be of length 1 or 2 only")
     return tuple(found)
 
 

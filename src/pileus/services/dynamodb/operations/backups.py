@@ -169,7 +169,7 @@ def _description(ctx: Context, backup: records.Backup, status: str = "") -> dict
     for index in record.indexes:
         shown: dict[str, Any] = {
             "IndexName": index.name,
-            "KeySchema": schema.described(index.hash, index.range),
+            "KeySchema": schema.described(index.hashes, index.ranges),
             "Projection": projection_of(index),
         }
         if index.scope == "global":
@@ -188,7 +188,7 @@ def _description(ctx: Context, backup: records.Backup, status: str = "") -> dict
             "TableId": record.id,
             "TableArn": table_arn(ctx.region, ctx.account, record.name),
             "TableSizeBytes": backup.size_bytes,
-            "KeySchema": schema.described(record.hash, record.range),
+            "KeySchema": schema.described([record.hash], [record.range]),
             "TableCreationDateTime": record.created,
             "ProvisionedThroughput": {
                 "ReadCapacityUnits": record.read_units,
@@ -349,7 +349,7 @@ async def _new_table(
         restoring=True,
         restored_from=summary,
     )
-    used = {record.hash, record.range}.union(*((index.hash, index.range) for index in record.indexes))
+    used = {record.hash, record.range}.union(*(index.names for index in record.indexes))
     record.attributes = {attribute: kind for attribute, kind in source.attributes.items() if attribute in used}
     table = tables.store(ctx, tx, record)
     for key in (table.statistics, *(index.statistics for index in table.indexes)):
@@ -405,7 +405,7 @@ def _is_alike(index: records.Index, given: dict[str, Any]) -> bool:
     projection = given.get("Projection") or {}
     others = tuple(projection.get("NonKeyAttributes", ()))
     return (
-        given["KeySchema"] == schema.described(index.hash, index.range)
+        given["KeySchema"] == schema.described(index.hashes, index.ranges)
         and projection.get("ProjectionType") == index.projection
         and sorted(others) == sorted(index.non_key_attributes)
     )

@@ -78,28 +78,48 @@ def _old_filter(request: Request, member: str) -> Predicate | None:
 
 
 def key_range(place: Source, terms: list[KeyTerm]) -> tuple[Range, Range]:
-    """The store keys that the terms mean, and those of their whole partition."""
+    """The store keys that the terms mean, and those of their whole partition.
+
+    All attributes of the partition key are equal to something; those of the sort key are from the first on, of which
+    the last that is named may be compared otherwise.
+    """
     layout = place.schema
+    if len(terms) > max(2, len(layout.names)):
+        raise errors.validation("Conditions can be of length 1 or 2 only")
     by_name = {term.attribute: term for term in terms}
-    partition = by_name.pop(layout.partition, None)
-    if partition is None:
-        raise _missed(layout.partition)
-    sort = by_name.pop(layout.sort, None) if layout.sort else None
+    partition = []
+    for name, kind in layout.hashes:
+        term = by_name.pop(name, None)
+        if term is None:
+            raise _missed(name)
+        _check_values(term, kind)
+        if term.operator != "=":
+            raise errors.validation(_NOT_SUPPORTED)
+        partition.append(schema.part(kind, term.values[0]))
+    sort = []
+    for name, kind in layout.ranges:
+        term = by_name.pop(name, None)
+        if term is None:
+            if by_name:
+                # A condition on something else: said of the sort key, where there is one that has none.
+                raise _missed(name)
+            break
+        sort.append((term, kind))
     if by_name:
-        # A condition on something else: said of the sort key, where there is one that has none.
-        raise _missed(layout.sort) if layout.sort and sort is None else errors.validation(_NOT_SUPPORTED)
-    _check_values(partition, layout.partition_type)
-    if partition.operator != "=":
         raise errors.validation(_NOT_SUPPORTED)
-    start = keys.partition(place.prefix, schema.part(layout.partition_type, partition.values[0]))
+    start = keys.composite_partition(place.prefix, partition)
     whole = keys.partition_range(start)
-    if sort is None:
+    if not sort:
         return whole, whole
-    _check_values(sort, layout.sort_type)
-    if sort.operator == "begins_with" and layout.sort_type == "N":
+    for term, kind in sort:
+        _check_values(term, kind)
+        if term.operator == "begins_with" and kind == "N":
+            raise errors.validation(_NOT_SUPPORTED)
+    *equal, (last, kind) = sort
+    if any(term.operator != "=" for term, _ in equal):
         raise errors.validation(_NOT_SUPPORTED)
-    parts = tuple(schema.part(layout.sort_type, value) for value in sort.values)
-    return keys.sorted_range(start, sort.operator, parts), whole
+    start = keys.within(start, [schema.part(each, term.values[0]) for term, each in equal])
+    return keys.sorted_range(start, last.operator, tuple(schema.part(kind, value) for value in last.values)), whole
 
 
 def _missed(name: str) -> AWSError:

@@ -168,6 +168,8 @@ def _spans(place: Source, select: Select, bound: Bound) -> list[Range]:
     layout = place.schema
     partitions = _partitions(place, select, bound)
     descending = _check_order(place, select, partitions)
+    if layout.more_partition or layout.more_sort:
+        return [_composite_span(place, select, bound)]
     if not partitions:
         return [keys.segment_range(place.prefix, 0, 1)]
     if len(partitions) > PARTITIONS_MAX:
@@ -187,6 +189,26 @@ def _spans(place: Source, select: Select, bound: Bound) -> list[Range]:
         terms = [KeyTerm(layout.partition, "=", (value,)), *([sort] if sort is not None else ())]
         found.append(key_range(place, terms)[0])
     return found
+
+
+def _composite_span(place: Source, select: Select, bound: Bound) -> Range:
+    """What to read of an index with several attributes in one key: a partition where all of it is named, else all."""
+    terms: list[KeyTerm] = []
+    for name, _ in place.schema.hashes:
+        found = next(
+            (term for term in binding.key_terms(select.where, bound.given, name) if term.operator == "="), None
+        )
+        if found is None:
+            return keys.segment_range(place.prefix, 0, 1)
+        terms.append(found)
+    for name, kind in place.schema.ranges:
+        found = next(binding.key_terms(select.where, bound.given, name), None)
+        if found is None or found.operator not in OPERATORS or (found.operator == "begins_with" and kind == "N"):
+            break
+        terms.append(found)
+        if found.operator != "=":
+            break
+    return key_range(place, terms)[0]
 
 
 def _sortable(layout: schema.Schema, value: values.Value) -> Any:

@@ -63,7 +63,7 @@ async def describe_stream(ctx: Context, tx: Reader, request: Request) -> Answer:
             "StreamViewType": stream.view,
             "CreationRequestDateTime": stream.created,
             "TableName": stream.table,
-            "KeySchema": schema.described(stream.hash, stream.range),
+            "KeySchema": schema.described([stream.hash], [stream.range]),
             "Shards": [shard for shard in shards if shard["ShardId"] > behind][:limit],
         }
     }

@@ -196,7 +196,7 @@ async def _with_index_update(
                 "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
             )
         attributes = definitions.merged_definitions(record.attributes, definitions_given)
-        definitions.check_defined(attributes, [name for name in (index.hash, index.range) if name])
+        definitions.check_defined(attributes, list(index.names))
         if len([other for other in record.indexes if other.scope == "global"]) >= definitions.GLOBAL_INDEXES_MAX:
             raise AWSError(
                 "LimitExceededException",
@@ -221,7 +221,7 @@ async def _with_index_update(
 
 def _keyed(record: records.Table, indexes: tuple[records.Index, ...], attributes: dict[str, str]) -> records.Table:
     """The record with these indexes, and the definitions of those attributes that are in a key."""
-    used = {record.hash, record.range}.union(*((index.hash, index.range) for index in indexes))
+    used = {record.hash, record.range}.union(*(index.names for index in indexes))
     return msgspec.structs.replace(
         record,
         indexes=indexes,
