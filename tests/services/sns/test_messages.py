@@ -66,6 +66,13 @@ def test_raw_delivery_carries_the_attributes(aws: Any, sns: Any) -> None:
     }
 
 
+def test_what_is_for_phones_does_not_stop_queues(aws: Any, sns: Any) -> None:
+    arn, queue, _ = subscribed(aws, sns, raw=True)
+    sender = {"DataType": "String", "StringValue": "Me"}
+    sns.publish(TopicArn=arn, Message="m", MessageAttributes={"AWS.SNS.SMS.SenderID": sender, "own": sender})
+    assert queue.take()[0]["MessageAttributes"] == {"own": sender}
+
+
 def test_structures_give_each_protocol_its_own_text(aws: Any, sns: Any) -> None:
     arn, queue, _ = subscribed(aws, sns)
     sns.publish(TopicArn=arn, Message=json.dumps({"default": "d", "sqs": "for queues"}), MessageStructure="json")

@@ -246,6 +246,8 @@ def test_permissions_are_added_and_removed(aws: Any, sns: Any) -> None:
     odd = {**grant, "Label": "other", "ActionName": ["Invalid"]}
     assert refused(sns.add_permission, **odd)[1] == "Invalid parameter: Policy statement action out of service scope!"
     assert refused(sns.add_permission, **{**grant, "TopicArn": arn + "x"}) == ("NotFound", "Topic does not exist")
+    nobody = {**grant, "Label": "other", "AWSAccountId": ["nobody"]}
+    assert refused(sns.add_permission, **nobody)[1] == "Invalid parameter: Policy Error: PrincipalNotFound"
     sns.remove_permission(TopicArn=arn, Label="test")
     assert attributes(sns, arn)["Policy"] == default
 

@@ -18,7 +18,7 @@ import orjson
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.services.sns import keys, topics
+from pileus.services.sns import data_protection, keys, topics
 from pileus.services.sns.filters import Filter, Filters
 from pileus.services.sns.names import SubscriptionName, topic_of_arn
 from pileus.services.sns.payloads import IN_ORDER, REPLAY
@@ -129,7 +129,12 @@ def _deliver(
     message.replayed = True
     recipient = topics.recipient_of(subscription, topic.delivery_policy)
     order = f"{subscription.id}/{message.group}"
-    put_retried(cloud, tx, IN_ORDER, encode(message), recipient, now=now, order=order)
+    shown = [message]
+    if policy := topic.record.data_protection:
+        principals = {subscription.id: subscription.principal}
+        shown = [one for one, _ in data_protection.let_out(policy, message, (recipient,), principals)]
+    for one in shown:
+        put_retried(cloud, tx, IN_ORDER, encode(one), recipient, now=now, order=order)
 
 
 async def retain(cloud: Cloud) -> None:

@@ -22,7 +22,7 @@ _ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}", re.
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FIELDS = {"String": "String", "Number": "String", "Binary": "Binary"}
-# Attributes of this name steer text messages and are not sent.
+# What begins so is for phones and devices: a queue takes no attribute of such a name.
 RESERVED = "AWS.SNS."
 
 Attributes = dict[str, dict[str, Any]]

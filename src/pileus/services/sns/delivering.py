@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import msgspec
 
@@ -16,7 +17,7 @@ from pileus.cloud.roles import RoleSessions
 from pileus.delivery.contract import Dead, Delivery, Retry, Undeliverable
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
-from pileus.services.sns import feedback, mailbox, metrics
+from pileus.services.sns import content, feedback, mailbox, metrics
 from pileus.services.sns.envelopes import Envelopes
 from pileus.services.sns.payloads import RETRY, read_payload
 from pileus.services.sns.publishing import put_retried
@@ -86,12 +87,16 @@ async def _letter(message: Message, envelopes: Envelopes, to: Recipient, target:
     fifo = target.endswith(".fifo")
     return sending.Message(
         body=(message.body_for(to.protocol) if to.raw else await envelopes.notification(to.protocol, to.id)).encode(),
-        attributes=message.attributes if to.raw else {},
+        attributes=_own(message) if to.raw else {},
         # A queue that is not FIFO knows groups, too, but a FIFO topic's mean order, which it has not.
         group=message.group if fifo or not message.sequence else "",
         deduplication=message.deduplication if fifo else "",
         trace=message.trace,
     )
+
+
+def _own(message: Message) -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in message.attributes.items() if not name.startswith(content.RESERVED)}
 
 
 def acting_for(topic_arn: str) -> Principal:

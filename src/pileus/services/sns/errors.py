@@ -25,13 +25,6 @@ def bad_value(message: str) -> AWSError:
     return AWSError("InvalidParameterValueException", message)
 
 
-def null_attributes() -> AWSError:
-    return AWSError(
-        "ValidationError",
-        "1 validation error detected: Value null at 'attributes' failed to satisfy constraint: Member must not be null",
-    )
-
-
 def not_found(message: str) -> AWSError:
     return AWSError("NotFoundException", message)
 
@@ -62,10 +55,6 @@ def not_authorized(message: str) -> AWSError:
 
 def too_many_tags() -> AWSError:
     return AWSError("TagLimitExceededException", "Could not complete request: tag quota of per resource exceeded")
-
-
-def too_many_filters(message: str) -> AWSError:
-    return AWSError("FilterPolicyLimitExceededException", message)
 
 
 def bad_next_token() -> AWSError:

@@ -6,6 +6,7 @@ of the API reference; recorded answers.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from pileus.store.contract import Reader, Transaction
 
 PAGE = 100
 _ID_CHARS = 20
+_ACCOUNT = re.compile(r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:.+", re.ASCII)
 
 
 async def create_topic(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -141,6 +143,8 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Non
         raise errors.no_value("AWSAccountId")
     if not actions:
         raise errors.no_value("ActionName")
+    if not all(_ACCOUNT.fullmatch(one) for one in accounts):
+        raise errors.invalid("Policy Error: PrincipalNotFound")
     policy = _policy_of(topic)
     if any(one.get("Sid") == label for one in _statements(policy)):
         raise errors.invalid("Statement already exists")
