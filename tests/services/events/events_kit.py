@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -62,3 +63,32 @@ class Group:
         """The messages, once there are `count` of them."""
         found: list[str] = until(lambda: texts if len(texts := self.texts()) >= count else None)
         return found
+
+
+class Web:
+    """A server that keeps what it is asked; `statuses` are its next answers."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], str]] = []
+        self.statuses: list[int] = []
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                web.requests.append((self.command, self.path, headers, body))
+                answer = json.dumps({"access_token": "the-token", "expires_in": 600}).encode()
+                self.send_response(web.statuses.pop(0) if web.statuses else 200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_PUT = do_POST
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from events_kit import bare, refused, until
+from events_kit import Web, bare, refused, until
 
 BASIC = {"BasicAuthParameters": {"Username": "user", "Password": "pass"}}
 API_KEY = {"ApiKeyAuthParameters": {"ApiKeyName": "ApiKey", "ApiKeyValue": "secret"}}
@@ -23,35 +21,6 @@ OAUTH = {
     }
 }
 KINDS = [("BASIC", BASIC), ("API_KEY", API_KEY), ("OAUTH_CLIENT_CREDENTIALS", OAUTH)]
-
-
-class Web:
-    """A server that keeps what it is asked; `statuses` are its next answers."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, str, dict[str, str], str]] = []
-        self.statuses: list[int] = []
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                web.requests.append((self.command, self.path, headers, body))
-                answer = json.dumps({"access_token": "the-token", "expires_in": 600}).encode()
-                self.send_response(web.statuses.pop(0) if web.statuses else 200)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            do_PUT = do_POST
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture

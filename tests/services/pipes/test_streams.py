@@ -169,3 +169,27 @@ def test_what_fails_is_tried_again_in_its_place(world: World) -> None:
         world.put(f"n{n}")
     world.group("late")
     assert world.wait_texts(3, "late") == ["n0", "n1", "n2"]
+
+
+def test_lanes_of_a_shard_do_not_wait_for_each_other(world: World) -> None:
+    stream, group = world.table(), world.group()
+    stuck = world.function(
+        "stuck",
+        "def handler(events, context):\n"
+        "    if any(e['dynamodb']['Keys']['id']['S'] == 'stuck' for e in events):\n"
+        "        raise ValueError('stuck')\n"
+        "    return [e['dynamodb']['NewImage'] for e in events]\n",
+    )
+    world.put("stuck")
+    for version in ("1", "2", "3"):
+        for number in range(8):
+            world.put(f"item-{number}", v={"N": version})
+    own = {"StartingPosition": "TRIM_HORIZON", "ParallelizationFactor": 10, "BatchSize": 1}
+    world.create(Source=stream, SourceParameters={"DynamoDBStreamParameters": own}, Enrichment=stuck, Target=group)
+    # All but those of the one lane that is stuck, whichever items it has.
+    came = [json.loads(text) for text in world.wait_texts(12)]
+    versions: dict[str, list[str]] = {}
+    for image in came:
+        versions.setdefault(image["id"]["S"], []).append(image["v"]["N"])
+    assert len(versions) > 3
+    assert all(found == ["1", "2", "3"][: len(found)] for found in versions.values())

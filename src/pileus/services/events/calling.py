@@ -13,12 +13,14 @@ from urllib.parse import quote
 import orjson
 
 from pileus.cloud import outgoing
-from pileus.cloud.context import Cloud
+from pileus.cloud.context import Cloud, Context
+from pileus.cloud.manifest import Answer, Request
 from pileus.delivery import json_paths
-from pileus.delivery.contract import Delivery, Retry
+from pileus.delivery.contract import Delivery, Retry, Undeliverable
 from pileus.delivery.json_paths import MISSING
 from pileus.kernel.arn import parse_arn
-from pileus.services.events import connections, keys
+from pileus.kernel.errors import AWSError
+from pileus.services.events import connections, errors, keys
 from pileus.services.events.authorizing import Refused, Tokens, with_query
 from pileus.services.events.delivering import Failed, make_body, principal_for
 from pileus.services.events.operations.api_destinations import RATE, find_connection
@@ -70,17 +72,37 @@ async def call(cloud: Cloud, delivery: Delivery) -> None:
     """The outbox's handler for API destinations."""
     payload = delivery.payload
     target = payload["target"]
-    arn = parse_arn(target["Arn"])
-    assert arn is not None, "targets are checked when they are put"
     await principal_for(cloud, payload)
-    body = make_body(payload)
+    http = _resolved(target.get("HttpParameters") or {}, orjson.loads(payload["event"]))
+    await _reach(cloud, target["Arn"], http, make_body(payload))
+
+
+async def invoke_api_destination(ctx: Context, request: Request) -> Answer:
+    """Call an API destination and wait for its answer: how Pipes does it.
+
+    AWS has the permission (`events:InvokeApiDestination`) and no such operation: only calls from inside come here.
+    `request`: ApiDestinationArn, HttpParameters (of a target's shape, without paths), Body (bytes).
+    """
+    try:
+        await _reach(ctx.cloud, request["ApiDestinationArn"], request["HttpParameters"], request["Body"])
+    except Retry as error:
+        raise AWSError("InternalException", str(error), status=500, fault="server") from error
+    except Undeliverable as error:
+        raise errors.invalid(str(error)) from error
+    return {}
+
+
+async def _reach(cloud: Cloud, destination_arn: str, http: dict[str, Any], body: bytes) -> None:
+    """Raises Retry or Failed."""
+    arn = parse_arn(destination_arn)
+    assert arn is not None, "targets are checked when they are put"
 
     async def look(tx: Reader) -> tuple[ApiDestination, Connection, dict[str, Any]]:
         _, name, id = (arn.resource + "//").split("/")[:3]
         data = await tx.get(keys.api_destination(arn.account, arn.region, name))
         destination = decode(ApiDestination, data) if data is not None else None
         if destination is None or destination.id != id:
-            raise Failed("NO_RESOURCE", f"API destination {target['Arn']} does not exist.")
+            raise Failed("NO_RESOURCE", f"API destination {arn} does not exist.")
         connection = await find_connection(tx, destination.connection_arn)
         if connection is None:
             raise Failed("NO_RESOURCE", f"Connection {destination.connection_arn} does not exist.")
@@ -89,15 +111,14 @@ async def call(cloud: Cloud, delivery: Delivery) -> None:
     destination, connection, parameters = await cloud.store.read(look)
     if connection.state not in ("AUTHORIZED", "AUTHORIZING"):
         raise Failed("CONNECTION_FAILURE", f"Connection {connection.name} is {connection.state}.")
-    wait_s = cloud.part(Rates).wait_s(target["Arn"], destination.rate or RATE, cloud.clock.time())
+    wait_s = cloud.part(Rates).wait_s(destination_arn, destination.rate or RATE, cloud.clock.time())
     if wait_s > 0:
         raise Retry("the destination's rate is reached", after_s=wait_s, counted=False)
-    event = orjson.loads(payload["event"])
     try:
-        headers = await _headers(cloud, connection, parameters, target, event)
+        headers = await _headers(cloud, connection, parameters, http)
         answer = await outgoing.request(
             destination.method,
-            _url(destination, parameters, target, event),
+            _url(destination, parameters, http),
             headers=headers,
             body=b"" if destination.method in ("GET", "HEAD") else _body(body, parameters),
             timeout_s=TIMEOUT_S,
@@ -117,8 +138,19 @@ async def call(cloud: Cloud, delivery: Delivery) -> None:
     raise Failed("ERROR_FROM_TARGET", f"The API destination answered {answer.status}.")
 
 
+def _resolved(http: dict[str, Any], event: Any) -> dict[str, Any]:
+    """A target's HttpParameters, with what its paths find in the event."""
+    return {
+        "PathParameterValues": [_value(value, event) for value in http.get("PathParameterValues") or ()],
+        **{
+            member: {name: _value(value, event) for name, value in (http.get(member) or {}).items()}
+            for member in ("HeaderParameters", "QueryStringParameters")
+        },
+    }
+
+
 async def _headers(
-    cloud: Cloud, connection: Connection, parameters: dict[str, Any], target: dict[str, Any], event: Any
+    cloud: Cloud, connection: Connection, parameters: dict[str, Any], http: dict[str, Any]
 ) -> list[tuple[str, str]]:
     headers = {"content-type": ("Content-Type", "application/json; charset=utf-8")}
 
@@ -126,8 +158,8 @@ async def _headers(
         if name.lower() not in _HEADERS_KEPT_BACK:
             headers[name.lower()] = (name, value)
 
-    for name, value in ((target.get("HttpParameters") or {}).get("HeaderParameters") or {}).items():
-        add(name, _value(value, event))
+    for name, value in http["HeaderParameters"].items():
+        add(name, value)
     # Where both say something, the connection counts.
     for one in _invocation(parameters, "HeaderParameters"):
         add(one["Key"], one.get("Value", ""))
@@ -150,15 +182,14 @@ def _invocation(parameters: dict[str, Any], member: str) -> list[dict[str, Any]]
     return found
 
 
-def _url(destination: ApiDestination, parameters: dict[str, Any], target: dict[str, Any], event: Any) -> str:
+def _url(destination: ApiDestination, parameters: dict[str, Any], http: dict[str, Any]) -> str:
     """The endpoint, with a value for each "*" of its path, and everybody's query parameters."""
-    http = target.get("HttpParameters") or {}
     scheme, separator, rest = destination.endpoint.partition("://")
     url = rest if separator else scheme
-    for value in http.get("PathParameterValues") or ():
-        url = url.replace("*", quote(_value(value, event), safe=""), 1)
+    for value in http["PathParameterValues"]:
+        url = url.replace("*", quote(value, safe=""), 1)
     url = f"{scheme}://{url}" if separator else f"https://{url}"
-    pairs = {name: _value(value, event) for name, value in (http.get("QueryStringParameters") or {}).items()}
+    pairs = dict(http["QueryStringParameters"])
     pairs |= {one["Key"]: one.get("Value", "") for one in _invocation(parameters, "QueryStringParameters")}
     return with_query(url, list(pairs.items()))
 

@@ -85,9 +85,9 @@ async def refined(ctx: Context, tx: Reader, request: Request, needed: Sequence[P
     return made
 
 
-def on_resource(action: str) -> Needed:
+def on_resource(action: str, member: str = "ResourceARN") -> Needed:
     def permissions(ctx: Context, request: Request) -> list[Permission]:
-        return [Permission(f"events:{action}", request["ResourceARN"])]
+        return [Permission(f"events:{action}", request[member])]
 
     return permissions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.cloud.manifest import Loop, Service, reading, writing
+from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.events import authorizing, calling, delivering, loops, metrics, replaying, routing, timers
 from pileus.services.events.book import Books
 from pileus.services.events.operations import (
@@ -108,6 +108,10 @@ SERVICE = Service(
             api_destinations.describe_api_destination,
             on_named("DescribeApiDestination", "api-destination", "Name"),
             refine=refined,
+        ),
+        # From inside only: AWS's API has no such operation.
+        "InvokeApiDestination": free(
+            calling.invoke_api_destination, on_resource("InvokeApiDestination", "ApiDestinationArn")
         ),
         "ListConnections": reading(connections.list_connections, on_all("ListConnections")),
         "ListApiDestinations": reading(api_destinations.list_api_destinations, on_all("ListApiDestinations")),

@@ -138,6 +138,16 @@ async def _send(cloud: Cloud, principal: Principal, at: PipeName, pipe: Pipe, ar
     if arn.service == "logs":
         await _to_logs(cloud, principal, at, arn, parameters.get("CloudWatchLogsParameters") or {}, event, text)
         return
+    if arn.resource.startswith("api-destination/"):
+        given = parameters.get("HttpParameters") or {}
+        http: dict[str, Any] = {
+            "PathParameterValues": [events.parameter(one, event) for one in given.get("PathParameterValues") or ()]
+        }
+        for member in ("HeaderParameters", "QueryStringParameters"):
+            http[member] = {name: events.parameter(one, event) for name, one in (given.get(member) or {}).items()}
+        request = {"ApiDestinationArn": str(arn), "HttpParameters": http, "Body": text.encode()}
+        await cloud.call(principal, "events", "InvokeApiDestination", request, region=arn.region)
+        return
     queue = parameters.get("SqsQueueParameters") or {}
     bus = parameters.get("EventBridgeEventBusParameters") or {}
     source_service = pipe.source.split(":")[2]

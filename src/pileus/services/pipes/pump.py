@@ -16,6 +16,7 @@ from base64 import b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -228,10 +229,8 @@ class Pump:
                     continue
                 self._at_work += 1
                 try:
-                    for start in range(0, len(records), self._size):
-                        await self._through(shard, key, place, records[start : start + self._size])
-                        if self.stopping:
-                            return
+                    if not await self._in_lanes(shard, key, place, records):
+                        return
                 finally:
                     self._at_work -= 1
 
@@ -274,8 +273,39 @@ class Pump:
         ]
         return records, answer.get("NextShardIterator")
 
-    async def _through(self, shard: str, key: bytes, place: Place, records: list[dict[str, Any]]) -> None:
-        """Bring records to their end, in order: arrived, tried again, split, or given up."""
+    async def _in_lanes(self, shard: str, key: bytes, place: Place, records: list[dict[str, Any]]) -> bool:
+        """Bring a page's records to their end in as many lanes as the pipe has; whether they are all there.
+
+        The records of one item stay in one lane, and so in order. Where the shard has been read to is kept after every
+        batch of a single lane, else with the page.
+        """
+        lanes: list[list[dict[str, Any]]] = [[] for _ in range(self._own.get("ParallelizationFactor") or 1)]
+        for record in records:
+            lanes[crc32(orjson.dumps(record["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS)) % len(lanes)].append(
+                record
+            )
+
+        async def bring(lane: list[dict[str, Any]]) -> bool:
+            for start in range(0, len(lane), self._size):
+                batch = lane[start : start + self._size]
+                if not await self._through(shard, batch):
+                    return False
+                if len(lanes) == 1:
+                    place.after = batch[-1]["dynamodb"]["SequenceNumber"]
+                    await self._keep(key, place)
+                if self.stopping:
+                    return start + self._size >= len(lane)
+            return True
+
+        if not all(await asyncio.gather(*map(bring, lanes))):
+            return False
+        if len(lanes) > 1:
+            place.after = records[-1]["dynamodb"]["SequenceNumber"]
+            await self._keep(key, place)
+        return True
+
+    async def _through(self, shard: str, records: list[dict[str, Any]]) -> bool:
+        """Bring records to their end, in order: arrived, tried again, split, or given up. False: the pipe stops."""
         batches = [[record for record in records if self._passes(record)]]
         attempts = 0
         while batches:
@@ -310,12 +340,11 @@ class Pump:
                 attempts = 0
                 continue
             if self.stopping:
-                return
+                return False
             await self.cloud.clock.sleep(min(RETRY_WAIT_S * 2 ** min(attempts, 10), RETRY_WAIT_MAX_S))
             if self.stopping:
-                return
-        place.after = records[-1]["dynamodb"]["SequenceNumber"]
-        await self._keep(key, place)
+                return False
+        return True
 
     async def _keep(self, key: bytes, place: Place) -> None:
         async def put(tx: Transaction) -> None:

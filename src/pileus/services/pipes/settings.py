@@ -87,8 +87,10 @@ def check_target(text: str, parameters: dict[str, Any] | None) -> None:
     arn = parse_arn(text)
     if arn is None or arn.service not in _TARGETS:
         raise errors.invalid(f"Target {text} is not supported.")
-    if arn.service not in _TARGETS_BUILT or (arn.service == "events" and not arn.resource.startswith("event-bus/")):
-        raise NotBuilt(f"Pipes to {'API destinations' if arn.service == 'events' else arn.service}")
+    if arn.service not in _TARGETS_BUILT:
+        raise NotBuilt(f"Pipes to {arn.service}")
+    if arn.service == "events" and arn.resource.partition("/")[0] not in ("event-bus", "api-destination"):
+        raise errors.invalid(f"Target {text} is not supported.")
     queue = (parameters or {}).get("SqsQueueParameters") or {}
     if arn.service == "sqs" and arn.resource.endswith(".fifo") and not queue.get("MessageGroupId"):
         raise errors.invalid("SqsQueueParameters.MessageGroupId is required for a FIFO queue.")
