@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from pileus.access.contract import Credential
+from pileus.access.contract import Credential, Guard
 from pileus.cloud.metrics import Metrics
 from pileus.cloud.traces import Traces
 from pileus.delivery.contract import Outbox
@@ -83,7 +83,7 @@ class Gate(Protocol):
         user_agent: str = "",
         secure: bool = False,
         conditions: Mapping[str, str | list[str]] | None = None,
-        policy: dict[str, Any] | None = None,
+        policy: dict[str, Any] | Guard | None = None,
     ) -> None:
         """Raise unless the principal's policies and the resource's own (`policy`) together allow `action`."""
         ...

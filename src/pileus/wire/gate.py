@@ -7,7 +7,7 @@ from typing import Any
 
 from pileus.access.authenticate import Keyring, find_credential
 from pileus.access.authorize import authorize
-from pileus.access.contract import Credential
+from pileus.access.contract import Credential, Guard
 from pileus.access.request import Circumstances
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Permission
@@ -36,9 +36,9 @@ class Gate:
         user_agent: str = "",
         secure: bool = False,
         conditions: Mapping[str, str | list[str]] | None = None,
-        policy: dict[str, Any] | None = None,
+        policy: dict[str, Any] | Guard | None = None,
     ) -> None:
-        async def policies() -> dict[str, Any] | None:
+        async def policies() -> dict[str, Any] | Guard | None:
             return policy
 
         async def check(reader: Reader) -> None:

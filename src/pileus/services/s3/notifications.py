@@ -198,7 +198,11 @@ def record(
     if event in ("s3:ObjectRestore:Completed", "s3:ObjectRestore:Delete"):
         who = f"AmazonCustomer:{customer_id(bucket.account)}"
     return {
-        "eventVersion": "2.3" if by_itself or event.startswith(_WITHOUT_SEQUENCER) else "2.1",
+        "eventVersion": "2.2"
+        if event.startswith("s3:Replication")
+        else "2.3"
+        if by_itself or event.startswith(_WITHOUT_SEQUENCER)
+        else "2.1",
         "eventSource": "aws:s3",
         "awsRegion": bucket.region,
         "eventTime": shown_time(now),

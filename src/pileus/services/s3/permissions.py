@@ -130,6 +130,15 @@ def bypass_one(bucket: str, named: Mapping[str, Any]) -> Permission:
     return Permission("s3:BypassGovernanceRetention", object_arn(bucket, named["Key"]))
 
 
+def put_replication(ctx: Context, request: Request) -> Sequence[Permission]:
+    """The role is handed over to S3."""
+    role = (request.get("ReplicationConfiguration") or {}).get("Role")
+    needed = list(bucket("PutReplicationConfiguration")(ctx, request))
+    if role:
+        needed.append(Permission("iam:PassRole", role, {"iam:PassedToService": "s3.amazonaws.com"}))
+    return needed
+
+
 def create_bucket(ctx: Context, request: Request) -> Sequence[Permission]:
     needed = list(bucket("CreateBucket")(ctx, request))
     arn = bucket_arn(request["Bucket"])

@@ -177,6 +177,10 @@ class Object(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     acl: tuple[Grant, ...] = ()
     customer_key: CustomerKey | None = None
     restoration: Restoration | None = None
+    # By destination bucket: "PENDING", "COMPLETED", "FAILED".
+    replication: dict[str, str] = {}
+    # Made by replication from another bucket.
+    replica: bool = False
 
     @property
     def size(self) -> int:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writing
-from pileus.services.s3 import accesspoints, configurations, loops, policies, sealing, serving, targets
+from pileus.services.s3 import (
+    accesspoints,
+    configurations,
+    loops,
+    policies,
+    replicating,
+    replication,
+    sealing,
+    serving,
+    targets,
+)
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
 from pileus.services.s3.operations import (
@@ -138,9 +148,7 @@ SERVICE = Service(
         "GetBucketReplication": reading(
             settings.get_bucket_replication, needs.bucket("GetReplicationConfiguration"), _guard
         ),
-        "PutBucketReplication": writing(
-            settings.put_bucket_replication, needs.bucket("PutReplicationConfiguration"), _guard
-        ),
+        "PutBucketReplication": writing(settings.put_bucket_replication, needs.put_replication, _guard),
         "DeleteBucketReplication": writing(
             settings.delete_bucket_replication, needs.bucket("PutReplicationConfiguration"), _guard
         ),
@@ -191,5 +199,9 @@ SERVICE = Service(
     resolve=accesspoints.resolve,
     forms=posting.read_form,
     hosts={serving.LABEL: serving.serve},
-    targets={events.TARGET: targets.deliver},
+    targets={
+        events.TARGET: targets.deliver,
+        replication.TARGET: replicating.deliver,
+        replication.THRESHOLD_TARGET: replicating.tell_threshold,
+    },
 )

@@ -15,7 +15,7 @@ from binascii import Error as NotBase64
 
 from pileus.cloud.context import Context
 from pileus.kernel.ids import Ids
-from pileus.services.s3 import bodies, errors, keys
+from pileus.services.s3 import bodies, errors, keys, replication
 from pileus.services.s3.conditions import http_date
 from pileus.services.s3.records import Body, Bucket, Object, decode_object, encode
 from pileus.store.contract import Reader, Transaction
@@ -131,6 +131,8 @@ async def put(ctx: Context, tx: Transaction, bucket: Bucket, key: str, *, old: O
         before = await _null(tx, bucket, key)
         if before is not None:
             await _drop(ctx, tx, bucket, key, before)
+    if bucket.replication:
+        replication.begin(ctx, tx, bucket, key, new)
     if old is not None and not old.delete_marker:
         if old.version_id or new.version_id:
             _put_behind(tx, bucket, key, old)
@@ -138,6 +140,21 @@ async def put(ctx: Context, tx: Transaction, bucket: Bucket, key: str, *, old: O
             await bodies.release(ctx.cloud, tx, old.body)
         if new.delete_marker:
             tx.delete(keys.object_(bucket.name, key))
+    if new.delete_marker:
+        _put_behind(tx, bucket, key, new)
+    else:
+        tx.put(keys.object_(bucket.name, key), encode(new))
+
+
+async def insert(tx: Transaction, bucket: Bucket, key: str, new: Object) -> None:
+    """Put a version that another bucket made among the key's own, where its sequence says."""
+    newest = await latest(tx, bucket, key)
+    if newest is not None and newest.sequence > new.sequence:
+        _put_behind(tx, bucket, key, new)
+        return
+    if newest is not None and not newest.delete_marker:
+        _put_behind(tx, bucket, key, newest)
+        tx.delete(keys.object_(bucket.name, key))
     if new.delete_marker:
         _put_behind(tx, bucket, key, new)
     else:

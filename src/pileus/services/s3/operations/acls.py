@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import acls, buckets, errors, notifications, versions
+from pileus.services.s3 import acls, buckets, errors, notifications, replication, versions
 from pileus.services.s3.operations.configuration import save
 from pileus.services.s3.operations.reading import missing
 from pileus.services.s3.records import Bucket, Grant, Object
@@ -60,5 +60,6 @@ async def put_object_acl(ctx: Context, tx: Transaction, request: dict[str, Any])
     grants = acls.of_request(request, acls.OBJECT_CANNED, owner=owner, bucket_owner=bucket_owner)
     await _check(tx, bucket, grants)
     changed = msgspec.structs.replace(version, acl=acls.kept(grants, owner))
+    replication.change(ctx, tx, bucket, request["Key"], changed)
     await versions.change(tx, bucket, request["Key"], changed)
     notifications.announce(ctx, tx, bucket, "s3:ObjectAcl:Put", key=request["Key"], version=changed, now=ctx.now)

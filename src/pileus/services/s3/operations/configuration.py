@@ -47,6 +47,10 @@ async def put_bucket_versioning(ctx: Context, tx: Transaction, request: dict[str
         raise errors.invalid_bucket_state(
             "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
         )
+    if bucket.replication and status != "Enabled":
+        raise errors.invalid_bucket_state(
+            "A replication configuration is present on this bucket, so the versioning state cannot be changed."
+        )
     save(tx, bucket, versioning=status)
 
 

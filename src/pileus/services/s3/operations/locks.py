@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import buckets, errors, locks, versions
+from pileus.services.s3 import buckets, errors, locks, replication, versions
 from pileus.services.s3.operations.configuration import save
 from pileus.services.s3.records import Bucket, Lock, Object
 from pileus.store.contract import Reader, Transaction
@@ -57,6 +57,7 @@ async def put_object_retention(ctx: Context, tx: Transaction, request: dict[str,
     bucket, version = await _find(ctx, tx, request)
     bypass = bool(request.get("BypassGovernanceRetention"))
     version.lock = locks.retained(version, request.get("Retention"), ctx.now, bypass=bypass)
+    replication.change(ctx, tx, bucket, request["Key"], version)
     await versions.change(tx, bucket, request["Key"], version)
 
 
@@ -73,4 +74,5 @@ async def put_object_legal_hold(ctx: Context, tx: Transaction, request: dict[str
     if status not in locks.HOLDS:
         raise errors.malformed_xml()
     version.lock = msgspec.structs.replace(version.lock or Lock(), legal_hold=status)
+    replication.change(ctx, tx, bucket, request["Key"], version)
     await versions.change(tx, bucket, request["Key"], version)

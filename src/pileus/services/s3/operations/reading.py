@@ -21,6 +21,7 @@ from pileus.services.s3 import (
     locks,
     metadata,
     ranges,
+    replication,
     versions,
 )
 from pileus.services.s3.records import Bucket, Checksum, Object, Piece, decode_pieces
@@ -179,6 +180,8 @@ def _described(version: Object, now: float) -> dict[str, Any]:
     if version.storage_class != "STANDARD":
         answer["StorageClass"] = version.storage_class
     answer |= locks.shown(version)
+    if status := replication.status(version):
+        answer["ReplicationStatus"] = status
     if (restored := version.restoration) is not None and (now < restored.expires or now < restored.ready):
         expires = conditions.http_date(restored.expires)
         answer["Restore"] = (

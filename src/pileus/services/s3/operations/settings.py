@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.errors import AWSError
 from pileus.services.s3 import acls, buckets, errors, replication, websites
 from pileus.services.s3.operations.configuration import save
 from pileus.services.s3.records import Bucket
@@ -124,9 +124,6 @@ async def put_bucket_replication(ctx: Context, tx: Transaction, request: dict[st
             raise errors.invalid_request("Destination bucket must have versioning enabled.")
         if name == bucket.name:
             raise errors.invalid_request("Destination bucket cannot be the same as the source bucket.")
-    if any(rule["Status"] == "Enabled" for rule in kept["Rules"]):
-        # Nothing is replicated yet: who relies on a second copy must hear of that.
-        raise NotBuilt("PutBucketReplication with rules that are enabled")
     save(tx, bucket, replication=kept)
 
 

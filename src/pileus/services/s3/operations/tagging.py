@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import buckets, errors, notifications, versions
+from pileus.services.s3 import buckets, errors, notifications, replication, versions
 from pileus.services.s3.metadata import OBJECT_TAGS_MAX, Tags, body_tags, shown_tags
 from pileus.services.s3.records import Bucket, Object
 from pileus.store.contract import Reader, Transaction
@@ -40,6 +40,7 @@ async def delete_object_tagging(ctx: Context, tx: Transaction, request: dict[str
 async def _change(ctx: Context, tx: Transaction, request: dict[str, Any], tags: Tags, event: str) -> dict[str, Any]:
     bucket, version = await _find(ctx, tx, request)
     changed = msgspec.structs.replace(version, tags=tags)
+    replication.change(ctx, tx, bucket, request["Key"], changed)
     await versions.change(tx, bucket, request["Key"], changed)
     notifications.announce(ctx, tx, bucket, event, key=request["Key"], version=changed, now=ctx.now)
     return versions.shown_id(bucket, version)
