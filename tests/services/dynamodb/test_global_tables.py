@@ -466,6 +466,8 @@ def test_overrides(world: World) -> None:
         GlobalSecondaryIndexes=[{**index("idx", "v"), "ProvisionedThroughput": units}],
     )
     override = {"ProvisionedThroughputOverride": {"ReadCapacityUnits": 20}}
+    assert refusal(world.add, WEST) == invalid("Table write capacity should either be Pay-Per-Request or AutoScaled.")
+    scale(world)
     world.add(WEST, **override, GlobalSecondaryIndexes=[{"IndexName": "idx", **override}])
 
     def capacity(client: Any) -> tuple[int, int, int, int]:
@@ -489,6 +491,79 @@ def test_overrides(world: World) -> None:
     world.east.update_table(TableName=NAME, ReplicaUpdates=[update])
     assert capacity(world.west) == (30, 8, 20, 6)
     assert capacity(world.east) == (7, 8, 5, 6)
+
+
+def scale(world: World) -> None:
+    """Have the write capacity follow the load, within limits that the table lies in."""
+    target = {
+        "ServiceNamespace": "dynamodb",
+        "ResourceId": f"table/{NAME}",
+        "ScalableDimension": "dynamodb:table:WriteCapacityUnits",
+    }
+    world.client(EAST, "application-autoscaling").register_scalable_target(**target, MinCapacity=2, MaxCapacity=50)
+
+
+def test_auto_scaling_of_replicas(world: World) -> None:
+    units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
+    world.create(
+        "id:S | v:S",
+        BillingMode="PROVISIONED",
+        ProvisionedThroughput=units,
+        GlobalSecondaryIndexes=[{**index("idx", "v"), "ProvisionedThroughput": units}],
+    )
+    scale(world)
+    tracking = {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 60.0}}
+    write = {"MinimumUnits": 3, "MaximumUnits": 40, "ScalingPolicyUpdate": tracking}
+    world.add(WEST)
+    world.settle()
+
+    def shown(found: dict[str, Any]) -> dict[str, Any]:
+        return {each["RegionName"]: each for each in found["TableAutoScalingDescription"]["Replicas"]}
+
+    # What scales writes comes along.
+    found = shown(world.east.describe_table_replica_auto_scaling(TableName=NAME))
+    assert set(found) == {EAST, WEST}
+    for replica in found.values():
+        settings = replica["ReplicaProvisionedWriteCapacityAutoScalingSettings"]
+        assert (settings["MinimumUnits"], settings["MaximumUnits"], settings["ScalingPolicies"]) == (2, 50, [])
+        assert replica["ReplicaProvisionedReadCapacityAutoScalingSettings"] == {"AutoScalingDisabled": True}
+        assert replica["ReplicaStatus"] == "ACTIVE"
+    read = {
+        "RegionName": WEST,
+        "ReplicaProvisionedReadCapacityAutoScalingUpdate": {"MinimumUnits": 5, "MaximumUnits": 9},
+    }
+    found = shown(
+        world.east.update_table_replica_auto_scaling(
+            TableName=NAME,
+            ProvisionedWriteCapacityAutoScalingUpdate=write,
+            GlobalSecondaryIndexUpdates=[{"IndexName": "idx", "ProvisionedWriteCapacityAutoScalingUpdate": write}],
+            ReplicaUpdates=[read],
+        )
+    )
+    for replica in found.values():
+        of_index = replica["GlobalSecondaryIndexes"][0]["ProvisionedWriteCapacityAutoScalingSettings"]
+        for settings in (replica["ReplicaProvisionedWriteCapacityAutoScalingSettings"], of_index):
+            assert (settings["MinimumUnits"], settings["MaximumUnits"]) == (3, 40)
+            (policy,) = settings["ScalingPolicies"]
+            assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60.0
+    reads = {region: each["ReplicaProvisionedReadCapacityAutoScalingSettings"] for region, each in found.items()}
+    assert reads[EAST] == {"AutoScalingDisabled": True}
+    assert (reads[WEST]["MinimumUnits"], reads[WEST]["MaximumUnits"]) == (5, 9)
+    # What is scaled in one region stays there.
+    world.west.update_table(TableName=NAME, ProvisionedThroughput={"ReadCapacityUnits": 8, "WriteCapacityUnits": 7})
+    own = {client: described(client)["ProvisionedThroughput"] for client in (world.east, world.west)}
+    assert {client: each["ReadCapacityUnits"] for client, each in own.items()} == {world.east: 5, world.west: 8}
+    assert {each["WriteCapacityUnits"] for each in own.values()} == {7}
+    off = {"ProvisionedWriteCapacityAutoScalingUpdate": {"AutoScalingDisabled": True}}
+    found = shown(world.west.update_table_replica_auto_scaling(TableName=NAME, **off))
+    for replica in found.values():
+        assert replica["ReplicaProvisionedWriteCapacityAutoScalingSettings"] == {"AutoScalingDisabled": True}
+    call = world.east.update_table_replica_auto_scaling
+    assert refusal(call, TableName=NAME)[0] == "ValidationException"
+    assert refusal(call, TableName=NAME, ReplicaUpdates=[{**read, "RegionName": EUROPE}])[0] == "ValidationException"
+    missing = [{"IndexName": "none", "ProvisionedWriteCapacityAutoScalingUpdate": write}]
+    assert refusal(call, TableName=NAME, GlobalSecondaryIndexUpdates=missing)[0] == "ResourceNotFoundException"
+    assert refusal(call, TableName="nowhere", **off)[0] == "ResourceNotFoundException"
 
 
 def test_items_expire_once(world: World) -> None:

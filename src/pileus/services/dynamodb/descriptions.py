@@ -84,7 +84,7 @@ def _replica(table: Table) -> dict[str, Any]:
     record = table.record
     answer: dict[str, Any] = {
         "RegionName": table.region,
-        "ReplicaStatus": "CREATING" if record.restoring else "DELETING" if record.leaving else "ACTIVE",
+        "ReplicaStatus": replicas.status(record),
         "ReplicaArn": table_arn(table.region, table.account, record.name),
         "WarmThroughput": {
             **warm_throughput(table, record.warm_read, record.warm_write, record.read_units, record.write_units),

@@ -22,8 +22,8 @@ import msgspec
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.kernel.principal import Principal
-from pileus.services.dynamodb import errors, keys, records, replication, streams, tables, work
+from pileus.services.dynamodb import errors, keys, records, replication, scaling, streams, tables, work
+from pileus.services.dynamodb.scaling import Scaled
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
 
@@ -42,6 +42,11 @@ Request = Mapping[str, Any]
 def in_region(ctx: Context, region: str) -> Context:
     """The same call, meaning another region."""
     return ctx if region == ctx.region else dataclasses.replace(ctx, region=region)
+
+
+def status(record: records.Table) -> str:
+    """As ReplicaStatus."""
+    return "CREATING" if record.restoring else "DELETING" if record.leaving else "ACTIVE"
 
 
 async def others(ctx: Context, tx: Reader, table: Table) -> list[Table]:
@@ -257,6 +262,10 @@ async def create_alike(ctx: Context, tx: Transaction, table: Table, action: Requ
         tables.store(in_region(ctx, member.region), tx, changed)
     if not members:
         _put(ctx, tx, work="role")
+    if table.record.billing == "PROVISIONED":
+        # Write capacity is scaled alike in all.
+        indexes = ["", *(index.name for index in table.indexes if not index.is_local)]
+        _put(there, tx, work="scale", name=table.name, source=ctx.region, indexes=indexes)
     return msgspec.structs.replace(table.record, replicas=(*table.record.replicas, region), sourced=ctx.now)
 
 
@@ -345,7 +354,7 @@ def alone(record: records.Table) -> records.Table:
 # --------------------------------------------------------------------------------------------------- what goes on later
 
 
-def _put(ctx: Context, tx: Transaction, **payload: str) -> None:
+def _put(ctx: Context, tx: Transaction, **payload: str | list[str]) -> None:
     ctx.cloud.outbox.put(
         tx,
         target=TARGET,
@@ -361,6 +370,11 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
     account, region = payload["account"], payload["region"]
     if payload["work"] == "role":
         await _make_role(cloud, account, region)
+        return
+    if payload["work"] == "scale":
+        for index in payload["indexes"]:
+            source = Scaled(cloud, scaling.owner(account), payload["source"], payload["name"], index, "Write")
+            await scaling.copy(source, region)
         return
     place: _Place = ("", None)
     while place is not None:
@@ -396,14 +410,29 @@ async def _fill(ctx: Context, tx: Transaction, replica: Table, place: _Place) ->
 
 async def _make_role(cloud: Cloud, account: str, region: str) -> None:
     """The service-linked role that goes with an account's first global table, whoever makes that."""
-    owner = Principal(kind="root", account=account, arn=f"arn:aws:iam::{account}:root", id=account)
     request = {"AWSServiceName": "replication.dynamodb.amazonaws.com"}
     try:
-        await cloud.call(owner, "iam", "CreateServiceLinkedRole", request, region=region)
+        await cloud.call(scaling.owner(account), "iam", "CreateServiceLinkedRole", request, region=region)
     except AWSError as error:
         # It is there already.
         if error.code != "InvalidInput":
             raise
+
+
+async def check_scaled(ctx: Context, request: Request) -> None:
+    """Refuse replicas of a table whose write capacity does not follow its load."""
+    if not any(update.get("Create") for update in request.get("ReplicaUpdates") or ()):
+        return
+
+    async def load(tx: Reader) -> records.Table:
+        return (await tables.load_for_control(ctx, tx, request["TableName"])).record
+
+    record = await ctx.cloud.store.read(load)
+    if request.get("BillingMode", record.billing) == "PAY_PER_REQUEST":
+        return
+    writes = Scaled(ctx.cloud, scaling.owner(ctx.account), ctx.region, record.name, "", "Write")
+    if await scaling.limits(writes) is None:
+        raise errors.validation("Table write capacity should either be Pay-Per-Request or AutoScaled.")
 
 
 def check_deletable(ctx: Context, table: Table) -> None:

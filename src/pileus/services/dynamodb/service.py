@@ -15,6 +15,7 @@ from pileus.services.dynamodb.operations import (
     items,
     policies,
     queries,
+    scaling,
     settings,
     statements,
     streams,
@@ -71,6 +72,7 @@ SERVICE = Service(
         ),
         "DescribeLimits": reading(settings.describe_limits),
         "DescribeTable": reading(tables.describe_table, **_TABLE),
+        "DescribeTableReplicaAutoScaling": free(scaling.describe_table_replica_auto_scaling, permissions.table),
         "DescribeTimeToLive": reading(
             settings.describe_time_to_live, permissions.table, policies.of_table, guarded=policies.guarded
         ),
@@ -121,9 +123,8 @@ SERVICE = Service(
             items.update_item, permissions.items, policies.of_items, permissions.refine, policies.guarded
         ),
         "UpdateKinesisStreamingDestination": reading(insights.update_kinesis_streaming_destination, permissions.table),
-        "UpdateTable": writing(
-            tables.update_table, permissions.update_table, policies.of_table, guarded=policies.guarded
-        ),
+        "UpdateTable": free(tables.update_table, permissions.update_table, policies.of_table, guarded=policies.guarded),
+        "UpdateTableReplicaAutoScaling": free(scaling.update_table_replica_auto_scaling, permissions.table),
         "UpdateTimeToLive": writing(
             settings.update_time_to_live,
             permissions.table,

@@ -101,7 +101,12 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
     return {"TableDescription": describe_deleted(table, items, size, ctx.now)}
 
 
-async def update_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
+async def update_table(ctx: Context, request: Request) -> Answer:
+    await replicas.check_scaled(ctx, request)
+    return await ctx.cloud.store.write(lambda tx: _update_table(ctx, tx, request))
+
+
+async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
     table = await tables.load_for_control(ctx, tx, request["TableName"])
     definitions.refuse_unbuilt(request)
     if not request.keys() & {
