@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqs_kit import Query, bodies, caught, texts
+import pytest
+from botocore.exceptions import ClientError
+from sqs_kit import Query, bodies, caught, counts, texts
 
 
 def role_client(aws: Any, name: str, statements: list[dict[str, Any]]) -> Any:
@@ -94,3 +96,109 @@ def test_everybody_where_the_policy_says_so(aws: Any, sqs: Any, query: Query) ->
     assert status == 200
     assert bodies(sqs.receive_message(QueueUrl=url)) == ["from nobody"]
     assert query("ReceiveMessage", url, sign=False)[0] == 403
+
+
+def test_every_operation_is_asked_for(aws: Any, sqs: Any) -> None:
+    url = sqs.create_queue(QueueName="q")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{aws.account}:q"
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    source = sqs.create_queue(QueueName="source", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    sqs.send_message(QueueUrl=source, MessageBody="m")
+    for _ in range(2):
+        sqs.receive_message(QueueUrl=source, VisibilityTimeout=0)
+    (message,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=600)["Messages"]
+    handle = message["ReceiptHandle"]
+    task = sqs.start_message_move_task(SourceArn=arn)["TaskHandle"]
+    client = role_client(aws, "nobody", [])
+    on_queue: dict[str, dict[str, Any]] = {
+        "AddPermission": {"Label": "l", "AWSAccountIds": [aws.account], "Actions": ["SendMessage"]},
+        "ChangeMessageVisibility": {"ReceiptHandle": handle, "VisibilityTimeout": 0},
+        "DeleteMessage": {"ReceiptHandle": handle},
+        "DeleteQueue": {},
+        "GetQueueAttributes": {},
+        "ListDeadLetterSourceQueues": {},
+        "ListQueueTags": {},
+        "PurgeQueue": {},
+        "ReceiveMessage": {"WaitTimeSeconds": 20},
+        "RemovePermission": {"Label": "l"},
+        "SendMessage": {"MessageBody": "m"},
+        "SetQueueAttributes": {"Attributes": {"DelaySeconds": "1"}},
+        "TagQueue": {"Tags": {"k": "v"}},
+        "UntagQueue": {"TagKeys": ["k"]},
+    }
+    calls = [(name, name, {"QueueUrl": url, **request}) for name, request in on_queue.items()]
+    calls += [
+        (
+            "ChangeMessageVisibilityBatch",
+            "ChangeMessageVisibility",
+            {"QueueUrl": url, "Entries": [{"Id": "1", "ReceiptHandle": handle, "VisibilityTimeout": 0}]},
+        ),
+        ("DeleteMessageBatch", "DeleteMessage", {"QueueUrl": url, "Entries": [{"Id": "1", "ReceiptHandle": handle}]}),
+        ("SendMessageBatch", "SendMessage", {"QueueUrl": url, "Entries": [{"Id": "1", "MessageBody": "m"}]}),
+        ("CreateQueue", "CreateQueue", {"QueueName": "q"}),
+        ("GetQueueUrl", "GetQueueUrl", {"QueueName": "q"}),
+        ("StartMessageMoveTask", "StartMessageMoveTask", {"SourceArn": arn}),
+        ("ListMessageMoveTasks", "ListMessageMoveTasks", {"SourceArn": arn}),
+        ("CancelMessageMoveTask", "CancelMessageMoveTask", {"TaskHandle": task}),
+    ]
+    for operation, action, request in calls:
+        # Denied at once, and before anything is done.
+        with pytest.raises(ClientError) as denied:
+            client._make_api_call(operation, request)
+        error = denied.value.response
+        assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("AccessDenied", 403), operation
+        shown = f"sqs:{action.lower()}"
+        assert error["Error"]["Message"].endswith(
+            f"is not authorized to perform: {shown} on resource: {arn} "
+            f"because no identity-based policy allows the {shown} action"
+        )
+    # What may be done to any queue, all but ListQueues, is all there is.
+    assert {operation for operation, _, _ in calls} == set(sqs.meta.service_model.operation_names) - {"ListQueues"}
+    assert counts(sqs, url) == (0, 1, 0)
+
+
+def test_a_queues_own_policy_allows_and_denies(aws: Any, sqs: Any) -> None:
+    url = sqs.create_queue(QueueName="own")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{aws.account}:own"
+    client = role_client(aws, "guest", [])
+    role = f"arn:aws:iam::{aws.account}:role/guest"
+
+    def put(*statements: dict[str, Any]) -> None:
+        document = {"Version": "2012-10-17", "Statement": [{"Resource": arn, **one} for one in statements]}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(document)})
+
+    allow = {"Effect": "Allow", "Principal": {"AWS": role}, "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"]}
+    put(allow)
+    client.send_message(QueueUrl=url, MessageBody="m")
+    assert bodies(client.receive_message(QueueUrl=url, VisibilityTimeout=0)) == ["m"]
+    # A denial counts for the account's root as well, for what it names.
+    put(allow, {"Effect": "Deny", "Principal": "*", "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"]})
+    for one in (client, sqs):
+        for call, request in (
+            (one.send_message, {"MessageBody": "m"}),
+            (one.send_message_batch, {"Entries": [{"Id": "1", "MessageBody": "m"}]}),
+            (one.receive_message, {"WaitTimeSeconds": 20}),
+        ):
+            code, message, status = caught(call, QueueUrl=url, **request)
+            assert (code, status) == ("AccessDenied", 403)
+            assert message.endswith("with an explicit deny in a resource-based policy")
+    assert counts(sqs, url) == (1, 0, 0)
+    # Only from where it may come: as queues for a topic's or a bucket's events are guarded.
+    source = {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::bucket"}}
+    put({**allow, "Condition": source})
+    assert caught(client.send_message, QueueUrl=url, MessageBody="m")[0] == "AccessDenied"
+
+
+def test_another_accounts_users_need_both(aws: Any, sqs: Any) -> None:
+    other = type(aws)(aws.endpoint)
+    url = sqs.create_queue(QueueName="far")["QueueUrl"]
+    able = [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]
+    allowed, unable = role_client(other, "able", able), role_client(other, "unable", [])
+    for client in (allowed, unable):
+        assert caught(client.send_message, QueueUrl=url, MessageBody="m")[0] == "AccessDenied"
+    sqs.add_permission(QueueUrl=url, Label="l", AWSAccountIds=[other.account], Actions=["SendMessage", "GetQueueUrl"])
+    allowed.send_message(QueueUrl=url, MessageBody="from afar")
+    assert allowed.get_queue_url(QueueName="far", QueueOwnerAWSAccountId=aws.account)["QueueUrl"] == url
+    assert caught(unable.send_message, QueueUrl=url, MessageBody="m")[0] == "AccessDenied"
+    assert caught(allowed.delete_queue, QueueUrl=url)[0] == "AccessDenied"
+    assert bodies(sqs.receive_message(QueueUrl=url)) == ["from afar"]
