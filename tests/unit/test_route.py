@@ -96,3 +96,21 @@ def test_a_stranger_who_sends_ever_new_hosts_fills_no_memory() -> None:
 )
 def test_web_pages_of_other_sites_are_told_apart(headers: dict[str, str], foreign: bool) -> None:
     assert Hosts(("cloud.example",)).is_foreign(headers) == foreign
+
+
+def test_links_and_the_certificate_of_topics() -> None:
+    hosts = Hosts()
+    for query in ("Action=ConfirmSubscription&TopicArn=t&Token=x", "Action=Unsubscribe&SubscriptionArn=s"):
+        assert route(hosts, {"host": "localhost:4566"}, "/", query) == Route("sns", "/")
+        # Whoever says more than the link says it means something else.
+        assert route(hosts, {"host": "localhost:4566"}, "/bucket", query) == Route("s3", "/bucket")
+    assert route(hosts, {"host": "localhost"}, "/", "Action=Publish&TopicArn=t").service == "s3"
+    path = "/SimpleNotificationService-0a1b.pem"
+    for host in ("127.0.0.1:4566", "sns.us-east-1.amazonaws.com", "localhost"):
+        found = hosts.hosted(host, path)
+        assert found is not None
+        assert (found.service, found.name) == ("sns", path[1:])
+    assert hosts.hosted("b.s3.localhost:4566", path) is None
+    website = hosts.hosted("b.s3-website.us-east-1.localhost:4566", path)
+    assert website is not None
+    assert website.service == "s3"

@@ -138,7 +138,7 @@ class Hosts:
             if label not in _HOSTED_PATHS or not name:
                 return None
             return HostedName(_HOSTED_PATHS[label], label, name, "", host.rsplit(":", 1)[0], slash + rest or "/")
-        if path.startswith(_CERTIFICATE) and path.endswith(".pem") and self.read(host)[0] != "s3":
+        if path.startswith(_CERTIFICATE) and path.endswith(".pem") and self.read(host)[0] in ("", "sns"):
             return HostedName("sns", "sns", path[1:], "", host.rsplit(":", 1)[0], "/")
         service, region, _ = self.read(host)
         if service not in _HOSTED_LABELS:

@@ -230,7 +230,7 @@ def test_credentials_in_the_address(aws: Any, sns: Any, web: Web) -> None:
 
 
 def test_links_end_subscriptions_and_bring_them_back(aws: Any, sns: Any, web: Web) -> None:
-    arn, subscription, _ = subscribed(sns, web)
+    arn, subscription, asked = subscribed(sns, web)
     sns.publish(TopicArn=arn, Message="m")
     url = json.loads(web.next().body)["UnsubscribeURL"]
     assert get(url)[0] == 200
@@ -242,6 +242,7 @@ def test_links_end_subscriptions_and_bring_them_back(aws: Any, sns: Any, web: We
     )
     verify(told)
     assert refused(sns.get_subscription_attributes, SubscriptionArn=subscription)[0] == "NotFound"
+    assert get(json.loads(asked.body)["SubscribeURL"])[0] == 400
     assert get(told["SubscribeURL"])[0] == 200
     assert sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]["PendingConfirmation"] == "false"
 

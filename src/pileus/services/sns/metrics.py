@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.metrics import Metric
-from pileus.services.sns.names import topic_of_arn
+from pileus.services.sns.names import TopicName, topic_of_arn
 
 _NAMESPACE = "AWS/SNS"
 PUBLISHED = Metric(_NAMESPACE, "NumberOfMessagesPublished")
@@ -17,6 +17,11 @@ FAILED = Metric(_NAMESPACE, "NumberOfNotificationsFailed")
 FILTERED_OUT = Metric(_NAMESPACE, "NumberOfNotificationsFilteredOut")
 REDRIVEN = Metric(_NAMESPACE, "NumberOfNotificationsRedrivenToDlq")
 NOT_REDRIVEN = Metric(_NAMESPACE, "NumberOfNotificationsFailedToRedriveToDlq")
+
+
+def forget(cloud: Cloud, at: TopicName) -> None:
+    """The topic is gone."""
+    cloud.metrics.forget((("TopicName", at.name),), at.account, at.region, _NAMESPACE)
 
 
 def count(cloud: Cloud, metric: Metric, topic_arn: str, value: float = 1.0) -> None:

@@ -118,7 +118,7 @@ async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) 
 
 def _count(cloud: Cloud, message: Message, filtered: int) -> None:
     metrics.count(cloud, metrics.PUBLISHED, message.topic_arn)
-    metrics.count(cloud, metrics.SIZE, message.topic_arn, len(message.body))
+    metrics.count(cloud, metrics.SIZE, message.topic_arn, content.size_of(message.body, message.attributes))
     if filtered:
         metrics.count(cloud, metrics.FILTERED_OUT, message.topic_arn, filtered)
 

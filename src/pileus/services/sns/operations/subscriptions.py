@@ -107,10 +107,14 @@ async def confirm_subscription(ctx: Context, tx: Transaction, request: Request) 
     if sealed and not signed:
         raise errors.not_authorized("AuthenticateOnUnsubscribe needs a signed request")
     current = await topics.find_subscription(tx, SubscriptionName(at, kept.subscription.id))
+    if current is None and kept.subscription.pending:
+        # What once confirmed it does not bring it back: only what told of its end does.
+        raise errors.invalid("Token")
     if current is None or current.pending:
         # Ended ones are restored as they were.
+        former = current or kept.subscription
         confirmed = msgspec.structs.replace(
-            current or kept.subscription, pending=False, token="", authenticated=signed, sealed=sealed
+            former, pending=False, token="", authenticated=signed, sealed=sealed or former.sealed
         )
         await topics.keep_subscription(ctx.cloud, tx, at, confirmed, former=current)
     return {"SubscriptionArn": kept.subscription.arn}

@@ -16,7 +16,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import data_protection, errors, keys, policies, topic_attributes, topics
+from pileus.services.sns import data_protection, errors, keys, metrics, policies, topic_attributes, topics
 from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.names import TopicName, is_topic_name, topic_of
 from pileus.services.sns.operations.tags import checked_tags
@@ -69,6 +69,7 @@ async def delete_topic(ctx: Context, tx: Transaction, request: Request) -> None:
             raise errors.archived()
         tx.delete(keys.topic(*at))
         tx.put(keys.garbage(*at, topic.id), b"")
+        tx.on_commit(lambda: metrics.forget(ctx.cloud, at))
 
 
 async def list_topics(ctx: Context, tx: Reader, request: Request) -> Answer:
