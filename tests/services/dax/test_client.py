@@ -105,3 +105,65 @@ def test_transactions(world: World, client: Any) -> None:
     check = {"TableName": "things", "Key": key(3), "ConditionExpression": "attribute_exists(p)"}
     code, _ = refused(client.transact_write_items, TransactItems=[{"ConditionCheck": check}])
     assert code == "TransactionCanceledException"
+
+
+def test_indexes_and_what_calls_consume(world: World, client: Any) -> None:
+    world.direct.create_table(
+        TableName="indexed",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[
+            {"AttributeName": "id", "AttributeType": "S"},
+            {"AttributeName": "tag", "AttributeType": "S"},
+            {"AttributeName": "n", "AttributeType": "N"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-tag",
+                "KeySchema": [{"AttributeName": "tag", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for number in (3, 1, 2):
+        entry = {"id": {"S": str(number)}, "tag": {"S": "t"}, "n": {"N": str(number)}, "v": {"S": "x"}}
+        written = client.put_item(TableName="indexed", Item=entry, ReturnConsumedCapacity="INDEXES")
+        assert written["ConsumedCapacity"] == {
+            "TableName": "indexed",
+            "CapacityUnits": 2.0,
+            "Table": {"CapacityUnits": 1.0},
+            "GlobalSecondaryIndexes": {"by-tag": {"CapacityUnits": 1.0}},
+        }
+    query = {
+        "TableName": "indexed",
+        "IndexName": "by-tag",
+        "KeyConditionExpression": "tag = :t AND n >= :n",
+        "ExpressionAttributeValues": {":t": {"S": "t"}, ":n": {"N": "2"}},
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    first = client.query(**query, Limit=1)
+    assert first["Items"] == [{"id": {"S": "2"}, "tag": {"S": "t"}, "n": {"N": "2"}}]
+    assert first["LastEvaluatedKey"] == first["Items"][0]
+    assert first["ConsumedCapacity"] == {"TableName": "indexed", "CapacityUnits": 0.5}
+    rest = client.query(**query, ExclusiveStartKey=first["LastEvaluatedKey"])
+    assert [one["id"]["S"] for one in rest["Items"]] == ["3"]
+    # The same again comes out of the cache, which costs nothing.
+    again = client.query(**query, Limit=1)
+    assert (again["Items"], again["ConsumedCapacity"]["CapacityUnits"]) == (first["Items"], 0.0)
+    scanned = client.scan(TableName="indexed", IndexName="by-tag", Select="COUNT")
+    assert (scanned["Count"], scanned["ScannedCount"]) == (3, 3)
+
+
+def test_a_throttled_table_is_told(world: World, client: Any) -> None:
+    world.direct.create_table(
+        TableName="slow",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+    )
+    # More than the table saves in five minutes, so that it owes some units for a while.
+    large = {"id": {"S": "a"}, "v": {"S": "x" * (390 * 1024)}}
+    client.put_item(TableName="slow", Item=large)
+    code, message = refused(world.direct.put_item, TableName="slow", Item={"id": {"S": "b"}})
+    assert code == "ProvisionedThroughputExceededException"
+    assert refused(client.put_item, TableName="slow", Item={"id": {"S": "b"}}) == (code, message)

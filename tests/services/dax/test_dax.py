@@ -134,3 +134,36 @@ def test_denied(world: World) -> None:
     assert code.startswith("AccessDenied")
     assert "dax:GetItem" in message
     assert refused(world.through.list_tables)[0] == "UnknownOperationException"
+
+
+def test_events_have_pages_of_what_is_asked_for(world: World) -> None:
+    dax = world.dax
+    for number in range(2, 5):
+        dax.increase_replication_factor(ClusterName="front", NewReplicationFactor=number)
+        dax.create_cluster(
+            ClusterName=f"other{number}", NodeType="dax.t3.small", ReplicationFactor=1, IamRoleArn=world.role
+        )
+    whole = dax.describe_events(SourceName="front")["Events"]
+    assert len(whole) >= 4
+    found: list[Any] = []
+    token: dict[str, str] = {}
+    while True:
+        answer = dax.describe_events(SourceName="front", MaxResults=2, **token)
+        found += answer["Events"]
+        if "NextToken" not in answer:
+            break
+        assert len(answer["Events"]) == 2
+        token = {"NextToken": answer["NextToken"]}
+    assert found == whole
+    assert dax.describe_events(SourceType="SUBNET_GROUP")["Events"] == []
+
+
+def test_the_default_subnet_group_is_there(aws: Any) -> None:
+    dax = aws.client("dax")
+    dax.create_subnet_group(SubnetGroupName="nets", SubnetIds=["subnet-1"])
+    first = dax.describe_subnet_groups(MaxResults=1)
+    rest = dax.describe_subnet_groups(NextToken=first["NextToken"])
+    assert [group["SubnetGroupName"] for page in (first, rest) for group in page["SubnetGroups"]] == ["default", "nets"]
+    [group] = dax.describe_subnet_groups(SubnetGroupNames=["default"])["SubnetGroups"]
+    assert group["Subnets"] == []
+    assert refused(dax.delete_subnet_group, SubnetGroupName="default")[0] == "InvalidParameterValueException"

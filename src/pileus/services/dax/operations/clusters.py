@@ -292,12 +292,18 @@ async def describe_events(ctx: Context, tx: Reader, request: Request) -> Answer:
     until = request.get("EndTime", ctx.now)
     since = request.get("StartTime", until - request.get("Duration", _HOUR_S / 60) * 60)
     start = max(since, ctx.now - EVENTS_S, 0.0)
-    # The end is part of it.
-    within = keys.events(ctx.account, ctx.region, start, max(until + 0.001, start))
-    found, more = await page(tx, Event, within, request.get("MaxResults"), request.get("NextToken"))
+    # All of them are looked at: a token holds where the next page begins among those, while time goes on.
+    within = keys.events(ctx.account, ctx.region, 0.0, ctx.now + 1)
+
+    def is_asked(event: Event) -> bool:
+        return (
+            start <= event.date <= until
+            and request.get("SourceName") in (None, event.source)
+            and request.get("SourceType") in (None, event.type)
+        )
+
+    found, more = await page(tx, Event, within, request.get("MaxResults"), request.get("NextToken"), keep=is_asked)
     shown = [
-        {"SourceName": one.source, "SourceType": one.type, "Message": one.message, "Date": one.date}
-        for one in found
-        if request.get("SourceName") in (None, one.source) and request.get("SourceType") in (None, one.type)
+        {"SourceName": one.source, "SourceType": one.type, "Message": one.message, "Date": one.date} for one in found
     ]
     return {"Events": shown, **more}

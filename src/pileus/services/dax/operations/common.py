@@ -8,11 +8,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from pileus.cloud.context import Context
-from pileus.kernel.paging import BadToken, page_place, page_token
+from pileus.cloud.pages import read_page
+from pileus.kernel.paging import BadToken
 from pileus.services.dax import errors, keys
 from pileus.services.dax.records import Event, decode, encode
 from pileus.store.contract import Reader, Transaction
-from pileus.store.keys import after
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -31,18 +31,31 @@ def note(
 
 
 async def page(
-    tx: Reader, kind: type[T], within: keys.Range, limit: int | None, token: str | None
+    tx: Reader,
+    kind: type[T],
+    within: keys.Range,
+    limit: int | None,
+    token: str | None,
+    *,
+    keep: Callable[[T], bool] | None = None,
+    first: Sequence[T] = (),
 ) -> tuple[list[T], dict[str, str]]:
-    """A page of what is stored, and the token of the next one as a member."""
-    start, end = within
+    """A page of what is stored and `keep` lets through, and the token of the next one as a member.
+
+    `first`: what is there without being stored, before all else.
+    """
+    size = PAGE if limit is None else min(max(limit, 1), PAGE)
+
+    def show(content: bytes) -> T | None:
+        found = decode(kind, content)
+        return found if keep is None or keep(found) else None
+
+    ahead = [] if token else [*first][:size]
     try:
-        place = page_place(token, start, end) if token else start
+        found, following = await read_page(tx, within, show, limit=size - len(ahead), token=token)
     except BadToken:
         raise errors.invalid_value("The NextToken is not valid.") from None
-    size = PAGE if limit is None else min(max(limit, 1), PAGE)
-    rows = await tx.scan(place, end, limit=size + 1)
-    more = {"NextToken": page_token(after(rows[size - 1][0]), start)} if len(rows) > size else {}
-    return [decode(kind, content) for _, content in rows[:size]], more
+    return [*ahead, *found], {} if following is None else {"NextToken": following}
 
 
 async def named(

@@ -31,6 +31,8 @@ _DESCRIPTIONS = {
 }
 _TTL_MAX_MS = 10**15
 _CHUNK = 256
+# There in every account, without subnets, as there are no networks.
+_DEFAULT = SubnetGroup(name=DEFAULT_SUBNETS, subnets=(), description="Default subnet group")
 
 
 async def _clusters(ctx: Context, tx: Reader) -> list[Cluster]:
@@ -156,12 +158,21 @@ async def create_subnet_group(ctx: Context, tx: Transaction, request: Request) -
 
 
 async def _subnet_group(ctx: Context, tx: Reader, name: str) -> SubnetGroup:
+    if name == DEFAULT_SUBNETS:
+        return _DEFAULT
     [group] = await named(tx, SubnetGroup, [name], lambda one: _subnets(ctx, one), errors.subnet_group_not_found)
     return group
 
 
+async def _own_subnet_group(ctx: Context, tx: Reader, name: str) -> SubnetGroup:
+    """A group that may be changed."""
+    if name == DEFAULT_SUBNETS:
+        raise errors.invalid_value(f"The subnet group {name} can not be modified or deleted.")
+    return await _subnet_group(ctx, tx, name)
+
+
 async def update_subnet_group(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    group = await _subnet_group(ctx, tx, request["SubnetGroupName"])
+    group = await _own_subnet_group(ctx, tx, request["SubnetGroupName"])
     group.description = request.get("Description", group.description)
     group.subnets = tuple(request.get("SubnetIds", group.subnets))
     tx.put(_subnets(ctx, group.name), encode(group))
@@ -169,7 +180,7 @@ async def update_subnet_group(ctx: Context, tx: Transaction, request: Request) -
 
 
 async def delete_subnet_group(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    group = await _subnet_group(ctx, tx, request["SubnetGroupName"])
+    group = await _own_subnet_group(ctx, tx, request["SubnetGroupName"])
     if any(one.subnet_group == group.name for one in await _clusters(ctx, tx)):
         raise errors.subnet_group_in_use(group.name)
     tx.delete(_subnets(ctx, group.name))
@@ -180,5 +191,7 @@ async def describe_subnet_groups(ctx: Context, tx: Reader, request: Request) -> 
     if names := request.get("SubnetGroupNames"):
         return {"SubnetGroups": [_shown_subnets(ctx, await _subnet_group(ctx, tx, name)) for name in names]}
     within = keys.subnet_groups(ctx.account, ctx.region)
-    found, more = await page(tx, SubnetGroup, within, request.get("MaxResults"), request.get("NextToken"))
+    found, more = await page(
+        tx, SubnetGroup, within, request.get("MaxResults"), request.get("NextToken"), first=[_DEFAULT]
+    )
     return {"SubnetGroups": [_shown_subnets(ctx, one) for one in found], **more}
