@@ -29,6 +29,8 @@ from pileus.services.dynamodb.tables import Index, Table, memory, table_arn
 
 BURST_S = 300.0
 METERS_MAX = 4096
+# Calls at the same time may be as far apart.
+_SET_BACK_S = 10.0
 NAMESPACE = "AWS/DynamoDB"
 
 Kind = Literal["Read", "Write"]
@@ -82,6 +84,9 @@ class Bucket:
             self._at = now
             # Full again: nothing to add up until the next unit is taken.
             self._level = None if level >= self._room else level
+        elif now < self._at - _SET_BACK_S:
+            # The clock was set back: go on from there.
+            self._at = now
         return level <= 0
 
     def take(self, units: float, now: float) -> None:
