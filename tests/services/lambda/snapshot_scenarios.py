@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,6 +173,34 @@ async def try_nothing_is_drawn_twice(lab: Lab) -> None:
     for name in found[0][0]:
         drawn = [found[0][0][name], *(second[name] for _, second, _ in found)]
         assert len(set(drawn)) == len(drawn), (name, drawn)
+
+
+KEYS = """
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+def draw():
+    return [str(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value), AESGCM.generate_key(128).hex()]
+first = draw()
+def handler(event, context):
+    return [first, draw()]
+"""
+
+
+@not_on("process")
+async def try_keys_of_a_library_with_its_own_generator(lab: Lab) -> None:
+    """cryptography brings an OpenSSL of its own, of which Python knows nothing."""
+    spec = snap_start(lab, KEYS)
+    for name in ("cryptography", "cffi", "_cffi_backend"):
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.origin is not None
+        if found.submodule_search_locations:
+            shutil.copytree(Path(found.origin).parent, spec.code_dir / name)
+        else:
+            shutil.copy(found.origin, spec.code_dir)
+    found_keys = await answers(lab, spec, 3)
+    drawn = [key for first, second in found_keys for key in second] + found_keys[0][0]
+    assert len(set(drawn)) == len(drawn) == 8
 
 
 OWN = """

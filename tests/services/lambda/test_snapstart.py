@@ -7,12 +7,14 @@ import os
 import sys
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from feed_kit import allow
 from lambda_kit import LOGGING, TRUST, caught, invoked, package, until
 
+from pileus.sandbox import processes
 from sandbox_lab import run_scenarios
 
 SNAP_START = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}, "Timeout": 10}
@@ -174,7 +176,7 @@ def test_a_failing_restore(lambda_: Any, make: Callable[..., Any], aws: Any) -> 
     assert (context["condition"], context["approximateInvokeCount"]) == ("RetriesExhausted", 1)
 
 
-def test_what_goes_with_it(lambda_: Any, make: Callable[..., Any]) -> None:
+def test_what_goes_with_it(lambda_: Any, make: Callable[..., Any], updated: Callable[[str], None]) -> None:
     def refused(what: str) -> tuple[str, int, str]:
         return "InvalidParameterValueException", 400, f"{what} is not supported for SnapStart enabled functions."
 
@@ -193,6 +195,27 @@ def test_what_goes_with_it(lambda_: Any, make: Callable[..., Any]) -> None:
         put = lambda_.put_provisioned_concurrency_config
         asked = {"FunctionName": "f", "Qualifier": qualifier, "ProvisionedConcurrentExecutions": 1}
         assert caught(put, **asked) == refused("Provisioned concurrency")
+    # Nor does an alias bring it along.
+    update(FunctionName="f", SnapStart={"ApplyOn": "None"})
+    updated("f")
+    assert lambda_.publish_version(FunctionName="f")["SnapStart"]["OptimizationStatus"] == "Off"
+    lambda_.create_alias(FunctionName="f", Name="other", FunctionVersion="2")
+    lambda_.put_provisioned_concurrency_config(FunctionName="f", Qualifier="other", ProvisionedConcurrentExecutions=1)
+    moved = {"FunctionName": "f", "Name": "other", "FunctionVersion": "1"}
+    assert caught(lambda_.update_alias, **moved) == refused("Provisioned concurrency")
+    assert lambda_.get_alias(FunctionName="f", Name="other")["FunctionVersion"] == "2"
+
+
+def test_a_version_that_is_deleted_meanwhile(lambda_: Any, make: Callable[..., Any], aws: Any) -> None:
+    """Its Init is given up, and holds nothing up."""
+    arn = make(code="import time\ntime.sleep(60)\n", **SNAP_START)["FunctionArn"]
+    lambda_.publish_version(FunctionName="f")
+    logs = aws.client("logs")
+    until(lambda: logs.filter_log_events(logGroupName="/aws/lambda/f", filterPattern="INIT_START")["events"])
+    lambda_.delete_function(FunctionName="f", Qualifier="1")
+    make("g", code=TELLS, **SNAP_START)
+    assert published(lambda_, "g")["State"] == "Active"
+    assert f"{arn}:1" not in snapshots(aws.endpoint)
 
 
 def test_the_roles_credentials(lambda_: Any, make: Callable[..., Any]) -> None:
@@ -209,6 +232,13 @@ def handler(event, context):
     assert error is None, found
     assert found[0] == found[1]
     assert found[1].endswith(":assumed-role/function-role/f")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _on_its_own(server: Any, account: Callable[..., Any], number: str | None = None) -> tuple[Any, Any]:
@@ -263,7 +293,10 @@ def test_a_node_that_is_killed(start_pileus: Any, account: Any, tmp_path: Any) -
     pending = lambda_.update_function_code(FunctionName="f", ZipFile=package({"index.py": TELLS + "#"}), Publish=True)[
         "Version"
     ]
+    # Frozen and waiting ones among them: all end with the node.
+    everybody = processes.below(server.process.pid)
     server.kill()
+    until(lambda: not any(map(is_alive, everybody)))
     server = start_pileus(data_dir=tmp_path / "data")
     aws, lambda_ = _on_its_own(server, account, aws.account)
     assert settled(lambda_, "1")["State"] == "Active"

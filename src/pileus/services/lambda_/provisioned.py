@@ -4,9 +4,11 @@ the versions behind them by their weights."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from pileus.services.lambda_ import keys
-from pileus.services.lambda_.lookup import find_alias
+from pileus.services.lambda_ import errors, keys
+from pileus.services.lambda_.configurations import is_snapshotted
+from pileus.services.lambda_.lookup import find_alias, find_version
 from pileus.services.lambda_.names import Target, is_version
 from pileus.services.lambda_.records import Provisioned, decode
 from pileus.store.contract import Reader
@@ -31,6 +33,14 @@ async def shares(tx: Reader, at: Target, qualifier: str, wanted: int) -> dict[st
         return {}
     out = {version: math.ceil(wanted * share) for version, share in alias.weights.items()}
     return {alias.version: max(wanted - sum(out.values()), 0)} | out
+
+
+async def check_not_snapshotted(tx: Reader, at: Target, versions: Iterable[str]) -> None:
+    """A version has either ("Lambda SnapStart": supported features and limitations)."""
+    for number in versions:
+        version = await find_version(tx, at, number)
+        if version is not None and is_snapshotted(version):
+            raise errors.not_for_snap_start("Provisioned concurrency")
 
 
 async def by_version(tx: Reader, at: Target) -> dict[str, int]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pileus.kernel.clock import Clock
-from pileus.sandbox.contract import Template
+from pileus.sandbox.contract import SandboxError, Template
 from pileus.services.lambda_.environment import Environment
 from pileus.services.lambda_.execution import FunctionSpec, Snapshotted
 
@@ -78,7 +78,13 @@ class Snapshots:
         task = self._taken.get(spec.fingerprint)
         if task is None:
             task = self._taken[spec.fingerprint] = asyncio.get_running_loop().create_task(self._snapshot(spec))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            mine = asyncio.current_task()
+            if task.cancelled() and (mine is None or not mine.cancelling()):
+                raise SandboxError("the version has been taken away") from None
+            raise
 
     async def _snapshot(self, spec: FunctionSpec) -> Snapshot:
         environment, obstacle = await self._make(spec)
@@ -124,7 +130,8 @@ class Snapshots:
 
     async def evict(self) -> bool:
         """End the one that was used longest ago, among those that have no environments; False: there is none."""
-        spare = [(each.last_used, fingerprint) for fingerprint, each in self._there() if not each.used]
+        there = [(fingerprint, each) for fingerprint, each in self._there() if each.template is not None]
+        spare = [(each.last_used, fingerprint) for fingerprint, each in there if not each.used]
         if not spare:
             return False
         await self.drop(min(spare)[1])

@@ -10,6 +10,7 @@ from pileus.services.lambda_.lookup import get_alias as load_alias
 from pileus.services.lambda_.names import LATEST, Target, parse_own
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.paging import page
+from pileus.services.lambda_.provisioned import check_not_snapshotted
 from pileus.services.lambda_.records import Alias, decode, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -110,6 +111,7 @@ async def update_alias(ctx: Context, tx: Transaction, request: Request) -> Answe
     alias.revision = ctx.cloud.ids.uuid()
     _put(ctx, tx, at, alias)
     if await tx.get(keys.provisioned(at._replace(qualifier=alias.name))) is not None:
+        await check_not_snapshotted(tx, at, (alias.version, *alias.weights))
         provisioning.change(ctx.cloud, tx, at)
     return _describe(at, alias)
 

@@ -10,7 +10,7 @@ from pileus.services.lambda_ import concurrency, configurations, errors, keys, p
 from pileus.services.lambda_.lookup import all_aliases, find_version, get_alias, get_function
 from pileus.services.lambda_.names import LATEST, Target, is_version, parse_own
 from pileus.services.lambda_.paging import page
-from pileus.services.lambda_.provisioned import by_function, configs, shares
+from pileus.services.lambda_.provisioned import by_function, check_not_snapshotted, configs, shares
 from pileus.services.lambda_.records import Provisioned, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import unpack
@@ -87,10 +87,7 @@ def _describe(config: Provisioned) -> Answer:
 async def put_provisioned_concurrency_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
     at = await _at(ctx, tx, request)
     wanted = request["ProvisionedConcurrentExecutions"]
-    for number in await shares(tx, at, at.qualifier, wanted):
-        version = await find_version(tx, at, number)
-        if version is not None and configurations.is_snapshotted(version):
-            raise errors.not_for_snap_start("Provisioned concurrency")
+    await check_not_snapshotted(tx, at, await shares(tx, at, at.qualifier, wanted))
     await _check_conflict(tx, at)
     await _check_limits(tx, at, wanted)
     config = Provisioned(wanted=wanted, modified=ctx.now, revision=ctx.cloud.ids.uuid())
