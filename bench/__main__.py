@@ -15,10 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.cases import dynamodb, events, lambda_, memory, runtimes, s3, sns, sqs, start
+from bench.cases import dynamodb, events, lambda_, large_table, memory, runtimes, s3, sns, sqs, start
 from bench.load import generator
-from bench.metrics import METRICS
-from bench.servers import HOME, LABELS, PEERS, ROOT, Cannot, Server, fsync_ms, install, quiet, serving, version
+from bench.metrics import METRICS, Metric
+from bench.servers import (
+    HOME,
+    LABELS,
+    PEERS,
+    ROOT,
+    Cannot,
+    Server,
+    asked,
+    fsync_ms,
+    install,
+    installable,
+    quiet,
+    serving,
+    version,
+)
 
 Case = Callable[[Server, bool], Iterator[tuple[str, list[float]]]]
 CASES: dict[str, Case] = {
@@ -27,6 +41,7 @@ CASES: dict[str, Case] = {
     "lambda": lambda_.run,
     "runtimes": runtimes.run,
     "dynamodb": dynamodb.run,
+    "large_table": large_table.run,
     "s3": s3.run,
     "sqs": sqs.run,
     "sns": sns.run,
@@ -37,6 +52,9 @@ CASES: dict[str, Case] = {
 def main() -> int:
     """0 where every case ran on Pileus; bars that are missed are told, and are no failure."""
     options = _options()
+    for peer in [peer for peer in options.peers if not installable(peer)]:
+        _say(f"{LABELS[peer]} is left out: npm is not there")
+        options.peers.remove(peer)
     servers = (["pileus"] if options.pileus else []) + options.peers
     for peer in options.peers:
         _say(f"{LABELS[peer]} {version(peer)}: installing, where it is not there yet")
@@ -53,12 +71,14 @@ def main() -> int:
     busy = []
     for case in options.only:
         for server in servers:
+            if not asked(server, case) or not any(_is_asked(metric, server, case) for metric in METRICS):
+                continue
             busy.append(quiet())
             _say(f"{case}: {LABELS[server]}")
             figures[server] |= _measure(case, server, options.quick)
     result["busy_share"] = round(statistics.median(busy), 2)
     report.show(result)
-    if not options.quick and options.only == list(CASES) and servers == ["pileus", *PEERS]:
+    if not options.quick and options.only == list(CASES) and servers == ["pileus", *filter(installable, PEERS)]:
         _say(f"Kept in {report.save(result).relative_to(ROOT)}; docs/benchmarks.md is written from it.")
     return int(any("cannot" in figure for figure in figures.get("pileus", {}).values()))
 
@@ -66,7 +86,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", type=_list(list(CASES)), default=list(CASES), help="cases: " + ",".join(CASES))
-    parser.add_argument("--peers", type=_list(list(PEERS)), default=list(PEERS), help="ministack,moto or none")
+    parser.add_argument("--peers", type=_list(list(PEERS)), default=list(PEERS), help=",".join(PEERS) + " or none")
     parser.add_argument("--no-pileus", dest="pileus", action="store_false", help="the peers alone")
     parser.add_argument("--quick", action="store_true", help="short rounds, for working on something; nothing is kept")
     return parser.parse_args()
@@ -100,9 +120,13 @@ def _measure(case: str, name: str, quick: bool) -> dict[str, Any]:
         error = re.sub(r"\s+", " ", error.replace(str(ROOT), "."))[:400]
         print(f"  cannot: {error}", file=sys.stderr)
     for metric in METRICS:
-        if error and metric.case == case and metric.key not in figures and (name == "pileus" or not metric.alone):
+        if error and metric.key not in figures and _is_asked(metric, name, case):
             figures[metric.key] = {"cannot": error}
     return figures
+
+
+def _is_asked(metric: Metric, server: str, case: str) -> bool:
+    return metric.case == case and (server == "pileus" or not metric.alone)
 
 
 def _machine() -> dict[str, Any]:

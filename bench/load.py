@@ -36,9 +36,10 @@ def generator() -> str:
 class Requests:
     """A set of signed requests, ready for the generator."""
 
-    def __init__(self, requests: list[bytes]) -> None:
+    def __init__(self, requests: list[bytes], name: str = "requests") -> None:
+        """`name`: where others of another name are in use beside these."""
         HOME.mkdir(exist_ok=True)
-        self.path = HOME / "requests"
+        self.path = HOME / name
         with self.path.open("wb") as out:
             for request in requests:
                 out.write(b"%d\n%s" % (len(request), request))

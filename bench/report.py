@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.metrics import METRICS, Metric
-from bench.servers import LABELS, ROOT
+from bench.servers import LABELS, ROOT, asked
 
 RESULTS = ROOT / "bench" / "results"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -32,7 +32,7 @@ def value(result: Result, server: str, key: str) -> float | None:
 
 def ratio(result: Result, metric: Metric, peer: str) -> float | None:
     """How many times better Pileus is than the peer."""
-    ours, theirs = value(result, "pileus", metric.key), value(result, peer, metric.key)
+    ours, theirs = value(result, "pileus", metric.key), value(result, peer, metric.key) if peer else None
     if not ours or not theirs:
         return None
     return ours / theirs if metric.more else theirs / ours
@@ -52,6 +52,9 @@ def missed(result: Result) -> list[str]:
         times = ratio(result, metric, "ministack")
         if metric.times is not None and times is not None and times < metric.times:
             found.append(f"{metric.label}: {number(times)}× MiniStack, the bar is {number(metric.times)}×")
+        times = ratio(result, metric, metric.ahead_of)
+        if times is not None and times < 1:
+            found.append(f"{metric.label}: {number(times)}× {LABELS[metric.ahead_of]}, the bar is to be ahead of it")
     return found
 
 
@@ -62,17 +65,23 @@ def number(figure: float) -> str:
     return f"{figure:.1f}" if figure >= 10 else f"{figure:.2f}"
 
 
-def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
-    servers = list(result["figures"])
+def _tables(result: Result) -> list[tuple[list[str], list[list[str]]]]:
+    """Header and rows of each table: one for what all are asked, further ones for cases with peers of their own."""
+    measured = [metric for metric in METRICS if any(metric.key in each for each in result["figures"].values())]
+    groups: dict[tuple[str, ...], list[Metric]] = {}
+    for metric in measured:
+        groups.setdefault(tuple(each for each in result["figures"] if asked(each, metric.case)), []).append(metric)
+    return [_table(result, list(servers), metrics) for servers, metrics in groups.items()]
+
+
+def _table(result: Result, servers: list[str], metrics: list[Metric]) -> tuple[list[str], list[list[str]]]:
     peers = [server for server in servers if server != "pileus"]
     header = ["", "", *(LABELS[server] for server in servers)]
     compared = "pileus" in servers
     if compared:
         header += [f"× {LABELS[peer]}" for peer in peers] + ["bar"]
     rows = []
-    for metric in METRICS:
-        if not any(metric.key in result["figures"][server] for server in servers):
-            continue
+    for metric in metrics:
         cells = [metric.label, metric.unit]
         for server in servers:
             figure = value(result, server, metric.key)
@@ -87,7 +96,8 @@ def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
 
 def _bar(metric: Metric) -> str:
     parts = [] if metric.bar is None else [f"{'≥' if metric.more else '≤'} {number(metric.bar)}"]
-    return ", ".join(parts + ([] if metric.times is None else [f"≥ {metric.times:g}× MiniStack"]))
+    parts += [] if metric.times is None else [f"≥ {metric.times:g}× MiniStack"]
+    return ", ".join(parts + ([f"> {LABELS[metric.ahead_of]}"] if metric.ahead_of else []))
 
 
 def cannots(result: Result) -> list[str]:
@@ -105,14 +115,14 @@ def cannots(result: Result) -> list[str]:
 
 
 def show(result: Result) -> None:
-    console = Console(width=None if Console().is_terminal else 160, highlight=False)
-    header, rows = _rows(result)
-    table = Table(box=SIMPLE)
-    for position, title in enumerate(header):
-        table.add_column(title, justify="left" if position in (0, 1, len(header) - 1) else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    console = Console(width=None if Console().is_terminal else 240, highlight=False)
+    for header, rows in _tables(result):
+        table = Table(box=SIMPLE)
+        for position, title in enumerate(header):
+            table.add_column(title, justify="left" if position in (0, 1, len(header) - 1) else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
     for line in cannots(result):
         console.print(line, markup=False)
     if "pileus" in result["figures"]:
@@ -132,10 +142,12 @@ def save(result: Result) -> Path:
 
 
 def document(result: Result) -> None:
-    header, rows = _rows(result)
     machine = result["machine"]
     versions = ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in result["versions"].items())
-    table = [header, ["---", "---", *(["---:"] * (len(header) - 3)), "---"], *rows]
+    tables = []
+    for header, rows in _tables(result):
+        table = [header, ["---", "---", *(["---:"] * (len(header) - 3)), "---"], *rows]
+        tables += [*("| " + " | ".join(row) + " |" for row in table), ""]
     lines = [
         "# Benchmarks",
         "",
@@ -146,8 +158,7 @@ def document(result: Result) -> None:
         f"{machine['fsync_ms']} ms. {versions}. Load: {machine['load']}. The machine was "
         f"{result['busy_share']:.0%} busy with other things when the cases began (median).",
         "",
-        *("| " + " | ".join(row) + " |" for row in table),
-        "",
+        *tables,
         *(f"- {line}" for line in cannots(result)),
         "",
         "Bars that Pileus holds itself to and missed in this run:" if missed(result) else "Every bar is met.",

@@ -1,9 +1,10 @@
-"""Starting a server, watching it, ending it. The peers are installed here, from PyPI, and run unopened."""
+"""Starting a server, watching it, ending it. The peers are installed here, from PyPI and npm, and run unopened."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,8 +21,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".bench"
-PEERS = ("ministack", "moto")
-LABELS = {"pileus": "Pileus", "ministack": "MiniStack", "moto": "moto"}
+PEERS = ("ministack", "moto", "dynalite", "dynalite-memory")
+LABELS = {
+    "pileus": "Pileus",
+    "ministack": "MiniStack",
+    "moto": "moto",
+    "dynalite": "dynalite, disk",
+    "dynalite-memory": "dynalite, memory",
+}
+# The peers that are of one service alone, with the one case that they are asked.
+ONE_CASE = {"dynalite": "dynamodb", "dynalite-memory": "dynamodb"}
 # What the processes of this run's own load generators are called, so that nobody counts them as a server's.
 LOADERS = ("wrk", "loadgen")
 
@@ -33,16 +42,33 @@ class Cannot(Exception):
     """A server cannot do what a case asks of it, and why in one line."""
 
 
+def asked(server: str, case: str) -> bool:
+    return ONE_CASE.get(server, case) == case
+
+
+def installable(peer: str) -> bool:
+    return peer not in ONE_CASE or shutil.which("npm") is not None
+
+
 def install(peer: str) -> None:
     """The peer at its pinned version, in an environment of its own; nothing is done when it is there already."""
-    pins = ROOT / "bench" / "peers" / f"{peer}.txt"
-    ready, digest = HOME / peer / ".ready", hashlib.sha256(pins.read_bytes()).hexdigest()
+    pins = _pins(peer)
+    home = HOME / pins.stem
+    ready, digest = home / ".ready", hashlib.sha256(pins.read_bytes()).hexdigest()
     if ready.exists() and ready.read_text() == digest:
         return
-    shutil.rmtree(HOME / peer, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", HOME / peer], check=True)
-    pip = [HOME / peer / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--no-deps", "-r", pins], check=False, capture_output=True, text=True)
+    shutil.rmtree(home, ignore_errors=True)
+    if pins.suffix == ".txt":
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        command = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command += ["--no-deps", "-r", pins]
+    else:
+        home.mkdir(parents=True)
+        locked = json.loads(pins.read_text())["packages"][""]
+        (home / "package.json").write_text(json.dumps({"private": True, "dependencies": locked["dependencies"]}))
+        shutil.copy(pins, home / "package-lock.json")
+        command = ["npm", "ci", "--prefix", home, "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{LABELS[peer]} could not be installed:\n{done.stderr}")
     ready.write_text(digest)
@@ -50,9 +76,19 @@ def install(peer: str) -> None:
 
 def version(peer: str) -> str:
     """The version that is pinned."""
-    found = re.search(rf"(?mi)^{peer}==(\S+)$", (ROOT / "bench" / "peers" / f"{peer}.txt").read_text())
+    pins = _pins(peer)
+    if pins.suffix == ".json":
+        pinned: str = json.loads(pins.read_text())["packages"][f"node_modules/{pins.stem}"]["version"]
+        return pinned
+    found = re.search(rf"(?mi)^{peer}==(\S+)$", pins.read_text())
     assert found, f"{peer} is not pinned"
     return found[1]
+
+
+def _pins(peer: str) -> Path:
+    """Its requirements file, or the package-lock.json of one from npm."""
+    peers = ROOT / "bench" / "peers"
+    return peers / "dynalite.json" if peer in ONE_CASE else peers / f"{peer}.txt"
 
 
 def _command(name: str, port: int, data: Path) -> tuple[list[str], dict[str, str]]:
@@ -66,6 +102,10 @@ def _command(name: str, port: int, data: Path) -> tuple[list[str], dict[str, str
             # Its functions run in the `python3` of its own environment, where boto3 is.
             path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
             return [str(binaries / "ministack")], {"GATEWAY_PORT": str(port), "PATH": path}
+        case "dynalite" | "dynalite-memory":
+            program = HOME / "dynalite" / "node_modules" / "dynalite" / "cli.js"
+            options = ["--host", "127.0.0.1", "--port", str(port)]
+            return ["node", str(program), *options, *(["--path", str(data)] if name == "dynalite" else [])], {}
         case _:
             return [str(binaries / "moto_server"), "-H", "127.0.0.1", "-p", str(port)], {}
 
@@ -168,12 +208,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def spawn(name: str) -> Server:
-    """Start it and return at once; `stop` ends it."""
+def spawn(name: str, *, anew: bool = True) -> Server:
+    """Start it and return at once; `stop` ends it. Not `anew`: on the data that the last one has left."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     run = HOME / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir(parents=True)
+    if anew:
+        shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), run / "log"
     command, extra = _command(name, port, run / "data")
     # Whoever runs this may have an AWS account, an endpoint, or ways with Python: none is any server's business.
@@ -187,8 +228,8 @@ def spawn(name: str) -> Server:
     return Server(name, port, process, started, log)
 
 
-def stop(server: Server) -> None:
-    """End it, and whatever it left behind."""
+def stop(server: Server, *, keep: bool = False) -> None:
+    """End it, and whatever it left behind; its data too, unless that is to be kept."""
     server.process.terminate()
     with suppress(subprocess.TimeoutExpired):
         server.process.wait(10)
@@ -200,7 +241,8 @@ def stop(server: Server) -> None:
         while descendants() and time.monotonic() < end:
             _reap()
             time.sleep(0.01)
-    shutil.rmtree(HOME / "run", ignore_errors=True)
+    if not keep:
+        shutil.rmtree(HOME / "run", ignore_errors=True)
 
 
 def _reap() -> None:
