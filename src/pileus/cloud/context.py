@@ -43,9 +43,11 @@ class Caller(Protocol):
         region: str,
         account: str | None = None,
         trace: str = "",
+        source: HttpInfo | None = None,
     ) -> dict[str, Any]:
         """The operation's answer; raises `AWSError`. `account` (default: the principal's) is whose cloud is meant;
-        `trace` is the `X-Amzn-Trace-Id` that the call is made under."""
+        `trace` is the `X-Amzn-Trace-Id` that the call is made under; policies see the address, program and security of
+        `source`, the request on whose behalf it is made."""
         ...
 
 

@@ -48,6 +48,8 @@ log = logging.getLogger("pileus.calls")
 _ANONYMOUS_SERVICES = frozenset({"s3", "sqs"})
 # What links in messages ask for: the token in them is what counts.
 _ANONYMOUS_OPERATIONS = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
+# Services whose clients sign for other names, too: S3's for directory buckets.
+_SIGNED_AS = {"s3": ("s3", "s3express")}
 # Larger bodies are hashed off the event loop.
 _HASH_INLINE_BYTES = 256 * 1024
 # Of requests whose service is not known yet, or sets nothing else.
@@ -122,8 +124,12 @@ class Pipeline:
         region: str,
         account: str | None = None,
         trace: str = "",
+        source: HttpInfo | None = None,
     ) -> dict[str, Any]:
         """See `pileus.cloud.context.Caller`."""
+        http = HttpInfo(headers={"x-amzn-trace-id": trace}) if trace else HttpInfo()
+        if source is not None:
+            http.source_ip, http.user_agent, http.secure = source.source_ip, source.user_agent, source.secure
         built = _built(await self.services.find(service), service, operation)
         ctx = Context(
             cloud=self.cloud,
@@ -134,7 +140,7 @@ class Pipeline:
             region=region,
             principal=principal,
             now=self.cloud.clock.time(),
-            http=HttpInfo(headers={"x-amzn-trace-id": trace}) if trace else HttpInfo(),
+            http=http,
         )
         model = self.model(service)
         return await self.run(ctx, built, dict(request), family_of(model.name, model.protocols[0]))
@@ -305,7 +311,7 @@ class _HttpCall:
             keyring=await self._keyring(known),
             now=now,
             client_now=cloud.clock.client_time(),
-            services=(model.signing_name,),
+            services=_SIGNED_AS.get(model.signing_name) or (model.signing_name,),
             resource=target.path,
         )
         if who.principal.kind == "anonymous" and not (

@@ -68,6 +68,21 @@ def test_index_documents(s3, bucket, site, browse):
     assert browse(label="s3-website")[0] == 200
 
 
+@pytest.mark.parametrize(("address", "status"), [("127.0.0.0/8", 200), ("192.0.2.0/24", 403)])
+def test_a_policy_sees_the_address_of_a_browser(s3, bucket, site, browse, address, status):
+    site()
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"IpAddress": {"aws:SourceIp": address}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    s3.put_object(Bucket=bucket, Key="index.html", Body=b"home")
+    assert browse("/")[0] == status
+
+
 def test_pages_of_errors(s3, bucket, site, browse):
     site({**INDEX, "ErrorDocument": {"Key": "error.html"}})
     status, headers, body = browse()

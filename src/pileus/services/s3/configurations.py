@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from pileus.kernel.errors import AWSError
-from pileus.services.s3 import errors
+from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.services.s3 import errors, inventories
 
 CONFIGURATIONS_MAX = 1000
 PAGE_MAX = 100
@@ -66,6 +66,14 @@ def _check_inventory(given: str, configuration: Mapping[str, Any]) -> None:
     _check_id(given, configuration)
     if not _BUCKET_ARN.fullmatch(configuration["Destination"]["S3BucketDestination"]["Bucket"]):
         raise AWSError("InvalidS3DestinationBucket", "Invalid bucket ARN.", status=400)
+    destination = configuration["Destination"]["S3BucketDestination"]
+    if configuration["IsEnabled"] and destination["Format"] != "CSV":
+        raise NotBuilt(f"PutBucketInventoryConfiguration with reports in {destination['Format']}")
+    unknown = inventories.unknown_field(configuration.get("OptionalFields") or ())
+    if configuration["IsEnabled"] and unknown is not None:
+        raise NotBuilt(f"PutBucketInventoryConfiguration with the field {unknown}")
+    if "SSEKMS" in (destination.get("Encryption") or {}):
+        raise NotBuilt("PutBucketInventoryConfiguration with reports encrypted with KMS")
 
 
 def _check_analytics(given: str, configuration: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
     lifecycle (s3, "", "", "lifecycle", bucket)                        buckets with rules, and the day of their last run
+    inventory (s3, "", "", "inventory", bucket)                        buckets with inventories; the last reports' days
     body      (s3, "", "", "body", token)                              bytes of a small body
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
     upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
@@ -111,6 +112,14 @@ def lifecycles_range() -> tuple[bytes, bytes]:
 
 def lifecycle_name(key: bytes) -> str:
     return str(unpack(key)[4])
+
+
+def inventory(bucket: str) -> bytes:
+    return pack("s3", "", "", "inventory", bucket)
+
+
+def inventories_range() -> tuple[bytes, bytes]:
+    return prefix_range("s3", "", "", "inventory")
 
 
 def body(token: str) -> bytes:

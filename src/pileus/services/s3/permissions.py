@@ -93,7 +93,10 @@ def put_object(ctx: Context, request: Request) -> Sequence[Permission]:
     needed = [Permission("s3:PutObject", arn, conditions)]
     if request.get("Tagging"):
         needed.append(Permission("s3:PutObjectTagging", arn, conditions))
-    if request.get("ACL") or any(member.startswith("Grant") for member in request):
+    # What S3 itself delivers is the bucket owner's; policies for that speak of s3:PutObject alone.
+    if ctx.principal.kind != "service" and (
+        request.get("ACL") or any(member.startswith("Grant") for member in request)
+    ):
         needed.append(Permission("s3:PutObjectAcl", arn, conditions))
     if request.get("ObjectLockMode") or request.get("ObjectLockRetainUntilDate"):
         needed.append(Permission("s3:PutObjectRetention", arn, conditions))

@@ -6,6 +6,7 @@ from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writi
 from pileus.services.s3 import (
     accesspoints,
     configurations,
+    inventories,
     loops,
     policies,
     replicating,
@@ -193,7 +194,10 @@ SERVICE = Service(
             uploads.list_multipart_uploads, needs.bucket("ListBucketMultipartUploads"), _guard
         ),
     },
-    loops=(Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),),
+    loops=(
+        Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),
+        Loop("s3.inventory", inventories.run_inventories, period_s=3600),
+    ),
     preflight=preflight,
     start=sealing.start,
     resolve=accesspoints.resolve,

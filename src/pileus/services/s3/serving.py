@@ -92,7 +92,11 @@ async def _answer(cloud: Cloud, request: HostedRequest, bucket: Bucket | None) -
     except AWSError as error:
         if error.status not in (403, 404):
             raise
-        if key and not key.endswith("/") and await _exists(cloud, bucket, f"{key}/{site['IndexDocument']['Suffix']}"):
+        if (
+            key
+            and not key.endswith("/")
+            and await _exists(cloud, request, bucket, f"{key}/{site['IndexDocument']['Suffix']}")
+        ):
             return _redirected(302, f"/{quote(key)}/")
         status = error.status
         if (redirect := websites.redirect_by_rule(site, key, status, scheme=scheme, host=host)) is not None:
@@ -108,16 +112,20 @@ async def _get(cloud: Cloud, request: HostedRequest, bucket: Bucket, key: str) -
     for header, member in _CONDITIONS.items():
         if header in request.http.headers:
             asked[member] = request.http.headers[header]
-    return await _read(cloud, bucket, "GetObject", asked)
+    return await _read(cloud, request, bucket, "GetObject", asked)
 
 
-async def _read(cloud: Cloud, bucket: Bucket, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return await cloud.call(ANONYMOUS, "s3", operation, asked, region=bucket.region, account=bucket.account)
+async def _read(
+    cloud: Cloud, request: HostedRequest, bucket: Bucket, operation: str, asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    return await cloud.call(
+        ANONYMOUS, "s3", operation, asked, region=bucket.region, account=bucket.account, source=request.http
+    )
 
 
-async def _exists(cloud: Cloud, bucket: Bucket, key: str) -> bool:
+async def _exists(cloud: Cloud, request: HostedRequest, bucket: Bucket, key: str) -> bool:
     try:
-        await _read(cloud, bucket, "HeadObject", {"Bucket": bucket.name, "Key": key})
+        await _read(cloud, request, bucket, "HeadObject", {"Bucket": bucket.name, "Key": key})
     except AWSError:
         return False
     return True
@@ -128,7 +136,7 @@ async def _error_document(cloud: Cloud, request: HostedRequest, bucket: Bucket, 
     if key is None:
         raise error
     try:
-        found = await _read(cloud, bucket, "GetObject", {"Bucket": bucket.name, "Key": key})
+        found = await _read(cloud, request, bucket, "GetObject", {"Bucket": bucket.name, "Key": key})
     except AWSError as custom:
         raise _Refused(error, custom, key) from None
     if (location := found.get("WebsiteRedirectLocation")) is not None:

@@ -18,8 +18,12 @@ _BATCH = 1000
 
 async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     name = request["Bucket"]
-    buckets.check_name(name)
     configuration = request.get("CreateBucketConfiguration") or {}
+    if name.endswith("--x-s3") or configuration.get("Bucket") or configuration.get("Location"):
+        raise NotBuilt("CreateBucket of directory buckets")
+    if request.get("BucketNamespace") not in (None, "global"):
+        raise NotBuilt("CreateBucket in the account's regional namespace")
+    buckets.check_name(name)
     location = configuration.get("LocationConstraint")
     region = buckets.choose_region(ctx.region, location)
     ownership = _ownership(request)
@@ -34,8 +38,6 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
             "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
             status=400,
         )
-    if configuration.get("Bucket") or configuration.get("Location") or request.get("BucketNamespace"):
-        raise NotBuilt("CreateBucket of directory buckets and namespaces")
     tags = tag_set(configuration.get("Tags") or (), BUCKET_TAGS_MAX, "Bucket")
 
     existing = await buckets.load(tx, name)
@@ -140,6 +142,7 @@ async def delete_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
     tx.delete(keys.bucket(bucket.name))
     tx.delete(keys.owned(bucket.account, bucket.name))
     tx.delete(keys.lifecycle(bucket.name))
+    tx.delete(keys.inventory(bucket.name))
 
 
 async def _drop_uploads(ctx: Context, tx: Transaction, bucket: str) -> None:

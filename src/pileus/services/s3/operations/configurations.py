@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import buckets, configurations, listing
+from pileus.services.s3 import buckets, configurations, inventories, listing
 from pileus.services.s3.configurations import Kind
 from pileus.services.s3.operations.configuration import save
 from pileus.store.contract import Reader, Transaction
@@ -24,6 +24,8 @@ def put(kind: Kind) -> Callable[[Context, Transaction, Request], Awaitable[None]
             raise configurations.too_many()
         kept[request["Id"]] = configuration
         save(tx, bucket, configurations={**bucket.configurations, kind.name: kept})
+        if kind is configurations.INVENTORY:
+            await inventories.schedule(tx, bucket.name, request["Id"], ctx.now)
         ctx.status = 204
 
     return operation
