@@ -6,6 +6,7 @@ takes its time: not again before its oldest message's end, and at most one tenth
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,6 +42,11 @@ class Passes:
 
     def __init__(self) -> None:
         self.places: dict[Place, _Pass] = {}
+
+    def keep(self, places: Collection[Place]) -> None:
+        """Forget queues that are not among these: they are gone."""
+        for place in self.places.keys() - places:
+            del self.places[place]
 
 
 async def expire(cloud: Cloud, place: Place) -> bool:

@@ -79,7 +79,9 @@ async def sweep(cloud: Cloud) -> float | None:
     now = int(cloud.clock.time() * 1000)
     more = await cloud.store.write(partial(_remove_expired, now))
     more = await cloud.store.write(_remove_garbage) or more
-    for place in await every_queue(cloud):
+    places = await every_queue(cloud)
+    cloud.part(Passes).keep(places)
+    for place in places:
         more = await expire(cloud, place) or more
     return 0.0 if more else None
 

@@ -54,17 +54,17 @@ async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: i
 
 async def _leave_round(tx: Transaction, queue: Live, group: str, rank: int) -> None:
     """A visible message goes: with its group's last one goes what is known of the group."""
-    if group:
-        key = keys.onto(queue.round, group)
-        if await tx.get(key) == b"%d" % rank:
-            tx.delete(key)
+    key = keys.onto(queue.round, group)
+    if await tx.get(key) == b"%d" % rank:
+        tx.delete(key)
 
 
 async def _drop_visible(tx: Transaction, queue: Live, counts: Counts, seq: int, key: bytes, entry: Entry) -> None:
     """Remove a visible message altogether."""
     if counts.mixed:
         content = await load_content(tx, queue, seq, entry)
-        await _leave_round(tx, queue, content.group, entry.rank)
+        if content.group:
+            await _leave_round(tx, queue, content.group, entry.rank)
     tx.delete(key)
     drop_content(tx, queue, seq, entry)
     counts.visible -= 1
@@ -127,7 +127,8 @@ async def take(
             entry.received = now
             if due:
                 tx.delete(key)
-                await _leave_round(tx, queue, content.group, entry.rank)
+                if content.group:
+                    await _leave_round(tx, queue, content.group, entry.rank)
                 _wait(tx, queue, counts, seq, entry, due, located=entry.count > 1)
                 counts.visible -= 1
             else:
