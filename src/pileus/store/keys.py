@@ -32,6 +32,7 @@ INT_BYTES_MAX = 255
 _DOUBLE_FORMAT = struct.Struct(">d")
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
+_HEADS = [bytes([_INT_ZERO + size]) for size in range(9)]
 _SMALL = [b"\x14"] + [b"\x15" + bytes([n]) for n in range(1, 256)]
 
 
@@ -61,11 +62,12 @@ def pack_onto(prefix: bytes, *parts: Part) -> bytes:
 
 def _pack_int(value: int) -> bytes:
     size = (value.bit_length() + 7) // 8
+    if value >= 0 and size <= 8:
+        return _HEADS[size] + value.to_bytes(size, "big")
     if size > INT_BYTES_MAX:
         raise ValueError(f"an integer in a key takes at most {INT_BYTES_MAX} bytes, not {size}")
     if value >= 0:
-        head = bytes([_INT_ZERO + size]) if size <= 8 else bytes([_INT_BIG_POSITIVE, size])
-        return head + value.to_bytes(size, "big")
+        return bytes([_INT_BIG_POSITIVE, size]) + value.to_bytes(size, "big")
     # Negative ones are stored as their distance from the least of their size, so that they sort upwards.
     head = bytes([_INT_ZERO - size]) if size <= 8 else bytes([_INT_BIG_NEGATIVE, size ^ 0xFF])
     return head + (value + (1 << 8 * size) - 1).to_bytes(size, "big")
@@ -96,6 +98,13 @@ def unpack(key: bytes, skip: int = 0) -> tuple[Part, ...]:
     parts: list[Part] = []
     at, end = skip, len(key)
     while at < end:
+        size = key[at] - _INT_ZERO
+        if 0 <= size <= 8 and at + size < end:
+            # Numbers and times, in most keys that are read.
+            stop = at + 1 + size
+            parts.append(int.from_bytes(key[at + 1 : stop], "big"))
+            at = stop
+            continue
         part, at = _unpack_one(key, at)
         parts.append(part)
     return tuple(parts)

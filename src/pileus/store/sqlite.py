@@ -42,6 +42,8 @@ _SCAN = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT
 _SCAN_BACK = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?"
 _PUT = "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _DELETE = "DELETE FROM kv WHERE key = ?"
+# More writes than this are handed over in two calls.
+_ONE_BY_ONE = 4
 _DELETE_RANGE = "DELETE FROM kv WHERE key >= ? AND key < ?"
 
 
@@ -145,11 +147,16 @@ class _Transaction(_Reader):
         self._apply()
 
     def _apply(self) -> None:
-        for key, value in self._writes.items():
-            if value is None:
-                self._db.execute(_DELETE, (key,))
-            else:
-                self._db.execute(_PUT, (key, value))
+        if len(self._writes) <= _ONE_BY_ONE:
+            for key, value in self._writes.items():
+                if value is None:
+                    self._db.execute(_DELETE, (key,))
+                else:
+                    self._db.execute(_PUT, (key, value))
+        else:
+            # Each key is there once, so their order does not count.
+            self._db.executemany(_DELETE, [(key,) for key, value in self._writes.items() if value is None])
+            self._db.executemany(_PUT, [pair for pair in self._writes.items() if pair[1] is not None])
         self._writes.clear()
 
     def end(self) -> None:
