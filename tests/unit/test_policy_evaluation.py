@@ -162,6 +162,19 @@ def test_the_source_of_a_service_call() -> None:
     assert not decision(other, resource=(policy,)).allowed
 
 
+def test_the_owner_of_what_an_alarm_is_for() -> None:
+    """What the policies that topics begin with ask for."""
+    policy = allow(Principal={"AWS": "*"}, Condition={"StringEquals": {"AWS:SourceOwner": ACCOUNT}})
+    for service, account, allowed in (
+        ("cloudwatch", ACCOUNT, True),
+        ("cloudwatch", OTHER, False),
+        ("s3", ACCOUNT, False),
+    ):
+        principal = service_principal(service, account=account, source_arn="arn:aws:cloudwatch:::alarm:a")
+        assert decision(principal, resource=(policy,)).allowed == allowed
+    assert not decision(USER, resource=(policy,)).allowed
+
+
 @pytest.mark.parametrize(
     "document",
     [

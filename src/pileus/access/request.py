@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from pileus.kernel.principal import Principal
 
+# Services that still say aws:SourceOwner, which the policies that topics begin with ask for ("Amazon SNS policy keys").
+_SOURCE_OWNERS = frozenset({"cloudwatch.amazonaws.com"})
 _PRINCIPAL_TYPES = {
     "root": "Account",
     "user": "User",
@@ -108,6 +110,8 @@ class Call:
             return principal.source_arn
         if name == "sourceaccount":
             return principal.source_account
+        if name == "sourceowner":
+            return principal.source_account if principal.service in _SOURCE_OWNERS else ""
         if name == "sourceidentity":
             return principal.source_identity
         if name == "tokenissuetime":

@@ -254,3 +254,30 @@ def test_delivery_status_is_logged(aws: Any, sns: Any, make: Callable[..., str])
     assert json.loads(told["delivery"]["providerResponse"])["lambdaRequestId"]
     (failed,) = until(lambda: events(group + "/Failure"))
     assert (failed["status"], failed["delivery"]["destination"]) == ("FAILURE", gone)
+
+
+def test_a_stream_that_is_given_up_is_told_of(aws: Any, make: Callable[..., str]) -> None:
+    failed = Topic(aws)
+    got = Queue(aws, "got", open_to_sns=False)
+    function = make(got)
+    dynamodb = aws.client("dynamodb")
+    stream = dynamodb.create_table(
+        TableName="things",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )["TableDescription"]["LatestStreamArn"]
+    aws.client("lambda").create_event_source_mapping(
+        FunctionName="f",
+        EventSourceArn=stream,
+        StartingPosition="TRIM_HORIZON",
+        BatchSize=1,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": failed.arn}},
+    )
+    dynamodb.put_item(TableName="things", Item={"id": {"S": "raise"}})
+    told = json.loads(failed.queue.texts()[0])
+    assert told["requestContext"]["functionArn"].startswith(function)
+    assert told["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert told["DDBStreamBatchInfo"]["streamArn"] == stream

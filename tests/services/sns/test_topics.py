@@ -123,6 +123,9 @@ def test_attributes_are_checked(sns: Any) -> None:
 
     assert wrong("Nonsense", "x") == "Invalid parameter: AttributeName"
     assert wrong("Policy", "{") == "Invalid parameter: Policy Error: null"
+    for principal in ("me", {"Me": "x"}, {"AWS": 1}):
+        statement = {"Effect": "Allow", "Principal": principal, "Action": "sns:Publish", "Resource": arn}
+        assert wrong("Policy", json.dumps({"Statement": [statement]})) == "Invalid parameter: Policy Error: null"
     statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
     assert wrong("Policy", json.dumps({"Statement": [statement]})) == (
         "Invalid parameter: Policy statement action out of service scope!"

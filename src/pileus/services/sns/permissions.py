@@ -63,7 +63,7 @@ def by_token(action: str) -> Permissions:
 
 
 async def topic_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
-    """The topic's own policy; the one that every topic begins with lets nobody in whom his own do not."""
+    """The topic's own policy."""
     at = topic_of_arn(request.get("TopicArn") or request.get("TargetArn") or request.get("ResourceArn") or "")
     topic = None if at is None else await find(ctx.cloud, tx, at)
     return None if topic is None else topic.policy

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from pileus.access.policy import PolicyError, compile_policy
 from pileus.kernel.arn import parse_arn
 from pileus.services.sns import errors
 
@@ -82,6 +83,10 @@ def check(text: str) -> dict[str, Any]:
         for action in _texts(statement.get("Action", statement.get("NotAction"))):
             if not is_in_scope(action):
                 raise errors.invalid("Policy statement action out of service scope!")
+    try:
+        compile_policy(policy)
+    except PolicyError:
+        raise errors.invalid("Policy Error: null") from None
     return policy
 
 

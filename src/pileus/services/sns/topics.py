@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from pileus.cloud.context import Cloud
-from pileus.services.sns import delivery_policies, errors, keys
+from pileus.services.sns import delivery_policies, errors, keys, policies
 from pileus.services.sns.filters import Filter, Filters
 from pileus.services.sns.names import SubscriptionName, TopicName
 from pileus.services.sns.records import Counts, Recipient, Subscription, Topic, decode, encode
@@ -80,7 +80,7 @@ class Live:
         self.id = record.id
         self.fifo = record.fifo
         policy = record.attributes.get("Policy")
-        self.policy: dict[str, Any] | None = orjson.loads(policy) if policy else None
+        self.policy: dict[str, Any] = orjson.loads(policy) if policy else policies.default(at.arn, at.account)
         self.members: Members | None = None
         if former is not None and former.is_same_for_members(self):
             self.members = former.members

@@ -126,10 +126,6 @@ async def put_data_protection_policy(ctx: Context, tx: Transaction, request: Req
     topics.put(tx, topic.at, msgspec.structs.replace(topic.record, data_protection=policy))
 
 
-def _policy_of(topic: Live) -> dict[str, Any]:
-    return topic.policy or policies.default(topic.at.arn, topic.at.account)
-
-
 def _statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
     found = policy["Statement"]
     return found if isinstance(found, list) else [found]
@@ -146,7 +142,7 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Non
         raise errors.no_value("ActionName")
     if not all(_ACCOUNT.fullmatch(one) for one in accounts):
         raise errors.invalid("Policy Error: PrincipalNotFound")
-    policy = _policy_of(topic)
+    policy = topic.policy
     if any(one.get("Sid") == label for one in _statements(policy)):
         raise errors.invalid("Statement already exists")
     if not all(action in policies.ACTIONS or action == "*" for action in actions):
@@ -158,7 +154,7 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Non
 
 async def remove_permission(ctx: Context, tx: Transaction, request: Request) -> None:
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["TopicArn"]))
-    policy = _policy_of(topic)
+    policy = topic.policy
     left = [one for one in _statements(policy) if one.get("Sid") != request["Label"]]
     changed = {**policy, "Statement": left}
     _put(tx, topic, {**topic.record.attributes, "Policy": orjson.dumps(changed).decode()})
