@@ -490,6 +490,10 @@ def test_overrides(world: World) -> None:
     update = {"Update": {"RegionName": WEST, "ProvisionedThroughputOverride": {"ReadCapacityUnits": 30}}}
     world.east.update_table(TableName=NAME, ReplicaUpdates=[update])
     assert capacity(world.west) == (30, 8, 20, 6)
+    world.settle()
+    # One that is made from there begins with what that one has.
+    world.west.update_table(TableName=NAME, ReplicaUpdates=[{"Create": {"RegionName": EUROPE}}])
+    assert capacity(world.europe) == (30, 8, 20, 6)
     assert capacity(world.east) == (7, 8, 5, 6)
 
 

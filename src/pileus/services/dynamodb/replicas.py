@@ -140,7 +140,9 @@ def _reads(source: records.Table, replica: records.Table, name: str, units: int)
         return 0
     if name in replica.read_overrides:
         return replica.read_overrides[name]
-    return _parts(replica)[name][0] if name in source.read_overrides and name in _parts(replica) else units
+    # What the source has of its own is not for others; a replica that has nothing yet begins with it.
+    known = _parts(replica).get(name, (0, {}))[0] if name in source.read_overrides else 0
+    return known or units
 
 
 def _on_demand(source: records.Table, replica: records.Table, name: str, given: Mapping[str, int]) -> dict[str, int]:

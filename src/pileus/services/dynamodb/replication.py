@@ -25,6 +25,8 @@ BATCH_RECORDS = 100
 # Items that one transaction puts into a new replica.
 BATCH_ITEMS = 200
 _BATCH_PAIRS = 500
+# What falls due so soon after what was handed on is handed on together: a transaction for each would cost most of all.
+GATHER_S = 0.02
 # Deleted items' versions are kept for so long behind the oldest change that is under way, microseconds: a call has its
 # time from its beginning.
 _MARGIN = 3600 * 1_000_000
@@ -65,9 +67,10 @@ async def replicate(cloud: Cloud) -> float:
         for watch, _ in rows:
             following = min(following, await _hand_on(cloud, watch))
         at = after(rows[-1][0]) if len(rows) == _BATCH_PAIRS else None
-    # Nothing is due: a change will have it run.
-    known.replicates_at = min(known.replicates_at, following)
-    return max(0.0, known.replicates_at - cloud.clock.time())
+    now = cloud.clock.time()
+    # Infinite where nothing waits: a change will have it run.
+    known.replicates_at = max(now + GATHER_S, min(known.replicates_at, following))
+    return known.replicates_at - now
 
 
 async def _hand_on(cloud: Cloud, watch: bytes) -> float:
