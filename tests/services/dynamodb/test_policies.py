@@ -62,6 +62,37 @@ def test_a_policy_allows_and_denies(aws: Any, dynamodb: Any, table: Table) -> No
     dynamodb.delete_item(**key)
 
 
+def test_a_stream_has_a_policy_of_its_own(aws: Any, dynamodb: Any, table: Table) -> None:
+    user(aws, "reader")
+    key = aws.client("iam").create_access_key(UserName="reader")["AccessKey"]
+    reader = aws.client("dynamodbstreams", credentials=key)
+    table(StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    dynamodb.put_item(TableName="table", Item={"id": {"S": "a"}})
+    arn = dynamodb.describe_table(TableName="table")["Table"]["LatestStreamArn"]
+    assert refusal(reader.describe_stream, StreamArn=arn)[0] == "AccessDeniedException"
+    one = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{aws.account}:user/reader"},
+        "Action": ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"],
+        "Resource": arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [one]})
+    revision = dynamodb.put_resource_policy(ResourceArn=arn, Policy=policy)["RevisionId"]
+    kept = dynamodb.get_resource_policy(ResourceArn=arn)
+    assert (kept["Policy"], kept["RevisionId"]) == (policy, revision)
+    (shard,) = reader.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    iterator = reader.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+    assert len(reader.get_records(ShardIterator=iterator["ShardIterator"])["Records"]) == 1
+    # The table's is another one.
+    assert refusal(reader.list_streams)[0] == "AccessDeniedException"
+    table_arn = arn.partition("/stream/")[0]
+    assert refusal(dynamodb.get_resource_policy, ResourceArn=table_arn)[0] == "PolicyNotFoundException"
+    assert dynamodb.delete_resource_policy(ResourceArn=arn)["RevisionId"] == revision
+    assert refusal(reader.get_records, ShardIterator=iterator["ShardIterator"])[0] == "AccessDeniedException"
+    nowhere = arn[:-1] + "x"
+    assert refusal(dynamodb.put_resource_policy, ResourceArn=nowhere, Policy=policy)[0] == "ResourceNotFoundException"
+
+
 def test_contributor_insights_are_settings(dynamodb: Any, table: Table) -> None:
     table("id:S|g:S", GlobalSecondaryIndexes=[index("by-g", "g")])
     disabled = dynamodb.describe_contributor_insights(TableName="table")

@@ -234,6 +234,9 @@ class Stream(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     # Once it is switched off: when, and the number of its last record (first - 1: there was none).
     ended: float = 0.0
     last: int = 0
+    # As a table's.
+    policy: str = ""
+    policy_revision: str = ""
 
 
 class Change(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):

@@ -148,9 +148,15 @@ SERVICE = Service(
 STREAMS = Service(
     name="dynamodbstreams",
     operations={
-        "DescribeStream": reading(streams.describe_stream, permissions.stream),
-        "GetRecords": reading(streams.get_records, permissions.shard_iterator),
-        "GetShardIterator": reading(streams.get_shard_iterator, permissions.stream),
+        "DescribeStream": reading(
+            streams.describe_stream, permissions.stream, policies.of_stream, guarded=policies.guarded
+        ),
+        "GetRecords": reading(
+            streams.get_records, permissions.shard_iterator, policies.of_iterator, guarded=policies.guarded
+        ),
+        "GetShardIterator": reading(
+            streams.get_shard_iterator, permissions.stream, policies.of_stream, guarded=policies.guarded
+        ),
         "ListStreams": reading(streams.list_streams),
     },
     loops=(Loop("dynamodbstreams.trim", loops.trim_streams, period_s=60.0),),

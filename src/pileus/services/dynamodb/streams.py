@@ -208,6 +208,8 @@ async def _trim_stream(cloud: Cloud, watch: bytes) -> None:
         if gone:
             tx.delete(stream_key)
             tx.delete(watch)
+            if stream.policy:
+                tx.delete(keys.watch("policies", account, region, table, label))
             sequence = keys.sequence(account, region, stream.table_id)
             # The number goes with the table's last stream.
             if await last_number(tx, sequence) == stream.last and not await _has_table(tx, account, region, stream):

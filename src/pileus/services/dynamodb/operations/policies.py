@@ -1,4 +1,4 @@
-"""Resource-based policies of tables, kept in their records and looked at with every call.
+"""Resource-based policies of tables and streams, kept in their records and looked at with every call.
 
 Sources: the API reference's pages PutResourcePolicy, GetResourcePolicy, DeleteResourcePolicy; "Using resource-based
 policies for DynamoDB".
@@ -16,8 +16,9 @@ from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Cloud, Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
-from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import errors, keys, permissions, tables
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import errors, iterators, keys, permissions, records, tables
+from pileus.services.dynamodb.operations import streams
 from pileus.services.dynamodb.operations.settings import of_arn
 from pileus.services.dynamodb.tables import Table, memory
 from pileus.store.contract import Reader, Transaction
@@ -27,50 +28,65 @@ _NONE = "NO_POLICY"
 
 
 async def put_resource_policy(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    table = await _table(ctx, tx, request["ResourceArn"])
+    record = await _record(ctx, tx, request["ResourceArn"])
     check(request["Policy"])
-    _check_revision(table, request)
-    if table.record.policy == request["Policy"]:
-        return {"RevisionId": table.record.policy_revision}
+    _check_revision(record, request)
+    if record.policy == request["Policy"]:
+        return {"RevisionId": record.policy_revision}
     revision = str(int(ctx.now * 1000))
-    keep(ctx, tx, msgspec.structs.replace(table.record, policy=request["Policy"], policy_revision=revision))
+    record = msgspec.structs.replace(record, policy=request["Policy"], policy_revision=revision)
+    if isinstance(record, records.Stream):
+        _watch(ctx, tx, record.table, record.label)
+        tx.put(keys.stream(ctx.account, ctx.region, record.table, record.label), records.encode(record))
+    else:
+        keep(ctx, tx, record)
     return {"RevisionId": revision}
 
 
-def keep(ctx: Context, tx: Transaction, record: Any) -> Table:
+def keep(ctx: Context, tx: Transaction, record: records.Table) -> Table:
     """Store a table's record that has a policy."""
-    tx.put(keys.watch("policies", ctx.account, ctx.region, record.name), b"")
-    known = memory(ctx.cloud)
-    # Before the commit: what is looked at once too often does no harm.
-    known.policies = True
+    _watch(ctx, tx, record.name)
     return tables.store(ctx, tx, record)
 
 
+def _watch(ctx: Context, tx: Transaction, *parts: str) -> None:
+    """Have policies looked at from now on: there is one of this table (and label of a stream)."""
+    tx.put(keys.watch("policies", ctx.account, ctx.region, *parts), b"")
+    # Before the commit: what is looked at once too often does no harm.
+    memory(ctx.cloud).policies = True
+
+
 async def get_resource_policy(ctx: Context, tx: Reader, request: Request) -> Answer:
-    table = await _table(ctx, tx, request["ResourceArn"])
-    if not table.record.policy:
+    record = await _record(ctx, tx, request["ResourceArn"])
+    if not record.policy:
         raise _no_policy(request["ResourceArn"])
-    return {"Policy": table.record.policy, "RevisionId": table.record.policy_revision}
+    return {"Policy": record.policy, "RevisionId": record.policy_revision}
 
 
 async def delete_resource_policy(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    table = await _table(ctx, tx, request["ResourceArn"])
-    _check_revision(table, request)
-    if not table.record.policy:
+    record = await _record(ctx, tx, request["ResourceArn"])
+    _check_revision(record, request)
+    if not record.policy:
         return {"RevisionId": ""}
-    revision = table.record.policy_revision
-    tables.store(ctx, tx, msgspec.structs.replace(table.record, policy="", policy_revision=""))
-    tx.delete(keys.watch("policies", ctx.account, ctx.region, table.name))
+    revision = record.policy_revision
+    record = msgspec.structs.replace(record, policy="", policy_revision="")
+    if isinstance(record, records.Stream):
+        tx.put(keys.stream(ctx.account, ctx.region, record.table, record.label), records.encode(record))
+        tx.delete(keys.watch("policies", ctx.account, ctx.region, record.table, record.label))
+    else:
+        tables.store(ctx, tx, record)
+        tx.delete(keys.watch("policies", ctx.account, ctx.region, record.name))
     return {"RevisionId": revision}
 
 
-async def _table(ctx: Context, tx: Reader, text: str) -> Table:
+async def _record(ctx: Context, tx: Reader, text: str) -> records.Table | records.Stream:
+    """What has, or could have, a policy under that ARN."""
     arn = parse_arn(text)
     if arn is not None and "/stream/" in arn.resource:
-        raise NotBuilt("DynamoDB's policies of streams")
+        return await streams.load(ctx, tx, text)
     if arn is not None and "/index/" in arn.resource:
         raise errors.validation(f"Resource-based policies cannot be attached to indexes: {text}")
-    return await of_arn(ctx, tx, text)
+    return (await of_arn(ctx, tx, text)).record
 
 
 def check(policy: str) -> None:
@@ -87,11 +103,11 @@ def check(policy: str) -> None:
             raise errors.validation("Resource-based policy document must name a principal in each statement")
 
 
-def _check_revision(table: Table, request: Request) -> None:
+def _check_revision(record: records.Table | records.Stream, request: Request) -> None:
     expected = request.get("ExpectedRevisionId")
     if expected is None:
         return
-    if expected != (table.record.policy_revision or _NONE):
+    if expected != (record.policy_revision or _NONE):
         raise AWSError(
             "PolicyNotFoundException",
             "The resource-based policy's revision ID does not match the ExpectedRevisionId "
@@ -116,8 +132,10 @@ async def load(cloud: Cloud) -> None:
 
 
 def guarded(ctx: Context) -> bool:
-    """Whether policies of tables can have a say at all."""
-    return memory(ctx.cloud).policies
+    """Whether policies can have a say at all."""
+    known = ctx.cloud.parts.get(tables.Memory)
+    # Streams may be read before DynamoDB itself has been started.
+    return known is None or known.policies
 
 
 async def of_items(ctx: Context, reader: Reader, request: Request) -> Any:
@@ -126,6 +144,22 @@ async def of_items(ctx: Context, reader: Reader, request: Request) -> Any:
 
 async def of_table(ctx: Context, reader: Reader, request: Request) -> Any:
     return await documents(ctx, reader, [request["TableName"]])
+
+
+async def of_stream(ctx: Context, reader: Reader, request: Request) -> Any:
+    return await _of_stream(ctx, reader, request["StreamArn"])
+
+
+async def of_iterator(ctx: Context, reader: Reader, request: Request) -> Any:
+    return await _of_stream(ctx, reader, iterators.stream_arn(request["ShardIterator"]))
+
+
+async def _of_stream(ctx: Context, reader: Reader, arn: str) -> Any:
+    try:
+        stream = await streams.load(ctx, reader, arn)
+    except AWSError:
+        return None  # the operation says itself what is wrong with the name
+    return [orjson.loads(stream.policy)] if stream.policy else None
 
 
 async def documents(ctx: Context, reader: Reader, names: Sequence[str]) -> Any:

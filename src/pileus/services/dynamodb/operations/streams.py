@@ -44,7 +44,7 @@ async def list_streams(ctx: Context, tx: Reader, request: Request) -> Answer:
 
 async def describe_stream(ctx: Context, tx: Reader, request: Request) -> Answer:
     limit = _limit(request, SHARDS_MAX)
-    stream = await _load(ctx, tx, request["StreamArn"])
+    stream = await load(ctx, tx, request["StreamArn"])
     shards = [_shard(stream)]
     if "ShardFilter" in request:
         wanted = request["ShardFilter"].get("ShardId")
@@ -77,7 +77,7 @@ def _shard(stream: records.Stream) -> dict[str, Any]:
 
 
 async def get_shard_iterator(ctx: Context, tx: Reader, request: Request) -> Answer:
-    stream = await _load(ctx, tx, request["StreamArn"])
+    stream = await load(ctx, tx, request["StreamArn"])
     if request["ShardId"] != streams.shard_id(stream):
         raise errors.no_shard()
     last = await _last(ctx, tx, stream)
@@ -133,7 +133,7 @@ async def _at_time(ctx: Context, tx: Reader, stream: records.Stream, request: Re
 async def get_records(ctx: Context, tx: Reader, request: Request) -> Answer:
     limit = _limit(request, RECORDS_MAX)
     place = iterators.decode(request["ShardIterator"])
-    stream = await _load(ctx, tx, place.stream)
+    stream = await load(ctx, tx, place.stream)
     if place.expires_ms <= ctx.now * 1000:
         raise errors.expired_iterator()
     last = await _last(ctx, tx, stream)
@@ -219,7 +219,8 @@ def _parts(ctx: Context, text: str) -> tuple[str, str]:
     return table, label
 
 
-async def _load(ctx: Context, tx: Reader, text: str) -> records.Stream:
+async def load(ctx: Context, tx: Reader, text: str) -> records.Stream:
+    """The stream of that ARN."""
     table, label = _parts(ctx, text)
     raw = await tx.get(keys.stream(ctx.account, ctx.region, table, label))
     if raw is None:
