@@ -297,11 +297,20 @@ class Pump:
                     return start + self._size >= len(lane)
             return True
 
-        if not all(await asyncio.gather(*map(bring, lanes))):
+        if len(lanes) == 1:
+            return await bring(lanes[0])
+        working = [asyncio.ensure_future(bring(lane)) for lane in lanes if lane]
+        try:
+            done = await asyncio.gather(*working)
+        finally:
+            # Where one of them fails the shard is read anew: the others must not go on beside it.
+            for one in working:
+                one.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        if not all(done):
             return False
-        if len(lanes) > 1:
-            place.after = records[-1]["dynamodb"]["SequenceNumber"]
-            await self._keep(key, place)
+        place.after = records[-1]["dynamodb"]["SequenceNumber"]
+        await self._keep(key, place)
         return True
 
     async def _through(self, shard: str, records: list[dict[str, Any]]) -> bool:
