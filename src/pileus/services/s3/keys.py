@@ -13,6 +13,9 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
     lifecycle (s3, "", "", "lifecycle", bucket)                        buckets with rules, and the day of their last run
     inventory (s3, "", "", "inventory", bucket)                        buckets with inventories; the last reports' days
+    job       (s3, account, region, "job", id)                         a batch job
+    job-token (s3, account, region, "job-token", token)                the job that a client request token made
+    result    (s3, "", "", "job-result", id, number)                   what became of a job's tasks, from that one on
     body      (s3, "", "", "body", token)                              bytes of a small body
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
     upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
@@ -112,6 +115,26 @@ def lifecycles_range() -> tuple[bytes, bytes]:
 
 def lifecycle_name(key: bytes) -> str:
     return str(unpack(key)[4])
+
+
+def job(account: str, region: str, id: str) -> bytes:
+    return pack("s3", account, region, "job", id)
+
+
+def jobs_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "job")
+
+
+def job_token(account: str, region: str, token: str) -> bytes:
+    return pack("s3", account, region, "job-token", token)
+
+
+def job_results(id: str, number: int) -> bytes:
+    return pack("s3", "", "", "job-result", id, number)
+
+
+def job_results_range(id: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", "", "", "job-result", id)
 
 
 def inventory(bucket: str) -> bytes:
