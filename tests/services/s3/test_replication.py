@@ -223,6 +223,15 @@ def test_a_role_that_does_not_trust_s3(aws, s3, source):
     until(lambda: status(s3, source, "key") == "FAILED")
 
 
+def test_what_a_customers_key_encrypts_stays(aws, s3, source):
+    target = versioned(s3)
+    put_rules(s3, source, new_role(aws), rule(target))
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    s3.put_object(Bucket=source, Key="key", Body=b"x", **key)
+    until(lambda: status(s3, source, "key", **key) == "FAILED")
+    assert "Versions" not in s3.list_object_versions(Bucket=target)
+
+
 def test_locks_follow(aws, s3):
     source, target = new_name(), new_name()
     for name in (source, target):
