@@ -267,6 +267,8 @@ def test_consumed_and_refused_units_are_counted(virtual: Server, aws: Account, d
     assert counted(virtual, aws, "aws_dynamo_db_consumed_read_capacity_units_total") == 37.5
     assert counted(virtual, aws, "aws_dynamo_db_throttled_requests_total", 'operation="PutItem"') == 1
     assert counted(virtual, aws, "aws_dynamo_db_write_provisioned_throughput_throttle_events_total") == 1
+    dynamodb.delete_table(TableName="table")
+    assert counted(virtual, aws, "aws_dynamo_db_consumed_write_capacity_units_total") == 0
 
 
 def test_decreases_are_limited_within_a_day(virtual: Server, aws: Account, dynamodb: Any, table: Table) -> None:

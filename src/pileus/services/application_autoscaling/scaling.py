@@ -5,6 +5,7 @@ Metrics are this node's, and are remembered from when a policy is put or the nod
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from pileus.services.application_autoscaling.names import Target
 from pileus.services.application_autoscaling.records import Activity, Policy, ScalableTarget, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
+
+log = logging.getLogger("pileus.application_autoscaling")
 
 PERIOD_S = 60.0
 # Activities of the last six weeks are kept.
@@ -38,7 +41,12 @@ async def look(cloud: Cloud) -> float:
 
     while rows := await cloud.store.read(page):
         for key, _ in rows:
-            await _track(cloud, keys.tracked_target(key))
+            at = keys.tracked_target(key)
+            try:
+                await _track(cloud, at)
+            except AWSError as error:
+                # Of its service: the others are scaled all the same.
+                log.warning("%s could not be looked at: %s: %s", at, error.code, error.message)
         start = after(rows[-1][0])
     return PERIOD_S - cloud.clock.time() % PERIOD_S + 0.001
 

@@ -23,6 +23,7 @@ from pileus.services.dynamodb import (
     records,
     streams,
     tables,
+    throughput,
     timetolive,
 )
 from pileus.services.dynamodb.copying import Copy
@@ -72,6 +73,8 @@ async def drop_table(ctx: Context, tx: Transaction, table: Table) -> None:
         tx.delete(keys.watch("policies", ctx.account, ctx.region, table.name))
     tx.delete(keys.table(ctx.account, ctx.region, table.name))
     sweep_table(ctx, tx, table)
+    named = (("TableName", table.name),)
+    tx.on_commit(lambda: ctx.cloud.metrics.forget(named, ctx.account, ctx.region, throughput.NAMESPACE))
 
 
 def sweep_versions(ctx: Context, tx: Transaction, table: Table) -> None:
