@@ -128,6 +128,9 @@ class LocalBlobs:
         start, _ = keys.range_onto(_RELEASED)
         end = keys.pack_onto(_RELEASED, self._clock.time() - RELEASED_AGE_S)
 
+        async def look(reader: Reader) -> bool:
+            return bool(await reader.scan(start, end, limit=1))
+
         async def take(tx: Transaction) -> tuple[list[str], bool]:
             due = [key for key, _ in await tx.scan(start, end, limit=SWEEP_BATCH)]
             ids = [str(keys.unpack(key, len(_RELEASED))[1]) for key in due]
@@ -137,7 +140,8 @@ class LocalBlobs:
             kept = await tx.get_many([keys.pack_onto(_KEPT, blob_id) for blob_id in ids])
             return [blob_id for blob_id, mark in zip(ids, kept, strict=True) if mark is None], len(due) == SWEEP_BATCH
 
-        more = True
+        # Mostly nothing is: that costs no commit.
+        more = await self._store.read(look)
         while more:
             # A process that dies between the commit and the removal leaves an orphan.
             gone, more = await self._store.write(take)
