@@ -13,6 +13,8 @@ from pileus.cloud.directory import load as load_service
 from pileus.model import load
 
 ROOT = Path(__file__).parents[2]
+# What IAM knows as an action and no client can call: services ask each other for it.
+_ACTIONS = {"InvokeApiDestination"}
 
 
 def test_the_list_of_operations_is_the_one_that_is_built() -> None:
@@ -28,7 +30,7 @@ def test_the_list_of_operations_is_the_one_that_is_built() -> None:
     "service", [load_service(place) for place in SERVICES.values()], ids=lambda service: service.name
 )
 def test_a_manifest_names_only_operations_that_aws_has(service) -> None:
-    assert set(service.operations) <= set(load(service.name).operations)
+    assert set(service.operations) - _ACTIONS <= set(load(service.name).operations)
 
 
 @pytest.mark.parametrize("place", SERVICES.values())
