@@ -109,6 +109,18 @@ def test_what_is_provisioned_comes_out_of_the_reservation(lambda_: Any, make: Ca
     assert kind(lambda_, "1") == "provisioned-concurrency"
 
 
+def test_no_less_is_reserved_than_is_provisioned(lambda_: Any, make: Callable[..., Any]) -> None:
+    make(Publish=True)
+    provision(lambda_, "1", 2)
+    settled(lambda_, "1")
+    code, status, message = caught(lambda_.put_function_concurrency, FunctionName="f", ReservedConcurrentExecutions=1)
+    assert (code, status) == ("InvalidParameterValueException", 400)
+    assert message.startswith("Specified ReservedConcurrentExecutions for function should not be less than")
+    assert "ReservedConcurrentExecutions" not in lambda_.get_function_concurrency(FunctionName="f")
+    lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=2)
+    assert caught(provision, lambda_=lambda_, qualifier="1", count=3)[0] == "InvalidParameterValueException"
+
+
 WAITS = """
 import os, time, boto3
 KIND = os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]

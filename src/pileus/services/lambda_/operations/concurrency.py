@@ -10,6 +10,7 @@ from pileus.services.lambda_ import concurrency, errors, keys
 from pileus.services.lambda_.lookup import find_function
 from pileus.services.lambda_.names import Target, parse_own
 from pileus.services.lambda_.node import node
+from pileus.services.lambda_.provisioned import configs
 from pileus.store.contract import Reader, Transaction
 
 
@@ -34,6 +35,12 @@ async def put_function_concurrency(ctx: Context, tx: Transaction, request: Reque
         raise errors.untyped_invalid_parameter(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
             f"below its minimum value of [{concurrency.UNRESERVED_MIN}]."
+        )
+    # None at all stops the function, whatever is provisioned.
+    if 0 < wanted < sum(config.wanted for config in (await configs(tx, at)).values()):
+        raise errors.untyped_invalid_parameter(
+            "Specified ReservedConcurrentExecutions for function should not be less than its Requested Provisioned "
+            "Concurrency"
         )
     tx.put(keys.reserved(at), msgspec.msgpack.encode(wanted))
     tx.on_commit(lambda: node(ctx.cloud).resolver.forget(at))

@@ -159,6 +159,8 @@ async def update_event_source_mapping(ctx: Context, tx: Transaction, request: Re
     if mapping.state == "Deleting":
         raise _in_use("update")
     sources.change_mapping(mapping, request)
+    if mapping.state == "Creating":
+        raise _in_use("update")
     if request.get("FunctionName"):
         at = parse_own(ctx, request["FunctionName"])
         await _configuration(tx, at)
