@@ -460,7 +460,7 @@ def test_functions_by_qualifier(aws: Any, lambda_: Any, make: Callable[..., Any]
 def test_a_function_in_another_account_is_nobodys_to_make(lambda_: Any, role: str) -> None:
     arn = "arn:aws:lambda:us-east-1:123456789012:function:x"
     request = {"Runtime": "python3.12", "Handler": "i.h", "Role": role, "Code": {"ZipFile": package({"i.py": ""})}}
-    assert caught(lambda_.create_function, FunctionName=arn, **request)[:2] == ("AccessDeniedException", 403)
+    assert caught(lambda_.create_function, FunctionName=arn, **request) == ("AccessDeniedException", 403, None)
     layers = [arn.replace("function:x", "layer:l")]
     assert caught(lambda_.create_function, FunctionName="x", Layers=layers, **request)[2].endswith(
         r"[Member must have length less than or equal to 2048, Member must have length greater than or equal to 1, "

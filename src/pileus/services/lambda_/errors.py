@@ -76,8 +76,8 @@ def revision_mismatch(calls: str = "GetFunction/GetAlias") -> AWSError:
 
 
 def access_denied() -> AWSError:
-    """Another account's function where only one's own counts: AWS says no more than this."""
-    return AWSError("AccessDeniedException", status=403)
+    """Another account's function where only one's own counts: AWS says no more than this, a message that is null."""
+    return AWSError("AccessDeniedException", status=403, Message=None)
 
 
 def too_large(message: str) -> AWSError:
