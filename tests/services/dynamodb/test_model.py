@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -15,6 +16,18 @@ partitions = st.sampled_from(["p", "q"])
 sorts = st.sampled_from(["-10", "-1", "0", "0.5", "2", "11"])
 groups = st.sampled_from(["g", "h"])
 Key = tuple[str, str]
+Item = dict[str, Any]
+# Filters over x, n and g, and what they say of an item of the model.
+FILTERS: dict[str, Callable[[Item], bool]] = {
+    "n BETWEEN :low AND :high": lambda item: "n" in item and -1 <= int(item["n"]["N"]) <= 2,
+    "NOT n > :low": lambda item: "n" not in item or int(item["n"]["N"]) <= -1,
+    "attribute_exists(x) AND NOT contains(x, :g)": lambda item: "x" in item and "g" not in item["x"]["S"],
+    "g = :g OR n IN (:low, :high)": lambda item: (
+        item.get("g") == {"S": "g"} or item.get("n") in ({"N": "-1"}, {"N": "2"})
+    ),
+    "attribute_not_exists(g) OR (g <> :g AND NOT begins_with(g, :g))": lambda item: item.get("g") != {"S": "g"},
+}
+FILTER_VALUES = {":low": {"N": "-1"}, ":high": {"N": "2"}, ":g": {"S": "g"}}
 
 
 class Machine(RuleBasedStateMachine):
@@ -22,9 +35,9 @@ class Machine(RuleBasedStateMachine):
 
     names = count()
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, streams: Any) -> None:
         super().__init__()
-        self.client = client
+        self.client, self.streams = client, streams
         self.table = f"table-{next(self.names)}"
         client.create_table(
             TableName=self.table,
@@ -32,9 +45,20 @@ class Machine(RuleBasedStateMachine):
                 "id:S sort:N | g:S n:N",
                 GlobalSecondaryIndexes=[index("global", "g", "n")],
                 LocalSecondaryIndexes=[index("local", "id", "n", kind="KEYS_ONLY")],
+                StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
             ),
         )
-        self.model: dict[Key, dict[str, Any]] = {}
+        self.model: dict[Key, Item] = {}
+        # What each item was and became, change by change.
+        self.changes: dict[Key, list[tuple[Item | None, Item | None]]] = {}
+
+    def become(self, key: Key, new: Item | None) -> None:
+        """What an item of the model is from now on; None: nothing."""
+        old = self.model.pop(key, None)
+        if new is not None:
+            self.model[key] = new
+        if old != new:
+            self.changes.setdefault(key, []).append((old, new))
 
     def key(self, key: Key) -> dict[str, Any]:
         return {"id": {"S": key[0]}, "sort": {"N": key[1]}}
@@ -50,7 +74,7 @@ class Machine(RuleBasedStateMachine):
             item["n"] = {"N": str(n)}
         answer = self.client.put_item(TableName=self.table, Item=item, ReturnValues="ALL_OLD")
         assert answer.get("Attributes") == self.model.get(key)
-        self.model[key] = item
+        self.become(key, item)
 
     @rule(key=st.tuples(partitions, sorts))
     def put_if_new(self, key: Key) -> None:
@@ -61,7 +85,7 @@ class Machine(RuleBasedStateMachine):
             assert key in self.model
         else:
             assert key not in self.model
-            self.model[key] = item
+            self.become(key, item)
 
     @rule(key=st.tuples(partitions, sorts), by=st.integers(-2, 2))
     def add(self, key: Key, by: int) -> None:
@@ -72,8 +96,9 @@ class Machine(RuleBasedStateMachine):
             ExpressionAttributeValues={":by": {"N": str(by)}},
             ReturnValues="ALL_NEW",
         )
-        item = self.model.setdefault(key, self.key(key))
+        item = {**self.model.get(key, self.key(key))}
         item["n"] = {"N": str(int(item.get("n", {"N": "0"})["N"]) + by)}
+        self.become(key, item)
         assert answer["Attributes"] == item
 
     @rule(key=st.tuples(partitions, sorts), g=groups)
@@ -84,14 +109,15 @@ class Machine(RuleBasedStateMachine):
             UpdateExpression="SET g = :g REMOVE x",
             ExpressionAttributeValues={":g": {"S": g}},
         )
-        item = self.model.setdefault(key, self.key(key))
+        item = {**self.model.get(key, self.key(key)), "g": {"S": g}}
         item.pop("x", None)
-        item["g"] = {"S": g}
+        self.become(key, item)
 
     @rule(key=st.tuples(partitions, sorts))
     def delete(self, key: Key) -> None:
         answer = self.client.delete_item(TableName=self.table, Key=self.key(key), ReturnValues="ALL_OLD")
-        assert answer.get("Attributes") == self.model.pop(key, None)
+        assert answer.get("Attributes") == self.model.get(key)
+        self.become(key, None)
 
     @rule(writes=st.dictionaries(st.tuples(partitions, sorts), st.booleans(), min_size=1, max_size=4))
     def batch(self, writes: dict[Key, bool]) -> None:
@@ -101,10 +127,7 @@ class Machine(RuleBasedStateMachine):
         ]
         self.client.batch_write_item(RequestItems={self.table: requests})
         for key, kept in writes.items():
-            if kept:
-                self.model[key] = self.key(key)
-            else:
-                self.model.pop(key, None)
+            self.become(key, self.key(key) if kept else None)
 
     @rule(one=st.tuples(partitions, sorts), other=st.tuples(partitions, sorts))
     def both_or_none(self, one: Key, other: Key) -> None:
@@ -124,7 +147,50 @@ class Machine(RuleBasedStateMachine):
             assert other not in self.model
         else:
             assert other in self.model
-            self.model[one] = self.key(one)
+            self.become(one, self.key(one))
+
+    @rule(
+        moves=st.dictionaries(
+            st.tuples(partitions, sorts), st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=4
+        )
+    )
+    def all_or_none(self, moves: dict[Key, tuple[int, int]]) -> None:
+        """Each from one number to another."""
+        updates = [
+            {
+                "Update": {
+                    "TableName": self.table,
+                    "Key": self.key(key),
+                    "UpdateExpression": "SET n = :after",
+                    "ConditionExpression": "n = :before OR attribute_not_exists(n)",
+                    "ExpressionAttributeValues": {":before": {"N": str(before)}, ":after": {"N": str(after)}},
+                }
+            }
+            for key, (before, after) in moves.items()
+        ]
+        holds = [self.model.get(key, {}).get("n") in (None, {"N": str(before)}) for key, (before, _) in moves.items()]
+        try:
+            self.client.transact_write_items(TransactItems=updates)
+        except self.client.exceptions.TransactionCanceledException as error:
+            codes = [reason["Code"] for reason in error.response["CancellationReasons"]]
+        else:
+            codes = ["None"] * len(moves)
+            for key, (_, after) in moves.items():
+                self.become(key, {**self.model.get(key, self.key(key)), "n": {"N": str(after)}})
+        assert codes == ["None" if held else "ConditionalCheckFailed" for held in holds]
+
+    @rule(text=st.sampled_from(list(FILTERS)), limit=st.integers(1, 5))
+    def scan(self, text: str, limit: int) -> None:
+        values = {name: value for name, value in FILTER_VALUES.items() if name in text}
+        pages = list(
+            self.client.get_paginator("scan").paginate(
+                TableName=self.table, FilterExpression=text, ExpressionAttributeValues=values, Limit=limit
+            )
+        )
+        found = [item for page in pages for item in page["Items"]]
+        expected = [item for item in self.model.values() if FILTERS[text](item)]
+        assert sorted(map(repr, map(sorted_items, found))) == sorted(map(repr, map(sorted_items, expected)))
+        assert sum(page["ScannedCount"] for page in pages) == len(self.model)
 
     @rule(key=st.tuples(partitions, sorts))
     def get(self, key: Key) -> None:
@@ -172,14 +238,32 @@ class Machine(RuleBasedStateMachine):
             "g" in item and "n" in item for item in self.model.values()
         )
 
+    def teardown(self) -> None:
+        """At the end the stream has told of every change, and of none besides."""
+        arn = self.client.describe_table(TableName=self.table)["Table"]["LatestStreamArn"]
+        told: dict[Key, list[tuple[Item | None, Item | None]]] = {}
+        for shard in self.streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            iterator = self.streams.get_shard_iterator(
+                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while records := self.streams.get_records(ShardIterator=iterator):
+                for record in (each["dynamodb"] for each in records["Records"]):
+                    key = record["Keys"]["id"]["S"], record["Keys"]["sort"]["N"]
+                    told.setdefault(key, []).append((record.get("OldImage"), record.get("NewImage")))
+                iterator = records.get("NextShardIterator")
+                if not records["Records"] or iterator is None:
+                    break
+        assert told == self.changes
+
 
 def sorted_items(item: dict[str, Any]) -> list[tuple[str, Any]]:
     return sorted(item.items())
 
 
-def test_any_sequence_of_calls(dynamodb: Any) -> None:
+def test_any_sequence_of_calls(aws: Any) -> None:
+    dynamodb, streams = aws.client("dynamodb"), aws.client("dynamodbstreams")
     run_state_machine_as_test(
-        lambda: Machine(dynamodb),
+        lambda: Machine(dynamodb, streams),
         settings=settings(
             max_examples=12,
             stateful_step_count=25,
