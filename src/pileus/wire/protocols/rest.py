@@ -25,7 +25,6 @@ Members = dict[str, Any]
 # Puts what it finds in a request into the members.
 Reader = Callable[[HttpRequest, Mapping[str, str], Members], None]
 DecodeOperation = Callable[[HttpRequest, Mapping[str, str]], Members]
-# Puts what it finds in an answer into the headers.
 # Adds what a member's value says to the answer's headers.
 HeaderWriter = Callable[[Any, dict[str, str]], None]
 HeaderWriters = dict[str, HeaderWriter]
