@@ -168,8 +168,9 @@ def test_killed_while_uploading(start_pileus, tmp_path, durability):
             s3.create_bucket(Bucket="torn")
         stopping = threading.Event()
         begun = threading.Barrier(5)
+        heard = threading.Event()
 
-        def write(worker, s3=s3, stopping=stopping, begun=begun, round_=round_):
+        def write(worker, s3=s3, stopping=stopping, begun=begun, heard=heard, round_=round_):
             own = random.Random((round_, worker).__hash__())
             begun.wait()
             while not stopping.is_set():
@@ -184,11 +185,13 @@ def test_killed_while_uploading(start_pileus, tmp_path, durability):
                 except (BotoCoreError, ClientError):
                     return
                 acknowledged[key] = etag
+                heard.set()
 
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             writers = [pool.submit(write, worker) for worker in range(4)]
             begun.wait()
-            time.sleep(0.3 + draw.random() * 0.4)
+            assert heard.wait(WAIT_S)
+            time.sleep(0.2 + draw.random() * 0.4)
             server.kill()
             stopping.set()
             for writer in writers:
@@ -205,7 +208,6 @@ def test_killed_while_uploading(start_pileus, tmp_path, durability):
             assert found[one["Key"]] in sent[one["Key"]]
         for key, etag in acknowledged.items():
             assert found[key] == etag, key
-        assert acknowledged
         blobs = sum(one["Size"] > INLINE_BYTES_MAX for one in shown)
         wait_for(lambda: len(files(data_dir)) == blobs, "files are left that nothing names")  # noqa: B023
         assert server.stop() == 0
