@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import invoked, package, program
+from lambda_kit import invoked, package, program, until
 
 from pileus.cli.common import cache_dir
 from pileus.services.lambda_.hosting.nodejs import packages
@@ -464,9 +464,14 @@ def test_the_nearest_version_runs_and_says_so(node: Any, aws: Any, pileus: Any) 
     version = call()[0]
     if version.startswith("18."):
         pytest.skip("Node.js 18 itself is installed")
-    stream = aws.client("logs").describe_log_streams(logGroupName="/aws/lambda/n")["logStreams"][0]["logStreamName"]
-    events = aws.client("logs").get_log_events(logGroupName="/aws/lambda/n", logStreamName=stream, startFromHead=True)
-    said = [each["message"] for each in events["events"]]
+    logs = aws.client("logs")
+
+    def lines() -> list[str] | None:
+        found = [each["message"] for each in logs.filter_log_events(logGroupName="/aws/lambda/n")["events"]]
+        return found if found[1:] else None
+
+    # The log follows the answer.
+    said = until(lines)
     assert said[0].startswith("INIT_START Runtime Version: nodejs:18")
     assert said[1].startswith(f"[WARNING] nodejs18.x is not installed on this machine: it runs on Node.js {version}")
     # And the node's status does.
