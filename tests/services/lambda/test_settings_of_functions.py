@@ -51,6 +51,23 @@ def test_the_life_of_a_code_signing_configuration(aws: Any, lambda_: Any, signin
     assert plain["CodeSigningPolicies"] == {"UntrustedArtifactOnDeployment": "Warn"}
 
 
+def test_tags_of_a_code_signing_configuration(lambda_: Any, signing: dict[str, Any]) -> None:
+    arn = signing["CodeSigningConfigArn"]
+    assert lambda_.list_tags(Resource=arn)["Tags"] == {}
+    made = lambda_.create_code_signing_config(AllowedPublishers=PUBLISHERS, Tags={"a": "1"})["CodeSigningConfig"]
+    assert lambda_.list_tags(Resource=made["CodeSigningConfigArn"])["Tags"] == {"a": "1"}
+    lambda_.tag_resource(Resource=arn, Tags={"b": "2", "c": "3"})
+    lambda_.untag_resource(Resource=arn, TagKeys=["b"])
+    assert lambda_.list_tags(Resource=arn)["Tags"] == {"c": "3"}
+    assert "Tags" not in lambda_.get_code_signing_config(CodeSigningConfigArn=arn)["CodeSigningConfig"]
+    many = {str(n): "" for n in range(51)}
+    refused = ("InvalidParameterValueException", 400, "Number of tags exceeds resource tag limit.")
+    assert caught(lambda_.create_code_signing_config, AllowedPublishers=PUBLISHERS, Tags=many) == refused
+    assert caught(lambda_.tag_resource, Resource=arn, Tags=many) == refused
+    unknown = arn[:-3] + "000"
+    assert caught(lambda_.list_tags, Resource=unknown)[:2] == ("ResourceNotFoundException", 404)
+
+
 def test_functions_with_a_code_signing_configuration(
     aws: Any, lambda_: Any, make: Callable[..., Any], signing: dict[str, Any]
 ) -> None:

@@ -19,6 +19,7 @@ from pileus.services.lambda_.records import Configuration, Version, Vpc
 
 ENVIRONMENT_BYTES_MAX = 4096
 SNAPSHOT_TMP_MB_MAX = 512
+TAGS_MAX = 50
 # "Defined runtime environment variables" of the developer guide: those that cannot be set.
 RESERVED_VARIABLES = frozenset(
     {
@@ -62,6 +63,11 @@ def timestamp(seconds: float) -> str:
 
 def shown_sha256(hexadecimal: str) -> str:
     return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    if len(tags) > TAGS_MAX:
+        raise errors.invalid_parameter("Number of tags exceeds resource tag limit.")
 
 
 def check_settings(request: Request) -> None:

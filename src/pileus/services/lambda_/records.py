@@ -227,6 +227,7 @@ class CodeSigning(msgspec.Struct, kw_only=True, omit_defaults=True):
     # "Warn" or "Enforce".
     policy: str
     description: str = ""
+    tags: dict[str, str] = {}
 
 
 class Code(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -34,8 +34,8 @@ def _key(ctx: Context, arn: str) -> bytes:
     return keys.code_signing(ctx.account, ctx.region, config_id if arn == _arn(ctx, config_id) else "")
 
 
-async def _get(ctx: Context, tx: Reader, request: Request) -> CodeSigning:
-    arn = request["CodeSigningConfigArn"]
+async def get_config(ctx: Context, tx: Reader, arn: str) -> CodeSigning:
+    """The configuration of that ARN; raises ResourceNotFoundException, also for another account's or region's."""
     data = await tx.get(_key(ctx, arn))
     if data is None:
         raise AWSError(
@@ -45,6 +45,10 @@ async def _get(ctx: Context, tx: Reader, request: Request) -> CodeSigning:
             Type=None,
         )
     return decode(CodeSigning, data)
+
+
+def put_config(ctx: Context, tx: Transaction, config: CodeSigning) -> None:
+    tx.put(keys.code_signing(ctx.account, ctx.region, config.id), encode(config))
 
 
 def _describe(ctx: Context, config: CodeSigning) -> dict[str, Any]:
@@ -66,17 +70,19 @@ async def create_code_signing_config(ctx: Context, tx: Transaction, request: Req
         publishers=request["AllowedPublishers"]["SigningProfileVersionArns"],
         policy=policies.get("UntrustedArtifactOnDeployment") or WARN,
         modified=ctx.now,
+        tags=request.get("Tags") or {},
     )
-    tx.put(keys.code_signing(ctx.account, ctx.region, config.id), encode(config))
+    configurations.check_tags(config.tags)
+    put_config(ctx, tx, config)
     return {"CodeSigningConfig": _describe(ctx, config)}
 
 
 async def get_code_signing_config(ctx: Context, tx: Reader, request: Request) -> Answer:
-    return {"CodeSigningConfig": _describe(ctx, await _get(ctx, tx, request))}
+    return {"CodeSigningConfig": _describe(ctx, await get_config(ctx, tx, request["CodeSigningConfigArn"]))}
 
 
 async def update_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    config = await _get(ctx, tx, request)
+    config = await get_config(ctx, tx, request["CodeSigningConfigArn"])
     if request.get("Description") is not None:
         config.description = request["Description"]
     if request.get("AllowedPublishers") is not None:
@@ -84,12 +90,12 @@ async def update_code_signing_config(ctx: Context, tx: Transaction, request: Req
     if policy := (request.get("CodeSigningPolicies") or {}).get("UntrustedArtifactOnDeployment"):
         config.policy = policy
     config.modified = ctx.now
-    tx.put(keys.code_signing(ctx.account, ctx.region, config.id), encode(config))
+    put_config(ctx, tx, config)
     return {"CodeSigningConfig": _describe(ctx, config)}
 
 
 async def delete_code_signing_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    config = await _get(ctx, tx, request)
+    config = await get_config(ctx, tx, request["CodeSigningConfigArn"])
     arn = _arn(ctx, config.id)
     start, end = keys.all_signed(ctx.account, ctx.region)
     while found := await tx.scan(start, end, limit=_SCAN_LIMIT):
@@ -113,7 +119,7 @@ async def list_code_signing_configs(ctx: Context, tx: Reader, request: Request) 
 
 
 async def list_functions_by_code_signing_config(ctx: Context, tx: Reader, request: Request) -> Answer:
-    arn = _arn(ctx, (await _get(ctx, tx, request)).id)
+    arn = _arn(ctx, (await get_config(ctx, tx, request["CodeSigningConfigArn"])).id)
     limit = min(request.get("MaxItems") or 50, 50)
     functions: list[str] = []
     # Few functions have one: pages are counted over all of them, and a page may be short.

@@ -12,10 +12,10 @@ from pileus.cloud.sending import queue_url
 from pileus.kernel.arn import Arn
 from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import errors, keys, roles
+from pileus.services.lambda_.configurations import check_tags
 from pileus.services.lambda_.feeding import feeds, sources
 from pileus.services.lambda_.lookup import get_qualified
 from pileus.services.lambda_.names import Target, parse, parse_own
-from pileus.services.lambda_.operations.tags import check_tags
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.permissions import Permissions
 from pileus.services.lambda_.records import Configuration, EventSource, decode, encode

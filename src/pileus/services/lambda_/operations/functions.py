@@ -25,6 +25,7 @@ from pileus.services.lambda_ import (
     storage,
 )
 from pileus.services.lambda_.archive import UNPACKED_BYTES_MAX
+from pileus.services.lambda_.configurations import check_tags
 from pileus.services.lambda_.lookup import (
     all_aliases,
     all_versions,
@@ -38,7 +39,6 @@ from pileus.services.lambda_.names import LATEST, NAME_LENGTH_MAX, Target, is_al
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.operations.code_signing import attach, check_signature
 from pileus.services.lambda_.operations.layers import layers_of
-from pileus.services.lambda_.operations.tags import check_tags
 from pileus.services.lambda_.operations.urls import drop_urls
 from pileus.services.lambda_.operations.versions import publish
 from pileus.services.lambda_.packages import Package

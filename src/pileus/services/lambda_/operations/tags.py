@@ -1,4 +1,4 @@
-"""Tags of functions and event source mappings: TagResource, UntagResource, ListTags."""
+"""Tags of functions, event source mappings and code signing configurations: TagResource, UntagResource, ListTags."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import NotBuilt
 from pileus.services.lambda_ import errors, keys
+from pileus.services.lambda_.configurations import check_tags
 from pileus.services.lambda_.feeding.feeds import find_mapping
 from pileus.services.lambda_.lookup import get_function, get_latest
 from pileus.services.lambda_.names import LATEST, Target
+from pileus.services.lambda_.operations import code_signing
 from pileus.services.lambda_.records import encode
 from pileus.store.contract import Reader, Transaction
-
-TAGS_MAX = 50
-
-
-def check_tags(tags: dict[str, str]) -> None:
-    if len(tags) > TAGS_MAX:
-        raise errors.invalid_parameter("Number of tags exceeds resource tag limit.")
 
 
 class _Tagged(Protocol):
@@ -44,6 +39,8 @@ async def _find(ctx: Context, tx: Reader, request: Request) -> _Found:
         return await _find_mapping(ctx, tx, arn, rest)
     if kind == "capacity-provider":
         raise errors.not_found(f"Capacity provider not found: {arn}")
+    if kind == "code-signing-config":
+        return await _find_code_signing(ctx, tx, arn)
     raise NotBuilt(f"Tags of a Lambda {kind}")
 
 
@@ -79,6 +76,15 @@ async def _find_mapping(ctx: Context, tx: Reader, arn: Arn, rest: str) -> _Found
         cast(Transaction, tx).put(keys.event_source(*place), encode(mapping))
 
     return mapping, save
+
+
+async def _find_code_signing(ctx: Context, tx: Reader, arn: Arn) -> _Found:
+    config = await code_signing.get_config(ctx, tx, str(arn))
+
+    async def save() -> None:
+        code_signing.put_config(ctx, cast(Transaction, tx), config)
+
+    return config, save
 
 
 async def tag_resource(ctx: Context, tx: Transaction, request: Request) -> None:
