@@ -208,6 +208,16 @@ def test_code_from_s3(aws: Any, lambda_: Any, make: Callable[..., Any], updated:
         400,
         "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.",
     )
+    far = f"far-code-{aws.account}"
+    aws.client("s3", region="eu-west-1").create_bucket(
+        Bucket=far, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    assert caught(lambda_.update_function_code, FunctionName="f", S3Bucket=far, S3Key="first.zip") == (
+        "InvalidParameterValueException",
+        400,
+        "Error occurred while GetObject. S3 Error Code: PermanentRedirect. S3 Error Message: The bucket is in this "
+        "region: eu-west-1. Please use this region to retry the request",
+    )
 
 
 @pytest.mark.parametrize(

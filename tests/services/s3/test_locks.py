@@ -113,6 +113,11 @@ def test_governance(s3, locking, fails):
     copy = s3.copy_object(Bucket=locking, Key="copy", CopySource=f"{locking}/key")["VersionId"]
     assert "ObjectLockMode" not in s3.head_object(Bucket=locking, Key="copy")
     s3.delete_object(Bucket=locking, Key="copy", VersionId=copy)
+    assert fails(s3.put_object_retention, **at, Retention={})["Code"] == "MalformedXML"
+    s3.put_object_retention(**at, Retention={}, BypassGovernanceRetention=True)
+    assert fails(s3.get_object_retention, **at)["Code"] == "NoSuchObjectLockConfiguration"
+    assert "ObjectLockMode" not in s3.head_object(**at)
+    retain(2)
     s3.delete_object(**at, VersionId=version, BypassGovernanceRetention=True)
     assert "Versions" not in s3.list_object_versions(Bucket=locking)
 
@@ -167,7 +172,8 @@ def test_compliance_ends_with_its_time(start_pileus, fails):
     version = s3.complete_multipart_upload(**at, UploadId=upload, MultipartUpload=parts)["VersionId"]
     assert s3.get_object_retention(**at)["Retention"]["Mode"] == "COMPLIANCE"
     weaker = {"Mode": "GOVERNANCE", "RetainUntilDate": days(5)}
-    assert fails(s3.put_object_retention, **at, Retention=weaker, BypassGovernanceRetention=True) == LOCKED
+    for retention in (weaker, {}):
+        assert fails(s3.put_object_retention, **at, Retention=retention, BypassGovernanceRetention=True) == LOCKED
     assert fails(s3.delete_object, **at, VersionId=version, BypassGovernanceRetention=True) == LOCKED
     # Lifecycle rules wait for the lock as well.
     s3.delete_object(**at)

@@ -363,6 +363,23 @@ def test_copy_with_metadata(s3, bucket, aws):
     assert s3.get_object(Bucket=bucket, Key="a b/ü")["Body"].read() == body
 
 
+def test_a_plus_in_a_copy_source_is_a_space(aws, bucket, fails):
+    given = ""
+    s3 = aws.client("s3")
+    # boto3 encodes what it is given; other clients send it as it is.
+    s3.meta.events.register(
+        "before-sign.s3.CopyObject", lambda request, **_: request.headers.replace_header("x-amz-copy-source", given)
+    )
+    s3.put_object(Bucket=bucket, Key="a b", Body=b"space")
+    s3.put_object(Bucket=bucket, Key="c+d", Body=b"plus")
+    for key, body in (("a+b", b"space"), ("a%20b", b"space"), ("c%2Bd", b"plus")):
+        given = f"{bucket}/{key}"
+        s3.copy_object(Bucket=bucket, Key="copy", CopySource="replaced/by-another")
+        assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == body
+    given = f"{bucket}/c+d"
+    assert fails(s3.copy_object, Bucket=bucket, Key="copy", CopySource="replaced/by-another")["Code"] == "NoSuchKey"
+
+
 def test_copy_onto_itself(s3, bucket, fails):
     s3.put_object(Bucket=bucket, Key="key", Body=b"x", StorageClass="STANDARD_IA", Metadata={"a": "1"})
     source = {"Bucket": bucket, "Key": "key"}

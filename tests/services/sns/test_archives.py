@@ -93,6 +93,8 @@ def test_archives_and_replays_are_checked(aws: Any, sns: Any) -> None:
     arn = topic_with_archive(sns)
     assert refused(sns.delete_topic, TopicArn=arn)[0] == "InvalidState"
     put = sns.set_topic_attributes
+    put(TopicArn=arn, AttributeName="ArchivePolicy", AttributeValue='{"MessageRetentionPeriod":7}')
+    assert sns.get_topic_attributes(TopicArn=arn)["Attributes"]["ArchivePolicy"] == '{"MessageRetentionPeriod":7}'
     for value in ('{"MessageRetentionPeriod": "0"}', '{"MessageRetentionPeriod": "366"}', "[]", "{", '{"x": 1}'):
         code, message = refused(put, TopicArn=arn, AttributeName="ArchivePolicy", AttributeValue=value)
         assert (code, message.startswith("Invalid parameter: ArchivePolicy")) == ("InvalidParameter", True)

@@ -79,8 +79,12 @@ async def _from_s3(ctx: Context, source: dict[str, Any]) -> AsyncIterator[bytes]
     except AWSError as error:
         if error.fault == "server":
             raise
+        message = error.message
+        if error.code == "PermanentRedirect":  # AWS's client, which Lambda asks S3 with, puts it in its own words
+            region = error.headers["x-amz-bucket-region"]
+            message = f"The bucket is in this region: {region}. Please use this region to retry the request"
         raise errors.invalid_parameter(
-            f"Error occurred while GetObject. S3 Error Code: {error.code}. S3 Error Message: {error.message}"
+            f"Error occurred while GetObject. S3 Error Code: {error.code}. S3 Error Message: {message}"
         ) from None
     body = answer.get("Body", b"")
     return _once(body) if isinstance(body, bytes) else body

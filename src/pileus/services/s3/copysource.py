@@ -1,9 +1,12 @@
-"""`x-amz-copy-source`: "bucket/key" or "/bucket/key", percent-encoded, with "?versionId=" behind it."""
+"""`x-amz-copy-source`: "bucket/key" or "/bucket/key", encoded as in a query, with "?versionId=" behind it.
+
+A plus sign stands for a space: a key's own must come as %2B, as those found who copied without encoding.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from pileus.services.s3 import errors
 
@@ -17,7 +20,7 @@ class CopySource(NamedTuple):
 def parse_copy_source(given: str) -> CopySource:
     path, mark, query = given.partition("?versionId=")
     try:
-        bucket, slash, key = unquote(path, errors="strict").removeprefix("/").partition("/")
+        bucket, slash, key = unquote_plus(path, errors="strict").removeprefix("/").partition("/")
     except UnicodeDecodeError:
         bucket, slash, key = "", "", ""
     if not bucket or not slash or not key:

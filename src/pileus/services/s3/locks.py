@@ -111,17 +111,24 @@ def check_bypass(bucket: Bucket, request: Mapping[str, Any]) -> bool:
 
 
 def retained(version: Object, retention: Mapping[str, Any] | None, now: float, *, bypass: bool) -> Lock:
-    """The lock after PutObjectRetention: a retention that holds is only ever made stricter, unless it is bypassed."""
+    """The lock after PutObjectRetention: a retention that holds is only ever made stricter, unless it is bypassed.
+
+    An empty retention takes the old one away, for who may bypass it.
+    """
     given = retention or {}
     if given.get("EventHold") is not None or given.get("EventHoldDuration") is not None:
         raise NotBuilt("PutObjectRetention with event holds")
     mode, until = given.get("Mode"), given.get("RetainUntilDate")
+    old = version.lock or Lock()
+    if mode is None and until is None and bypass:
+        if old.mode == "COMPLIANCE" and old.until > now:
+            raise denied()
+        return msgspec.structs.replace(old, mode="", until=0.0)
     if mode not in MODES or until is None:
         raise errors.malformed_xml()
     if until <= now:
         date = time.strftime("%a %b %d %H:%M:%S PST %Y", time.gmtime(until - _PST_S))
         raise errors.invalid_argument("The retain until date must be in the future!", "RetainUntilDate", date)
-    old = version.lock or Lock()
     if old.until > now and not (old.mode == "GOVERNANCE" and bypass):
         weaker = MODES.index(mode) < MODES.index(old.mode)
         if weaker or until < old.until:

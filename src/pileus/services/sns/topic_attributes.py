@@ -83,7 +83,7 @@ def _archive(value: str) -> str:
         raise errors.invalid("ArchivePolicy: MessageRetentionPeriod must be an integer number of days") from None
     if not 1 <= days <= ARCHIVE_DAYS_MAX or len(policy) != 1:
         raise errors.invalid(f"ArchivePolicy: MessageRetentionPeriod must be between 1 and {ARCHIVE_DAYS_MAX}")
-    return orjson.dumps({"MessageRetentionPeriod": str(days)}).decode()
+    return orjson.dumps(policy).decode()
 
 
 _CHECKS: dict[str, Callable[[str], str]] = {
