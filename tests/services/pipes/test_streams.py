@@ -46,7 +46,6 @@ def test_a_pipe_from_its_making_to_its_end(world: World) -> None:
                 "BatchSize": 100,
                 "MaximumBatchingWindowInSeconds": 0,
                 "MaximumRecordAgeInSeconds": -1,
-                "MaximumRetryAttempts": -1,
                 "ParallelizationFactor": 1,
             }
         },

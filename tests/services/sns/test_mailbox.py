@@ -124,6 +124,8 @@ def test_settings_of_text_messages(sns: Any) -> None:
         ({"DefaultSenderID": "a" * 12}, "DefaultSenderID is invalid"),
     ):
         assert refused(sns.set_sms_attributes, attributes=attributes) == ("InvalidParameter", message)
+    sns.set_sms_attributes(attributes=dict.fromkeys(given, ""))
+    assert sns.get_sms_attributes()["attributes"] == {"MonthlySpendLimit": "1"}
 
 
 def test_the_sandbox(aws: Any, sns: Any, mailbox: Mailbox) -> None:

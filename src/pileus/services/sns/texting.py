@@ -18,11 +18,11 @@ _DEFAULTS = {"MonthlySpendLimit": "1"}
 _SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9-]{1,11}", re.ASCII)
 _RULES = {
     "MonthlySpendLimit": re.compile(r"[0-9]{1,9}", re.ASCII),
-    "DeliveryStatusIAMRole": re.compile(r"(arn:aws[a-z-]*:iam::[0-9]{12}:role/.+)?", re.ASCII),
+    "DeliveryStatusIAMRole": re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/.+", re.ASCII),
     "DeliveryStatusSuccessSamplingRate": re.compile(r"[0-9]{1,2}|100", re.ASCII),
-    "DefaultSenderID": re.compile(rf"({_SENDER.pattern})?", re.ASCII),
+    "DefaultSenderID": _SENDER,
     "DefaultSMSType": re.compile("Promotional|Transactional"),
-    "UsageReportS3Bucket": re.compile(r"[a-z0-9.-]*", re.ASCII),
+    "UsageReportS3Bucket": re.compile(r"[a-z0-9.-]+", re.ASCII),
 }
 
 
@@ -41,11 +41,12 @@ def put(tx: Transaction, account: str, region: str, settings: SmsSettings) -> No
 
 
 def check(given: dict[str, str]) -> None:
+    """An empty value is always good: it takes the setting back."""
     for name, value in given.items():
         rule = _RULES.get(name)
         if rule is None:
             raise errors.bad(f"{name} is not a valid attribute")
-        if not rule.fullmatch(value):
+        if value and not rule.fullmatch(value):
             raise errors.bad(f"{name} is invalid")
 
 

@@ -182,7 +182,6 @@ def _with_defaults(service: str, parameters: dict[str, Any]) -> dict[str, Any]:
         "BatchSize": settings.BATCH_SIZES[service],
         "MaximumBatchingWindowInSeconds": 0,
         "MaximumRecordAgeInSeconds": -1,
-        "MaximumRetryAttempts": -1,
         "ParallelizationFactor": 1,
         **(parameters.get("DynamoDBStreamParameters") or {}),
     }

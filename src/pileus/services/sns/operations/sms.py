@@ -25,7 +25,8 @@ async def set_sms_attributes(ctx: Context, tx: Transaction, request: Request) ->
     given = request["attributes"]
     texting.check(given)
     settings = await texting.settings_of(tx, ctx.account, ctx.region)
-    changed = msgspec.structs.replace(settings, attributes=settings.attributes | given)
+    merged = {name: value for name, value in (settings.attributes | given).items() if value}
+    changed = msgspec.structs.replace(settings, attributes=merged)
     texting.put(tx, ctx.account, ctx.region, changed)
     return {}
 
