@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from pileus.kernel.raw import RawJson
+from pileus.kernel.raw import RawJson, RawList
 from pileus.model import load
 from pileus.wire.protocols.attribute_value import DynamoShapes
 
@@ -20,6 +20,23 @@ def test_the_encoder_splices_stored_items_in() -> None:
     assert orjson.dumps(encode({"Items": items, "Count": 2})) == (
         b'{"Items":[' + stored + b',{"id":{"B":"aGk="}}],"Count":2}'
     )
+
+
+def test_the_encoder_splices_a_list_of_them_in_as_one_piece() -> None:
+    parts = [b'{"id":{"S":"a"}}', b'{"id": {"B":"aGk="}}']
+    output = load("dynamodb").operations["Query"].output
+    assert output is not None
+    encode = DynamoShapes("dynamodb").encoder(output)
+    assert orjson.dumps(encode({"Items": RawList(parts, orjson.loads)})) == b'{"Items":[' + b",".join(parts) + b"]}"
+    assert orjson.dumps(encode({"Items": RawList([], orjson.loads)})) == b'{"Items":[]}'
+
+
+def test_a_call_from_inside_reads_a_list_of_mappings() -> None:
+    found = RawList([b'{"id":{"S":"a"}}', b'{"id":{"S":"b"}}'], orjson.loads)
+    assert [dict(item) for item in found] == [{"id": {"S": "a"}}, {"id": {"S": "b"}}]
+    assert len(found) == 2
+    assert [item["id"] for item in found[1:]] == [{"S": "b"}]
+    assert [*[], *found][0].json == b'{"id":{"S":"a"}}'
 
 
 def test_a_call_from_inside_reads_it_as_a_mapping() -> None:

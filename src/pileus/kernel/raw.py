@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
+
+Decode = Callable[[bytes], Mapping[str, Any]]
 
 
 class RawJson(Mapping[str, Any]):
@@ -14,7 +16,7 @@ class RawJson(Mapping[str, Any]):
 
     __slots__ = ("_decode", "_members", "json")
 
-    def __init__(self, json: bytes, decode: Callable[[bytes], Mapping[str, Any]]) -> None:
+    def __init__(self, json: bytes, decode: Decode) -> None:
         self.json = json
         self._decode = decode
         self._members: Mapping[str, Any] | None = None
@@ -35,3 +37,33 @@ class RawJson(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"RawJson({self.json!r})"
+
+
+class RawList(Sequence[RawJson]):
+    """A list of such maps, spliced in as one piece. `parts`: each one's JSON."""
+
+    __slots__ = ("_decode", "parts")
+
+    def __init__(self, parts: Sequence[bytes], decode: Decode) -> None:
+        self.parts = parts
+        self._decode = decode
+
+    @property
+    def json(self) -> bytes:
+        return b"[%b]" % b",".join(self.parts)
+
+    @overload
+    def __getitem__(self, at: int) -> RawJson: ...
+    @overload
+    def __getitem__(self, at: slice) -> RawList: ...
+
+    def __getitem__(self, at: int | slice) -> RawJson | RawList:
+        if isinstance(at, slice):
+            return RawList(self.parts[at], self._decode)
+        return RawJson(self.parts[at], self._decode)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __repr__(self) -> str:
+        return f"RawList({self.json!r})"

@@ -6,6 +6,7 @@ as it stands. Index entries have the same form.
 
 from __future__ import annotations
 
+from functools import partial
 from struct import Struct
 
 import msgspec
@@ -19,6 +20,8 @@ from pileus.store.contract import Reader, Transaction
 
 FORMAT = 1
 HEAD = Struct(">BI")
+# Of a stored item, its size.
+size_of = Struct(">xI").unpack_from
 
 
 class Stored(msgspec.Struct, frozen=True, eq=False):
@@ -84,7 +87,7 @@ async def change(
     else:
         tx.put(key, raw)
     old_size = 0 if old is None else old.size
-    growth = [(table.statistics, (new is not None) - (old is not None), new_size - old_size, key)]
+    _grow(cloud, tx, table, table.statistics, (new is not None) - (old is not None), new_size - old_size, key)
     consumed = []
     if old_item is None and old is not None and (table.indexes or table.stream is not None or table.ttl is not None):
         old_item = old.item()
@@ -106,23 +109,9 @@ async def change(
             if sizes:
                 consumed.append((index, sizes))
                 if before is not None:
-                    growth.append((index.statistics, -1, -before.size, before.key))
+                    _grow(cloud, tx, table, index.statistics, -1, -before.size, before.key)
                 if after is not None:
-                    growth.append((index.statistics, 1, after.size, after.key))
-    known = tables.memory(cloud)
-    known.touched.add(table.statistics)
-    mark = b""
-    if table.statistics not in known.marked:
-        mark = keys.watch("counts", table.account, table.region, table.name, table.record.id)
-        tx.put(mark, b"")
-
-    def count() -> None:
-        if mark:
-            known.marked[table.statistics] = mark
-        for statistics, items, size, place in growth:
-            known.grown(statistics, items, size, place)
-
-    tx.on_commit(count)
+                    _grow(cloud, tx, table, index.statistics, 1, after.size, after.key)
     if table.record.strong and not mirrored:
         for region in table.record.replicas:
             other = await tables.elsewhere(cloud, tx, table, region)
@@ -141,6 +130,18 @@ async def change(
                     mirrored=True,
                 )
     return Written(max(old_size, new_size), tuple(consumed))
+
+
+def _grow(cloud: Cloud, tx: Transaction, table: Table, statistics: bytes, count: int, size: int, place: bytes) -> None:
+    """Count a change at `place` in the statistics of the table or of an index, once it is committed."""
+    known = tables.memory(cloud)
+    known.touched.add(table.statistics)
+    if table.statistics not in known.marked:
+        mark = keys.watch("counts", table.account, table.region, table.name, table.record.id)
+        tx.put(mark, b"")
+        tx.on_commit(partial(known.marked.__setitem__, table.statistics, mark))
+    if count or size:
+        tx.on_commit(partial(known.grown, statistics, count, size, place))
 
 
 def touches(index: Index, key: bytes, old: Stored | None, new: Item | None, new_size: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from pileus.kernel.errors import AWSError
-from pileus.kernel.raw import RawJson
+from pileus.kernel.raw import RawJson, RawList
 from pileus.model import Shape
 from pileus.wire.protocols import faults, values
 from pileus.wire.protocols.json_shapes import Convert, JsonShapes
@@ -45,6 +45,13 @@ class DynamoShapes(JsonShapes):
         if shape.value.name != "AttributeValue":
             return members
         return lambda value: orjson.Fragment(value.json) if type(value) is RawJson else members(value)
+
+    def _list_encoder(self, shape: Shape) -> Convert:
+        """So may lists of such maps."""
+        elements = super()._list_encoder(shape)
+        if shape.element.type != "map" or shape.element.value.name != "AttributeValue":
+            return elements
+        return lambda value: orjson.Fragment(value.json) if type(value) is RawList else elements(value)
 
 
 def _make_decoders(service: str) -> tuple[Convert, Convert]:

@@ -60,7 +60,13 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
     token = request.get("ClientRequestToken")
     if token is not None and await seen(ctx, tx, token, request):
         return _answer(request, [])
-    located = [(await tables.load(ctx, tx, write.request["TableName"]), write) for write in parsed]
+    known: dict[str, Table] = {}
+    located: list[tuple[Table, Write]] = []
+    for write in parsed:
+        name = write.request["TableName"]
+        if name not in known:
+            known[name] = await tables.load(ctx, tx, name)
+        located.append((known[name], write))
     done = await commit(ctx, tx, located)
     if token is not None:
         remember(ctx, tx, token, request)
