@@ -31,6 +31,7 @@ from pileus.kernel.ids import Ids
 from pileus.kernel.log import configure_logging
 from pileus.kernel.loops import Driver
 from pileus.kernel.settings import Settings
+from pileus.kernel.sockets import listen
 from pileus.services.iam.identities import IamIdentities
 from pileus.store.blobs_local import LocalBlobs
 from pileus.store.contract import Reader, Store, StoreUnavailable
@@ -38,7 +39,7 @@ from pileus.store.keys import prefix_range
 from pileus.store.sqlite import open_store
 from pileus.wire.documents import Documents
 from pileus.wire.gate import Gate
-from pileus.wire.http import HttpServer, bind
+from pileus.wire.http import HttpServer
 from pileus.wire.internal import Internal
 from pileus.wire.pipeline import Pipeline
 
@@ -114,7 +115,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     """Start a node; `stack` undoes it. Returns the endpoint. Raises StartError."""
     try:
-        sock = bind(settings.host, settings.port)
+        sock = listen(settings.host, settings.port)
     except OSError as error:
         raise StartError(
             f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Is Pileus or another program "

@@ -9,11 +9,11 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from pileus.kernel.sockets import BACKLOG
 from pileus.wire.connection import Connection, Handle
 
 # Requests in flight may take this long to end after SIGTERM.
 GRACE_S = 5
-_BACKLOG = 2048
 
 
 class HttpServer:
@@ -27,9 +27,9 @@ class HttpServer:
         self._accepting: set[asyncio.Task[None]] = set()
 
     async def start(self, sock: socket.socket) -> None:
-        """Serve on a bound socket; returns once connections are accepted."""
+        """Serve on a listening socket; returns once connections are accepted."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
+        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG)
 
     def listen(self, sock: socket.socket) -> Callable[[], None]:
         """Serve on a listening socket inside an environment too, until what is returned is called."""
@@ -76,17 +76,3 @@ class HttpServer:
                 await asyncio.wait(late, timeout=1)
         for connection in list(self.connections):
             connection.abort()
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket, or OSError that says what is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock

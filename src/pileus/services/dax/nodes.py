@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass, field
 
 from pileus.cloud.context import Cloud
+from pileus.kernel.sockets import listen
 from pileus.services.dax import errors, keys
 from pileus.services.dax.names import NameLists
 from pileus.services.dax.proxy import Proxy
@@ -76,11 +77,12 @@ class Nodes:
         first = [cluster.port] if cluster.port else []
         for port in (*first, *range(PORT_FIRST, PORT_FIRST + _PORTS)):
             try:
-                server = await asyncio.start_server(serve, self._cloud.settings.host, port)
+                sock = listen(self._cloud.settings.host, port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
+            server = await asyncio.start_server(serve, sock=sock)
             cluster.port = port
             return Open(proxy, server, tasks)
         raise errors.no_port()

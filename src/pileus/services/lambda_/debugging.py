@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pileus.cloud.context import Context
 from pileus.kernel.clock import SystemClock
+from pileus.kernel.sockets import listen
 from pileus.sandbox.contract import Sandbox, SandboxError
 from pileus.services.lambda_ import errors
 from pileus.services.lambda_.execution import FunctionSpec
@@ -69,9 +70,10 @@ async def open_port(sandbox: Sandbox, port: int) -> Callable[[], None]:
         task.add_done_callback(tasks.discard)
 
     try:
-        server = await asyncio.start_server(accept, "127.0.0.1", port)
+        sock = listen("127.0.0.1", port)
     except OSError as error:
         raise errors.invalid_parameter(f"The port {port} cannot be taken for a debugger: {error.strerror}.") from None
+    server = await asyncio.start_server(accept, sock=sock)
 
     def close() -> None:
         server.close()
