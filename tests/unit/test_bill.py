@@ -50,6 +50,15 @@ def test_provisioned_environments_and_storage_have_no_free_tier() -> None:
     assert bill("2026-11", {place(): used})["cost"] == pytest.approx(expected, abs=1e-5)
 
 
+def test_snapshots_are_charged_for_being_kept_and_for_being_restored() -> None:
+    """The pricing page's example: 1,536 MB kept for a month, and restored 1,000 times."""
+    used = Usage(cached_mb_ms=1536 * 30 * 86400 * 1000, restored_mb=1536 * 1000)
+    found = bill("2026-11", {place(): used})
+    (line,) = found["functions"]
+    assert (line["snapshots_cached_gb_s"], line["snapshots_restored_gb"]) == (1.5 * 30 * 86400, 1500)
+    assert found["cost"] == pytest.approx(1.5 * 30 * 86400 * 0.0000015046 + 1500 * 0.0001397998, abs=1e-5)
+
+
 def test_tiers() -> None:
     assert tiered([(10, 2.0), (10, 1.0), (None, 0.5)], 25) == 10 * 2 + 10 * 1 + 5 * 0.5
     assert tiered([(10, 2.0), (None, 0.5)], 4) == 8

@@ -285,6 +285,32 @@ def test_a_version_that_nobody_invokes(start_pileus: Any, account: Any) -> None:
     assert again[2] != first[2]
 
 
+def test_what_snapshots_cost(start_pileus: Any, account: Any) -> None:
+    server = start_pileus("--clock", "virtual")
+    aws, lambda_ = _on_its_own(server, account)
+    hour = 3600.0
+    memory_gb = lambda_.get_function_configuration(FunctionName="f")["MemorySize"] / 1024
+
+    def costs() -> tuple[float, float]:
+        query = f"/_pileus/lambda/bill?account={aws.account}"
+        found = json.load(urllib.request.urlopen(server.endpoint + query))["functions"]
+        return sum(each["snapshots_cached_gb_s"] for each in found), sum(
+            each["snapshots_restored_gb"] for each in found
+        )
+
+    server.advance(hour)
+    cached, restored = costs()
+    assert cached == pytest.approx(memory_gb * hour, rel=0.01)
+    assert restored == 0
+    invoked(lambda_, "f", Qualifier="1")
+    until(lambda: costs()[1] == memory_gb)
+    # Three hours at least, however soon it is deleted; and nothing after that.
+    lambda_.delete_function(FunctionName="f")
+    assert costs()[0] == pytest.approx(memory_gb * 3 * hour, rel=0.01)
+    server.advance(2 * hour)
+    assert costs()[0] == pytest.approx(memory_gb * 3 * hour, rel=0.01)
+
+
 def test_a_node_that_is_killed(start_pileus: Any, account: Any, tmp_path: Any) -> None:
     """Its snapshots are gone; each is made again when its version is invoked."""
     server = start_pileus()

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pileus.cloud.context import Cloud
-from pileus.services.lambda_ import keys
+from pileus.services.lambda_ import keys, snapshot_charges
 from pileus.services.lambda_.node import node
-from pileus.services.lambda_.records import Usage, decode, encode
-from pileus.services.lambda_.usage import Place, added
+from pileus.services.lambda_.records import Usage, decode
+from pileus.services.lambda_.usage import Place, added, record
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
@@ -38,10 +38,7 @@ async def keep(cloud: Cloud) -> None:
 
         async def add(tx: Transaction, batch: list[Place] = batch) -> None:
             for place in batch:
-                key = keys.usage(*place)
-                former = await tx.get(key)
-                usage = counts[place] if former is None else added(decode(Usage, former), counts[place])
-                tx.put(key, encode(usage))
+                await record(tx, place, counts[place])
 
         try:
             await cloud.store.write(add)
@@ -57,6 +54,7 @@ async def page(cloud: Cloud, query: dict[str, str]) -> dict[str, Any]:
     if _MONTH.fullmatch(month) is None:
         return {"error": f"{month} is not a month: write it like 2026-11."}
     await keep(cloud)
+    await snapshot_charges.count(cloud)
     found: dict[tuple[str, str, str, str], Usage] = {}
     start, end = keys.usage_of_month(month)
     while True:
@@ -109,6 +107,8 @@ def _line(table: dict[str, Any], place: tuple[str, str, str, str], usage: Usage)
         "provisioned_duration_gb_s": _gb_s(usage.provisioned_duration_mb_ms),
         "provisioned_gb_s": _gb_s(usage.provisioned_mb_ms),
         "ephemeral_storage_gb_s": _gb_s(usage.storage_mb_ms),
+        "snapshots_cached_gb_s": _gb_s(usage.cached_mb_ms),
+        "snapshots_restored_gb": usage.restored_mb / 1024,
         "cost_before_free_tier": round(
             costs + usage.requests * table["requests_per_million"] / 1e6
             + _gb_s(usage.duration_mb_ms) * table["duration_gb_s"][architecture][0][1],
@@ -122,6 +122,8 @@ def _costs(table: dict[str, Any], architecture: str, usage: Usage) -> float:
     cost: float = _gb_s(usage.provisioned_mb_ms) * table["provisioned_gb_s"][architecture]
     cost += _gb_s(usage.provisioned_duration_mb_ms) * table["provisioned_duration_gb_s"][architecture]
     cost += _gb_s(usage.storage_mb_ms) * table["ephemeral_storage_gb_s"]
+    cost += _gb_s(usage.cached_mb_ms) * table["snapshot_cached_gb_s"]
+    cost += usage.restored_mb / 1024 * table["snapshot_restored_gb"]
     return cost
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pileus.cloud.context import Cloud
 from pileus.delivery.contract import Delivery
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import idle, keys, packages
+from pileus.services.lambda_ import idle, keys, packages, snapshot_charges
 from pileus.services.lambda_.configurations import is_snapshotted
 from pileus.services.lambda_.lookup import find_version
 from pileus.services.lambda_.names import Target
@@ -71,6 +71,7 @@ async def deploy(cloud: Cloud, delivery: Delivery) -> None:
         current.optimized = optimized
         if optimized:
             idle.begin(tx, at, number, cloud.clock.time())
+            await snapshot_charges.begin(tx, at, current, cloud.clock.time())
         current.revision = cloud.ids.uuid()
         tx.put(keys.version(at, number), encode(current))
         tx.on_commit(lambda: mine.resolver.forget(at))

@@ -12,7 +12,7 @@ import struct
 from functools import partial
 
 from pileus.cloud.context import Cloud
-from pileus.services.lambda_ import keys
+from pileus.services.lambda_ import keys, snapshot_charges
 from pileus.services.lambda_.execution import Finished
 from pileus.services.lambda_.lookup import find_version
 from pileus.services.lambda_.names import Target
@@ -77,6 +77,7 @@ async def _note(at: Target, used: float, tx: Transaction) -> None:
 async def _rest(cloud: Cloud, at: Target, tx: Transaction) -> None:
     tx.delete(keys.snapshotted(at, at.qualifier))
     function = at._replace(qualifier="")
+    await snapshot_charges.end(tx, function, at.qualifier, cloud.clock.time())
     version = await find_version(tx, function, at.qualifier)
     if version is None or version.state != "Active":
         return

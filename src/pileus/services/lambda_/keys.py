@@ -135,6 +135,15 @@ def snapshotted_of(key: bytes) -> Target:
     return Target(str(account), str(region), str(name), str(version))
 
 
+def cached_snapshot(at: Target, version: str) -> bytes:
+    """What is charged for keeping a version's snapshot."""
+    return pack("lambda", "", "", "cached-snapshot", at.account, at.region, at.name, int(version))
+
+
+def all_cached_snapshots() -> Range:
+    return prefix_range("lambda", "", "", "cached-snapshot")
+
+
 def async_config(at: Target) -> bytes:
     return pack("lambda", at.account, at.region, "async-config", at.name, at.qualifier or LATEST)
 

@@ -268,6 +268,19 @@ class Usage(msgspec.Struct, kw_only=True, omit_defaults=True):
     provisioned_mb_ms: int = 0
     # Of /tmp, what is above the 512 MB that cost nothing.
     storage_mb_ms: int = 0
+    # Snapshots of published versions, kept, and restored.
+    cached_mb_ms: int = 0
+    restored_mb: int = 0
+
+
+class CachedSnapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A version's snapshot that AWS would charge for keeping; times are seconds since the epoch."""
+
+    began: float
+    # What was before is in the usage records.
+    counted: float
+    memory_mb: int
+    architecture: str
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -281,6 +294,7 @@ _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
         AsyncConfig,
         Url,
         UrlPlace,
+        CachedSnapshot,
         Provisioned,
         EventSource,
         StreamPlace,

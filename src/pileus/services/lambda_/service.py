@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.lambda_ import asynchronous, billing, deployments, idle, locations, loops, start, urls
+from pileus.services.lambda_ import (
+    asynchronous,
+    billing,
+    deployments,
+    idle,
+    locations,
+    loops,
+    snapshot_charges,
+    start,
+    urls,
+)
 from pileus.services.lambda_.concurrency import ACCOUNT_MAX
 from pileus.services.lambda_.feeding import failures
 from pileus.services.lambda_.operations import (
@@ -179,6 +189,7 @@ SERVICE = Service(
         Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
         Loop("lambda.provision", loops.provision, period_s=60),
         Loop("lambda.idle-snapshots", idle.look, period_s=3600),
+        Loop("lambda.count-snapshots", snapshot_charges.count, period_s=3600),
     ),
     targets={
         deployments.TARGET: deployments.deploy,

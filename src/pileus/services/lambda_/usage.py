@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from pileus.services.lambda_ import keys
 from pileus.services.lambda_.execution import Finished, FunctionSpec
-from pileus.services.lambda_.records import Usage
+from pileus.services.lambda_.records import Usage, decode, encode
+from pileus.store.contract import Transaction
 
 _FREE_TMP_MB = 512
 
@@ -42,6 +44,8 @@ class UsageMeter:
         else:
             usage.duration_mb_ms += used
         usage.storage_mb_ms += max(0, spec.tmp_mb - _FREE_TMP_MB) * done.billed_ms
+        if done.restore_ms is not None:
+            usage.restored_mb += spec.memory_mb
 
     def provisioned(self, every: Iterable[tuple[FunctionSpec, int]], now: float) -> None:
         """So many environments have been provisioned since the last call."""
@@ -60,7 +64,7 @@ class UsageMeter:
             self._counts[place] = usage if found is None else added(found, usage)
 
     def _of(self, spec: FunctionSpec, now: float) -> Usage:
-        place = Place(_day(now), spec.account, spec.region, spec.name, spec.architecture)
+        place = Place(day_of(now), spec.account, spec.region, spec.name, spec.architecture)
         found = self._counts.get(place)
         if found is None:
             found = self._counts[place] = Usage()
@@ -70,12 +74,19 @@ class UsageMeter:
 _last_day: tuple[int, str] = (-1, "")
 
 
-def _day(now: float) -> str:
+def day_of(now: float) -> str:
     global _last_day  # noqa: PLW0603 -- asked for each invocation, and the same for a day
     number = int(now // 86400)
     if _last_day[0] != number:
         _last_day = (number, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}")
     return _last_day[1]
+
+
+async def record(tx: Transaction, place: Place, usage: Usage) -> None:
+    """Add to what the store has of that day."""
+    key = keys.usage(*place)
+    former = await tx.get(key)
+    tx.put(key, encode(usage if former is None else added(decode(Usage, former), usage)))
 
 
 def added(one: Usage, other: Usage) -> Usage:

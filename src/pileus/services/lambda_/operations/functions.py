@@ -22,6 +22,7 @@ from pileus.services.lambda_ import (
     packages,
     provisioning,
     roles,
+    snapshot_charges,
     storage,
 )
 from pileus.services.lambda_.archive import UNPACKED_BYTES_MAX
@@ -339,6 +340,8 @@ async def _delete_version(ctx: Context, tx: Transaction, at: Target) -> None:
 
 async def _drop_version(ctx: Context, tx: Transaction, at: Target, version: Version) -> None:
     await storage.change(tx, at.account, at.region, -version.configuration.code_size_bytes)
+    if version.version != LATEST:
+        await snapshot_charges.end(tx, at, version.version, ctx.now)
     for config in (version.configuration, version.serving):
         if config is not None:
             await packages.drop(ctx.cloud, tx, packages.codes_of(config))
