@@ -167,3 +167,32 @@ def test_the_default_subnet_group_is_there(aws: Any) -> None:
     [group] = dax.describe_subnet_groups(SubnetGroupNames=["default"])["SubnetGroups"]
     assert group["Subnets"] == []
     assert refused(dax.delete_subnet_group, SubnetGroupName="default")[0] == "InvalidParameterValueException"
+
+
+def test_quotas_of_an_account(aws: Any) -> None:
+    dax = aws.client("dax")
+    for number in range(19):
+        dax.create_parameter_group(ParameterGroupName=f"p{number}")
+    assert refused(dax.create_parameter_group, ParameterGroupName="more")[0] == "ParameterGroupQuotaExceededFault"
+    subnets = [f"subnet-{number}" for number in range(21)]
+    for number in range(49):
+        dax.create_subnet_group(SubnetGroupName=f"s{number}", SubnetIds=subnets[:20])
+    assert refused(dax.create_subnet_group, SubnetGroupName="more", SubnetIds=["subnet-1"])[0] == (
+        "SubnetGroupQuotaExceededFault"
+    )
+    dax.delete_subnet_group(SubnetGroupName="s0")
+    assert refused(dax.create_subnet_group, SubnetGroupName="s0", SubnetIds=subnets)[0] == "SubnetQuotaExceededFault"
+    assert refused(dax.update_subnet_group, SubnetGroupName="s1", SubnetIds=subnets)[0] == "SubnetQuotaExceededFault"
+
+
+def test_quotas_of_nodes(world: World) -> None:
+    made = {"NodeType": "dax.t3.small", "IamRoleArn": world.role}
+    for number in range(4):
+        world.dax.create_cluster(ClusterName=f"c{number}", ReplicationFactor=11, **made)
+    assert refused(world.dax.create_cluster, ClusterName="more", ReplicationFactor=6, **made)[0] == (
+        "NodeQuotaForCustomerExceededFault"
+    )
+    world.dax.create_cluster(ClusterName="more", ReplicationFactor=5, **made)
+    assert refused(world.dax.increase_replication_factor, ClusterName="front", NewReplicationFactor=2)[0] == (
+        "NodeQuotaForCustomerExceededFault"
+    )

@@ -329,6 +329,30 @@ def test_an_index_has_throughput_of_its_own(dynamodb: Any, table: Table) -> None
     )
 
 
+def test_changes_to_on_demand_are_limited_within_a_day(virtual: Server, dynamodb: Any, table: Table) -> None:
+    table()
+
+    def change(**mode: Any) -> None:
+        dynamodb.update_table(TableName="table", **mode)
+
+    on_demand = {"BillingMode": "PAY_PER_REQUEST"}
+    for _ in range(4):
+        change(**provisioned(5, 5))
+        change(**on_demand)
+        virtual.advance(3600)
+    change(**provisioned(5, 5))
+    code, message = refusal(change, **on_demand)
+    assert code == "LimitExceededException"
+    assert message.startswith(
+        "Subscriber limit exceeded: Update to PayPerRequest mode are limited to 4 times in 1 day(s). Last update at "
+    )
+    assert dynamodb.describe_table(TableName="table")["Table"]["BillingModeSummary"]["BillingMode"] == "PROVISIONED"
+    virtual.advance(20 * 3600 + 1)
+    change(**on_demand)
+    change(**provisioned(5, 5))
+    assert refusal(change, **on_demand)[0] == code
+
+
 def test_quotas_of_a_table_and_of_the_account(dynamodb: Any, table: Table) -> None:
     assert refusal(dynamodb.create_table, TableName="table", **definition("id:S", **provisioned(40_001, 1)))[0] == (
         "LimitExceededException"

@@ -45,6 +45,22 @@ def too_many_nodes() -> AWSError:
     return AWSError("NodeQuotaForClusterExceededFault", "A cluster has at most 11 nodes.")
 
 
+def too_many_nodes_in_all(most: int) -> AWSError:
+    return AWSError("NodeQuotaForCustomerExceededFault", f"An account has at most {most} nodes in a region.")
+
+
+def too_many_parameter_groups(most: int) -> AWSError:
+    return AWSError("ParameterGroupQuotaExceededFault", f"An account has at most {most} parameter groups in a region.")
+
+
+def too_many_subnet_groups(most: int) -> AWSError:
+    return AWSError("SubnetGroupQuotaExceededFault", f"An account has at most {most} subnet groups in a region.")
+
+
+def too_many_subnets(most: int) -> AWSError:
+    return AWSError("SubnetQuotaExceededFault", f"A subnet group has at most {most} subnets.")
+
+
 def bad_arn(arn: str) -> AWSError:
     return AWSError("InvalidARNFault", f"The ARN {arn} is not valid.")
 

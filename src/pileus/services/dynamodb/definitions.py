@@ -24,8 +24,7 @@ Request = Mapping[str, Any]
 
 def refuse_unbuilt(request: Request) -> None:
     """Name what Pileus does not do, rather than pass over it."""
-    if (request.get("SSESpecification") or {}).get("Enabled"):
-        raise NotBuilt("DynamoDB's SSESpecification with a KMS key")
+    check_encryption(request.get("SSESpecification") or {})
     for member in (
         "GlobalTableSourceArn",
         "GlobalTableSettingsReplicationMode",
@@ -35,6 +34,25 @@ def refuse_unbuilt(request: Request) -> None:
     ):
         if request.get(member):
             raise NotBuilt(f"DynamoDB's {member}")
+
+
+def check_encryption(asked: Request) -> None:
+    """Refuse what an SSESpecification asks for: without KMS there is no key, neither a customer's nor AWS's own."""
+    key = asked.get("KMSMasterKeyId")
+    if not asked.get("Enabled"):
+        if key:
+            raise errors.invalid("KMSMasterKeyId can only be specified if SSE is enabled")
+        return
+    if asked.get("SSEType", "KMS") != "KMS":
+        raise errors.invalid("The only valid SSEType is KMS")
+    if key and "SSEType" not in asked:
+        raise errors.invalid("SSEType KMS is required if KMSMasterKeyId is specified")
+    if not key or key.endswith("alias/aws/dynamodb"):
+        raise NotBuilt("DynamoDB's SSESpecification with the key that AWS manages")
+    raise errors.validation(
+        f"KMS validation error: com.amazonaws.services.kms.model.NotFoundException: Key '{key}' does not exist "
+        "(Service: AWSKMS; Status Code: 400; Error Code: NotFoundException)"
+    )
 
 
 def new_table(ctx: Context, name: str, request: Request) -> records.Table:

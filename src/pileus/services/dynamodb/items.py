@@ -12,6 +12,7 @@ from struct import Struct
 import msgspec
 
 from pileus.cloud.context import Cloud
+from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import errors, history, keys, schema, streams, tables, timetolive, values
 from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
@@ -189,11 +190,21 @@ def _replace(tx: Transaction, before: Entry | None, after: Entry | None) -> tupl
     return tuple(sizes)
 
 
-def check_size(size: int) -> None:
-    if size > values.ITEM_BYTES_MAX:
-        raise errors.validation("Item size has exceeded the maximum allowed size")
+def fits_with_entries(table: Table, key: bytes, item: Item, size: int) -> bool:
+    """Whether an item is small enough together with its entries in local indexes."""
+    local = [index for index in table.indexes if index.is_local]
+    if not local or size * (1 + len(local)) <= values.ITEM_BYTES_MAX:
+        # No entry is larger than the item.
+        return True
+    stored = Stored(encode(item, size))
+    entries = [found for index in local if (found := entry(index, key, item, stored)) is not None]
+    return size + sum(found.size for found in entries) <= values.ITEM_BYTES_MAX
 
 
-def check_updated_size(size: int) -> None:
+def too_large(*, updated: bool) -> AWSError:
+    return errors.validation(f"Item size{' to update' if updated else ''} has exceeded the maximum allowed size")
+
+
+def check_size(size: int, *, updated: bool = False) -> None:
     if size > values.ITEM_BYTES_MAX:
-        raise errors.validation("Item size to update has exceeded the maximum allowed size")
+        raise too_large(updated=updated)

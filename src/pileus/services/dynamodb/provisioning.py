@@ -23,6 +23,9 @@ TABLES_MAX = 2_500
 # Decreases a UTC day that come whenever they like; of those after them one an hour.
 FREE_DECREASES = 4
 _HOUR_S = 3600.0
+# Changes to on-demand mode within a day.
+ON_DEMAND_CHANGES_MAX = 4
+_DAY_S = 86_400.0
 
 Request = Mapping[str, Any]
 Provisioned = TypeVar("Provisioned", records.Table, records.Index)
@@ -42,6 +45,7 @@ def updated(ctx: Context, record: records.Table, request: Request) -> records.Ta
                 record,
                 billing=billing,
                 on_demand_since=ctx.now,
+                on_demand_changes=_on_demand_changes(ctx, record),
                 read_units=0,
                 write_units=0,
                 indexes=tuple(msgspec.structs.replace(index, read_units=0, write_units=0) for index in record.indexes),
@@ -54,6 +58,17 @@ def updated(ctx: Context, record: records.Table, request: Request) -> records.Ta
     elif not request.keys() - {"TableName", "ProvisionedThroughput", "BillingMode"}:
         raise _unchanged("table", given)
     return _with_others(record, request, billing, "table")
+
+
+def _on_demand_changes(ctx: Context, record: records.Table) -> tuple[float, ...]:
+    """The moments of the last day's changes to on-demand mode, with this one."""
+    recent = tuple(at for at in record.on_demand_changes if at > ctx.now - _DAY_S)
+    if len(recent) >= ON_DEMAND_CHANGES_MAX:
+        raise errors.limit_exceeded(
+            f"Update to PayPerRequest mode are limited to {ON_DEMAND_CHANGES_MAX} times in 1 day(s). "
+            f"Last update at {_spoken(recent[-1])}. Next update can be made at {_spoken(recent[0] + _DAY_S)}"
+        )
+    return (*recent, ctx.now)
 
 
 def updated_index(ctx: Context, index: records.Index, asked: Request, billing: str) -> records.Index:

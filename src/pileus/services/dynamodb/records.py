@@ -65,6 +65,8 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     billing: Literal["PROVISIONED", "PAY_PER_REQUEST"] = "PROVISIONED"
     # When it became PAY_PER_REQUEST.
     on_demand_since: float = 0.0
+    # When it became so by a change, the last few times.
+    on_demand_changes: tuple[float, ...] = ()
     read_units: int = 0
     write_units: int = 0
     last_increase: float = 0.0

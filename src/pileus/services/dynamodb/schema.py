@@ -77,13 +77,19 @@ def _checked_part(name: str, kind: str, value: Value, *, sort: bool) -> Part:
     found = part(kind, value)
     if not found:
         raise empty_key(name, kind)
-    if len(found) > (SORT_KEY_BYTES_MAX if sort else PARTITION_KEY_BYTES_MAX) // 4 and kind != "N":
-        size = len(found.encode() if isinstance(found, str) else found)
-        if size > PARTITION_KEY_BYTES_MAX and not sort:
-            raise errors.invalid("Size of hashkey has exceeded the maximum size limit of2048 bytes")
-        if size > SORT_KEY_BYTES_MAX and sort:
-            raise errors.invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
+    check_length(kind, found, sort=sort)
     return found
+
+
+def check_length(kind: str, part: Part, *, sort: bool) -> None:
+    """Refuse what is too long for a key."""
+    if len(part) <= (SORT_KEY_BYTES_MAX if sort else PARTITION_KEY_BYTES_MAX) // 4 or kind == "N":
+        return
+    size = len(part.encode() if isinstance(part, str) else part)
+    if size > PARTITION_KEY_BYTES_MAX and not sort:
+        raise errors.invalid("Size of hashkey has exceeded the maximum size limit of2048 bytes")
+    if size > SORT_KEY_BYTES_MAX and sort:
+        raise errors.invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 
 
 def empty_key(name: str, kind: str) -> AWSError:

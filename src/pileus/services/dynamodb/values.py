@@ -53,6 +53,8 @@ def check_item(item: Mapping[str, Any]) -> tuple[Item, int]:
 
     Raises `ValidationException` for values that are none. The request's own dicts are left as they are.
     """
+    if "" in item:
+        raise invalid("An attribute name must have at least one character")
     checked: Item = {}
     size = 0
     for name, value in item.items():

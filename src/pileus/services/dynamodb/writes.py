@@ -152,10 +152,12 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
         new = write.update.apply(old_item or {}, write.item if old_item is None else old_item)
         values.check_nesting(new)
         size = values.item_size(new)
-        items.check_updated_size(size)
+        items.check_size(size, updated=True)
         for index in table.indexes:
             schema.check_index_keys(index.name, index.schema, new, update=True)
     if table.indexes:
+        if new is not None and not items.fits_with_entries(table, key, new, size):
+            raise items.too_large(updated=not write.puts)
         for index in meter.full_indexes(ctx):
             if items.touches(index, key, old, new, size):
                 raise meter.refuse_write(ctx, index)

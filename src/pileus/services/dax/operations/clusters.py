@@ -18,6 +18,8 @@ from pileus.services.dax.records import Cluster, Event, Node, decode, encode
 from pileus.store.contract import Reader, Transaction
 
 NODES_MAX = 11
+# Of all of an account's clusters in a region.
+ALL_NODES_MAX = 50
 TAGS_MAX = 50
 DEFAULT_SUBNETS = "default"
 _NAME = re.compile(r"[a-z](?:-?[a-z0-9]){0,19}", re.IGNORECASE)
@@ -83,6 +85,13 @@ def _shown(ctx: Context, cluster: Cluster, status: str = "available") -> Answer:
     if cluster.topic:
         shown["NotificationConfiguration"] = {"TopicArn": cluster.topic, "TopicStatus": cluster.topic_status}
     return {"Cluster": shown}
+
+
+async def _check_nodes(ctx: Context, tx: Reader, more: int) -> None:
+    """Check that so many more nodes are within the account's quota; no cluster has none."""
+    rows = await tx.scan(*keys.clusters(ctx.account, ctx.region), limit=ALL_NODES_MAX)
+    if more + sum(len(decode(Cluster, content).nodes) for _, content in rows) > ALL_NODES_MAX:
+        raise errors.too_many_nodes_in_all(ALL_NODES_MAX)
 
 
 def _add_nodes(ctx: Context, cluster: Cluster, count: int, zones: list[str]) -> None:
@@ -156,6 +165,7 @@ async def create_cluster(ctx: Context, request: Request) -> Answer:
         subnets = keys.subnet_group(ctx.account, ctx.region, cluster.subnet_group)
         if cluster.subnet_group != DEFAULT_SUBNETS and await tx.get(subnets) is None:
             raise errors.subnet_group_not_found(cluster.subnet_group)
+        await _check_nodes(ctx, tx, count)
         await _save(ctx, tx, cluster)
         tx.put(keys.serving(*place_of(cluster)), b"")
         note(ctx, tx, "CLUSTER", name, "Cluster created.")
@@ -208,6 +218,7 @@ async def increase_replication_factor(ctx: Context, tx: Transaction, request: Re
         raise errors.invalid_value("The new replication factor must be larger than the number of nodes.")
     if wanted > NODES_MAX:
         raise errors.too_many_nodes()
+    await _check_nodes(ctx, tx, wanted - len(cluster.nodes))
     _add_nodes(ctx, cluster, wanted - len(cluster.nodes), request.get("AvailabilityZones") or [])
     await _save(ctx, tx, cluster)
     note(ctx, tx, "CLUSTER", cluster.name, f"Replication factor increased to {wanted}.")

@@ -5,6 +5,7 @@ Source: the pages of these operations in the "Amazon DynamoDB Accelerator" API r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pileus.cloud.context import Context
@@ -31,6 +32,10 @@ _DESCRIPTIONS = {
 }
 _TTL_MAX_MS = 10**15
 _CHUNK = 256
+# "Quotas in Amazon DynamoDB": of an account in a region, and of one group.
+PARAMETER_GROUPS_MAX = 20
+SUBNET_GROUPS_MAX = 50
+SUBNETS_MAX = 20
 # There in every account, without subnets, as there are no networks.
 _DEFAULT = SubnetGroup(name=DEFAULT_SUBNETS, subnets=(), description="Default subnet group")
 
@@ -59,6 +64,9 @@ async def create_parameter_group(ctx: Context, tx: Transaction, request: Request
     name = request["ParameterGroupName"]
     if await find_group(tx, ctx.account, ctx.region, name) is not None:
         raise errors.parameter_group_exists(name)
+    # The default one is not among them, and counts.
+    if len(await tx.scan(*keys.parameter_groups(ctx.account, ctx.region), limit=_CHUNK)) >= PARAMETER_GROUPS_MAX - 1:
+        raise errors.too_many_parameter_groups(PARAMETER_GROUPS_MAX)
     group = ParameterGroup(name=name, description=request.get("Description") or "")
     tx.put(keys.parameter_group(ctx.account, ctx.region, name), encode(group))
     return {"ParameterGroup": _shown(group)}
@@ -152,9 +160,17 @@ async def create_subnet_group(ctx: Context, tx: Transaction, request: Request) -
     name = request["SubnetGroupName"]
     if name == DEFAULT_SUBNETS or await tx.get(_subnets(ctx, name)) is not None:
         raise errors.subnet_group_exists(name)
+    if len(await tx.scan(*keys.subnet_groups(ctx.account, ctx.region), limit=_CHUNK)) >= SUBNET_GROUPS_MAX - 1:
+        raise errors.too_many_subnet_groups(SUBNET_GROUPS_MAX)
+    _check_subnets(request["SubnetIds"])
     group = SubnetGroup(name=name, subnets=tuple(request["SubnetIds"]), description=request.get("Description") or "")
     tx.put(_subnets(ctx, name), encode(group))
     return {"SubnetGroup": _shown_subnets(ctx, group)}
+
+
+def _check_subnets(subnets: Sequence[str]) -> None:
+    if len(subnets) > SUBNETS_MAX:
+        raise errors.too_many_subnets(SUBNETS_MAX)
 
 
 async def _subnet_group(ctx: Context, tx: Reader, name: str) -> SubnetGroup:
@@ -175,6 +191,7 @@ async def update_subnet_group(ctx: Context, tx: Transaction, request: Request) -
     group = await _own_subnet_group(ctx, tx, request["SubnetGroupName"])
     group.description = request.get("Description", group.description)
     group.subnets = tuple(request.get("SubnetIds", group.subnets))
+    _check_subnets(group.subnets)
     tx.put(_subnets(ctx, group.name), encode(group))
     return {"SubnetGroup": _shown_subnets(ctx, group)}
 

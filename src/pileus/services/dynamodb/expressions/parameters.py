@@ -26,6 +26,10 @@ from pileus.services.dynamodb.values import Item, Value, check_value
 _NAME = re.compile(r"#[0-9A-Za-z_]+", re.ASCII)
 _VALUE = re.compile(r":[0-9A-Za-z_]+", re.ASCII)
 
+PLACEHOLDER_BYTES_MAX = 255
+# Of all names and values that a request's expressions are given.
+SUBSTITUTES_BYTES_MAX = 2 << 20
+
 Request = Mapping[str, Any]
 Names = tuple[tuple[str, str], ...]
 
@@ -59,10 +63,17 @@ class Expressions:
         self.given: dict[str, Value] = {}
         self.used_names: set[str] = set()
         self.used_values: set[str] = set()
+        size = 0
         if "ExpressionAttributeNames" in request:
-            _check_names(self.names)
+            size = _check_names(self.names)
         if "ExpressionAttributeValues" in request:
-            self.given = _check_values(request["ExpressionAttributeValues"])
+            self.given, values_size = _check_values(request["ExpressionAttributeValues"])
+            size += values_size
+        if size > SUBSTITUTES_BYTES_MAX:
+            raise errors.validation(
+                "The size of ExpressionAttributeNames and ExpressionAttributeValues has exceeded the maximum allowed "
+                f"size; size: {size}"
+            )
 
     def condition(self, member: str) -> Predicate | None:
         """The condition or filter that stands in the request under `member`."""
@@ -127,32 +138,43 @@ class Expressions:
                 raise errors.validation(f"Value provided in {member} unused in expressions: keys: {{{unused}}}")
 
 
-def _check_names(names: Mapping[str, str]) -> None:
+def _check_names(names: Mapping[str, str]) -> int:
+    """Their size in bytes."""
     if not names:
         raise errors.validation("ExpressionAttributeNames must not be empty")
-    for placeholder in names:
-        if not _NAME.fullmatch(placeholder):
-            raise errors.validation(
-                f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{placeholder}"'
-            )
+    size = 0
+    for placeholder, name in names.items():
+        _check_placeholder("ExpressionAttributeNames", _NAME, placeholder)
+        size += len(placeholder) + len(name)
+    return size
 
 
-def _check_values(given: Mapping[str, Any]) -> dict[str, Value]:
+def _check_values(given: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
+    """The values in their inside form, and their size in bytes."""
     if not given:
         raise errors.validation("ExpressionAttributeValues must not be empty")
     checked = {}
+    size = 0
     for placeholder, value in given.items():
-        if not _VALUE.fullmatch(placeholder):
-            raise errors.validation(
-                f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{placeholder}"'
-            )
+        _check_placeholder("ExpressionAttributeValues", _VALUE, placeholder)
         try:
-            checked[placeholder], _ = check_value(value)
+            checked[placeholder], length = check_value(value)
         except AWSError as error:
             raise errors.validation(
                 f"ExpressionAttributeValues contains invalid value: {error.message} for key {placeholder}"
             ) from None
-    return checked
+        size += len(placeholder) + length
+    return checked, size
+
+
+def _check_placeholder(member: str, pattern: re.Pattern[str], placeholder: str) -> None:
+    if not pattern.fullmatch(placeholder):
+        raise errors.validation(f'{member} contains invalid key: Syntax error; key: "{placeholder}"')
+    if len(placeholder) > PLACEHOLDER_BYTES_MAX:
+        raise errors.validation(
+            f"{member} contains invalid key: The key has exceeded the maximum allowed length of "
+            f'{PLACEHOLDER_BYTES_MAX}; key: "{placeholder}"'
+        )
 
 
 def check_styles(request: Request, expressions: tuple[str, ...], old_style: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Permission, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import copying, errors, keys, records, schema, statistics, tables, work
+from pileus.services.dynamodb import copying, definitions, errors, keys, records, schema, statistics, tables, work
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.descriptions import describe, projection_of
 from pileus.services.dynamodb.permissions import arn_of
@@ -324,8 +324,7 @@ async def _new_table(
     name = tables.table_name(ctx, request["TargetTableName"])
     if await tables.find(ctx, tx, name) is not None:
         raise AWSError("TableAlreadyExistsException", f"Table already exists: {name}")
-    if (request.get("SSESpecificationOverride") or {}).get("Enabled"):
-        raise NotBuilt("DynamoDB's SSESpecification with a KMS key")
+    definitions.check_encryption(request.get("SSESpecificationOverride") or {})
     if request.get("VectorIndexOverride"):
         raise NotBuilt("DynamoDB's VectorIndexOverride")
     billing = request.get("BillingModeOverride", source.billing)

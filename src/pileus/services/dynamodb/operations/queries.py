@@ -95,7 +95,9 @@ def key_range(place: Source, terms: list[KeyTerm]) -> tuple[Range, Range]:
         _check_values(term, kind)
         if term.operator != "=":
             raise errors.validation(_NOT_SUPPORTED)
-        partition.append(schema.part(kind, term.values[0]))
+        part = schema.part(kind, term.values[0])
+        schema.check_length(kind, part, sort=False)
+        partition.append(part)
     sort = []
     for name, kind in layout.ranges:
         term = by_name.pop(name, None)
@@ -115,6 +117,8 @@ def key_range(place: Source, terms: list[KeyTerm]) -> tuple[Range, Range]:
         _check_values(term, kind)
         if term.operator == "begins_with" and kind == "N":
             raise errors.validation(_NOT_SUPPORTED)
+        for value in term.values:
+            schema.check_length(kind, schema.part(kind, value), sort=True)
     *equal, (last, kind) = sort
     if any(term.operator != "=" for term, _ in equal):
         raise errors.validation(_NOT_SUPPORTED)

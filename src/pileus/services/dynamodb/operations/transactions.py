@@ -113,8 +113,12 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
         raise canceled(reasons)
     done = [(table, write, outcome) for (table, _, write), outcome in zip(located, outcomes, strict=True) if outcome]
     if sum(outcome.written.size for _, _, outcome in done) > BYTES_MAX:
-        raise errors.validation("Transaction request size exceeds the limit of 4 MB")
+        raise _too_large()
     return done
+
+
+def _too_large() -> AWSError:
+    return errors.validation("Transaction request size exceeds the limit of 4 MB")
 
 
 def _reason(error: AWSError) -> dict[str, Any]:
@@ -227,6 +231,8 @@ async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answ
     if len({place for _, _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
     found = [(table, await items.read(tx, place)) for _, table, place, _ in located]
+    if sum(stored.size for _, stored in found if stored is not None) > BYTES_MAX:
+        raise _too_large()
     meter_reads(ctx, found)
     responses: list[dict[str, Any]] = []
     consumed: dict[str, Consumed] = {}
