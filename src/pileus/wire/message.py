@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from pileus.kernel.ids import host_id
 from pileus.kernel.streams import ByteStream
 
 
@@ -30,3 +31,8 @@ class HttpAnswer:
     # In the order in which they are sent.
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
+
+
+def s3_headers(request_id: str) -> list[tuple[str, str]]:
+    """What every answer of S3 has."""
+    return [("x-amz-id-2", host_id(request_id)), ("x-amz-request-id", request_id), ("Server", "AmazonS3")]

@@ -26,7 +26,6 @@ from pileus.cloud.directory import Directory
 from pileus.cloud.forms import Form, FormReader, Posted
 from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.kernel.ids import host_id
 from pileus.kernel.principal import Principal
 from pileus.kernel.streams import BytesStream
 from pileus.model import ModelNotFound, ServiceModel, load
@@ -38,7 +37,8 @@ from pileus.wire.compression import gunzip
 from pileus.wire.connection import Incoming
 from pileus.wire.integrity import check_body
 from pileus.wire.internal import Internal, is_internal
-from pileus.wire.message import HttpAnswer, HttpRequest
+from pileus.wire.message import HttpAnswer, HttpRequest, s3_headers
+from pileus.wire.presigned import with_query_headers
 from pileus.wire.protocols import Codec, codec_for
 from pileus.wire.route import HostedName, Hosts, Route, route
 
@@ -260,7 +260,7 @@ class _HttpCall:
         cloud = self._pipeline.cloud
         headers = request.headers
         limit = _BODY_BYTES_MAX
-        form = headers.get("content-type", "").startswith(_FORM)
+        form = request.method == "POST" and headers.get("content-type", "").startswith(_FORM)
         if form:
             # The query protocols say in the body what they want.
             request.body = await read_whole(self._receive, headers, limit)
@@ -268,6 +268,7 @@ class _HttpCall:
         self._service = target.service
         if target.service == "s3":
             self._request_id = cloud.ids.string(16)
+            request.headers = with_query_headers(request.query, headers)
         signed_path, request.path = request.path, target.path
 
         try:
@@ -279,8 +280,7 @@ class _HttpCall:
         self._codec = codec_for(model, request)
         if request.method == "OPTIONS" and known is not None and known.preflight is not None:
             allowed = await known.preflight(cloud, request.path, headers)
-            ids = {"x-amz-id-2": host_id(self._request_id), "x-amz-request-id": self._request_id}
-            return HttpAnswer(200, [*ids.items(), *allowed.items()])
+            return HttpAnswer(200, [*s3_headers(self._request_id), *allowed.items()])
         if known is not None and known.forms is not None and request.method == "POST" and not request.query:
             posted = await self._read_form(known, known.forms)
             if posted is not None:
@@ -289,8 +289,11 @@ class _HttpCall:
         self._operation = operation
 
         # S3's clients say in a header what a payload that streams hashes to; elsewhere the signature needs all of it.
-        streaming = operation.streaming_input is not None and (
-            target.service == "s3" or "x-amz-content-sha256" in headers
+        # A form has been read already: tools send it as the type of whatever they are given (`curl --data-binary`).
+        streaming = (
+            operation.streaming_input is not None
+            and not form
+            and (target.service == "s3" or "x-amz-content-sha256" in headers)
         )
         body_sha256 = ""
         if not streaming and not form:
@@ -322,7 +325,7 @@ class _HttpCall:
             raise missing_token(family)
 
         if target.service == "s3" and operation.streaming_input is None:
-            check_body(operation.name, headers, request.body)
+            check_body(operation.name, request.headers, request.body)
         self._open_body(request, who, limit, streaming=streaming)
         members = self._codec.decode(operation, request, labels)
         constraints.check(model, operation, members)
@@ -380,8 +383,8 @@ class _HttpCall:
         )
         built = _built(service, target.service, posted.operation)
         status, headers, body = posted.answer(await self._pipeline.run(ctx, built, posted.request, family))
-        ids = {"x-amz-id-2": host_id(self._request_id), "x-amz-request-id": self._request_id}
-        return HttpAnswer(status, [*(ids | ctx.response_headers | headers).items()], body)
+        sent = dict(s3_headers(self._request_id)) | ctx.response_headers | headers
+        return HttpAnswer(status, [*sent.items()], body)
 
     async def answer_hosted(self, named: HostedName) -> HttpAnswer:
         """What the service that serves such names itself has to say."""

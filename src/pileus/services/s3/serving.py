@@ -55,7 +55,7 @@ async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:
         answer = _page(request, refused)
     except AWSError as error:
         answer = _page(request, _Refused(error))
-    answer.headers += ids
+    answer.headers += [*ids, ("Server", "AmazonS3")]
     origin = request.http.headers.get("origin")
     if bucket is not None and bucket.cors and origin:
         rule = cors.find_rule(bucket.cors, origin, request.http.method, ())

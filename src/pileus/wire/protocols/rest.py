@@ -9,11 +9,10 @@ from typing import Any
 import orjson
 
 from pileus.kernel.errors import AWSError
-from pileus.kernel.ids import host_id
 from pileus.kernel.streams import BytesStream
 from pileus.model import Operation, ServiceModel, Shape
 from pileus.wire import eventstream
-from pileus.wire.message import HttpAnswer, HttpRequest
+from pileus.wire.message import HttpAnswer, HttpRequest, s3_headers
 from pileus.wire.protocols import faults, values
 from pileus.wire.protocols.errors import look_up
 from pileus.wire.protocols.rest_body import Body, JsonBody, XmlBody
@@ -276,7 +275,7 @@ class RestCodec:
 
     def _id_headers(self, request_id: str) -> list[tuple[str, str]]:
         if self._model.name == "s3":
-            return [("x-amz-id-2", host_id(request_id)), ("x-amz-request-id", request_id)]
+            return s3_headers(request_id)
         return [("x-amzn-RequestId", request_id)]
 
     def _compile_encoder(self, operation: Operation) -> tuple[EncodeOperation, HeaderWriters, str | None]:
