@@ -27,19 +27,21 @@ FILTERS: dict[str, Callable[[Item], bool]] = {
     ),
     "attribute_not_exists(g) OR (g <> :g AND NOT begins_with(g, :g))": lambda item: item.get("g") != {"S": "g"},
 }
+# Items live for half of a turn of the clock more than some whole ones, so nothing expires while it turns.
+TURN_S = 60
 FILTER_VALUES = {":low": {"N": "-1"}, ":high": {"N": "2"}, ":g": {"S": "g"}}
 
 
 class Machine(RuleBasedStateMachine):
-    """Keys are "id" and "sort"; "g" and "n" are those of a global index, "n" that of a local one."""
+    """Keys are "id" and "sort"; a global index has "g" and "n", a local one "n"; items expire by "t"."""
 
     names = count()
 
-    def __init__(self, client: Any, streams: Any) -> None:
+    def __init__(self, server: Any, client: Any, streams: Any) -> None:
         super().__init__()
-        self.client, self.streams = client, streams
+        self.server, self.client, self.streams = server, client, streams
         self.table = f"table-{next(self.names)}"
-        client.create_table(
+        made = client.create_table(
             TableName=self.table,
             **definition(
                 "id:S sort:N | g:S n:N",
@@ -48,6 +50,11 @@ class Machine(RuleBasedStateMachine):
                 StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
             ),
         )
+        client.update_time_to_live(
+            TableName=self.table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "t"}
+        )
+        # On the server's clock, which moves only when it is told to.
+        self.now = int(made["TableDescription"]["CreationDateTime"].timestamp())
         self.model: dict[Key, Item] = {}
         # What each item was and became, change by change.
         self.changes: dict[Key, list[tuple[Item | None, Item | None]]] = {}
@@ -112,6 +119,25 @@ class Machine(RuleBasedStateMachine):
         item = {**self.model.get(key, self.key(key)), "g": {"S": g}}
         item.pop("x", None)
         self.become(key, item)
+
+    @rule(key=st.tuples(partitions, sorts), turns=st.integers(0, 2))
+    def live_for(self, key: Key, turns: int) -> None:
+        until = {"N": str(self.now + turns * TURN_S + TURN_S // 2)}
+        self.client.update_item(
+            TableName=self.table,
+            Key=self.key(key),
+            UpdateExpression="SET t = :t",
+            ExpressionAttributeValues={":t": until},
+        )
+        self.become(key, {**self.model.get(key, self.key(key)), "t": until})
+
+    @rule()
+    def time_passes(self) -> None:
+        self.server.advance(TURN_S)
+        self.now += TURN_S
+        for key, item in list(self.model.items()):
+            if "t" in item and int(item["t"]["N"]) < self.now:
+                self.become(key, None)
 
     @rule(key=st.tuples(partitions, sorts))
     def delete(self, key: Key) -> None:
@@ -197,6 +223,20 @@ class Machine(RuleBasedStateMachine):
         answer = self.client.get_item(TableName=self.table, Key=self.key(key))
         assert answer.get("Item") == self.model.get(key)
 
+    @rule(wanted=st.sets(st.tuples(partitions, sorts), min_size=1, max_size=6), whole=st.booleans())
+    def get_batch(self, wanted: set[Key], whole: bool) -> None:
+        part = {} if whole else {"ProjectionExpression": "id, sort, n"}
+        request = {self.table: {"Keys": [self.key(key) for key in wanted], **part}}
+        answer = self.client.batch_get_item(RequestItems=request)
+        assert answer["UnprocessedKeys"] == {}
+        found = {(item["id"]["S"], item["sort"]["N"]): item for item in answer["Responses"][self.table]}
+        assert len(found) == len(answer["Responses"][self.table])
+        assert found == {
+            key: {name: value for name, value in item.items() if whole or name in ("id", "sort", "n")}
+            for key, item in self.model.items()
+            if key in wanted
+        }
+
     @rule(partition=partitions, bound=sorts, forward=st.booleans(), limit=st.integers(1, 4))
     def query(self, partition: str, bound: str, forward: bool, limit: int) -> None:
         pages = self.client.get_paginator("query").paginate(
@@ -260,10 +300,12 @@ def sorted_items(item: dict[str, Any]) -> list[tuple[str, Any]]:
     return sorted(item.items())
 
 
-def test_any_sequence_of_calls(aws: Any) -> None:
-    dynamodb, streams = aws.client("dynamodb"), aws.client("dynamodbstreams")
+def test_any_sequence_of_calls(start_pileus: Callable[..., Any], aws: Any) -> None:
+    server = start_pileus("--clock", "virtual")
+    account = type(aws)(server.endpoint)
+    dynamodb, streams = account.client("dynamodb"), account.client("dynamodbstreams")
     run_state_machine_as_test(
-        lambda: Machine(dynamodb, streams),
+        lambda: Machine(server, dynamodb, streams),
         settings=settings(
             max_examples=12,
             stateful_step_count=25,
