@@ -60,6 +60,7 @@ INIT_TIMEOUT_S = 10.0
 _PROVISIONED_INIT_TIMEOUT_S = 130.0
 # Left alone this long, an environment is frozen: calls that follow each other closely pay nothing for it.
 _FREEZE_AFTER_S = 0.04
+_TIMERS_RESOLUTION_S = 0.001
 _MEMORY_WATCH_S = 0.1
 # The Shutdown phase: how long the runtime has, and all of it, with external extensions and with internal ones only.
 # Without extensions there is none.
@@ -147,9 +148,11 @@ class Environment:
         self._event: Event | None = None
         self._outcome: asyncio.Future[Outcome] | None = None
         self._run: Run | None = None
-        self._freeze_timer: asyncio.TimerHandle | None = None
+        # When the last invocation, or the last word of the runtime's, was over; and the timer that looks at it. Timers
+        # are not moved with every invocation: they look when it is time, and look again where it was not.
+        self._rests_since = 0.0
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._overrun_timer: asyncio.TimerHandle | None = None
-        self._memory_timer: asyncio.TimerHandle | None = None
         self._over_memory = False
         self._init_error: tuple[bytes, str] | None = None
         # How the Init that was made for the next invocation went.
@@ -434,7 +437,7 @@ class Environment:
 
     async def invoke(self, invocation: Invocation) -> InvokeResult:
         """Run it; the environment is ready again, or broken, when the result, or its `rest`, is there."""
-        self._cancel_timers()
+        self._cancel_overrun()
         self._log.tail.clear()
         self.request_id = invocation.request_id
         init_ms: float | None = None
@@ -636,8 +639,6 @@ class Environment:
             return
         self._waiting = send
         self.extensions_changed()
-        if self.life is Life.READY:
-            self._rest()
 
     def runtime_answered(self, payload: bytes, content_type: str) -> None:
         self._settle(Outcome("answer", payload))
@@ -727,17 +728,14 @@ class Environment:
             self._settle(Outcome("extension", failure=self._lost))
         if self.life is Life.BROKEN and self._watcher is not None and self._watcher.done():
             self._settle(Outcome("exit", exit=await self.sandbox.wait()))
-        timer = self._loop.call_later(max(limit_s, 0.0), self._settle, Outcome("timeout"))
-        if watched:
-            self._memory_timer = self._loop.call_later(_MEMORY_WATCH_S, self._watch_memory)
+        until = self._loop.time() + limit_s
+        first_s = min(limit_s, _MEMORY_WATCH_S) if watched else limit_s
+        self._wait_timer = self._loop.call_later(max(first_s, 0.0), self._watch, until)
         try:
             return await self._outcome
         finally:
             self._outcome = None
-            timer.cancel()
-            if self._memory_timer is not None:
-                self._memory_timer.cancel()
-                self._memory_timer = None
+            self._wait_timer.cancel()
 
     async def _wait_for_end(self, stream: Streamed, limit_s: float) -> Outcome:
         return Outcome("stream_end") if stream.complete else await self._wait(limit_s, watched=True)
@@ -746,38 +744,54 @@ class Environment:
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(outcome)
 
-    def _watch_memory(self) -> None:
+    def _watch(self, until: float) -> None:
+        """Of what is waited for: whether its time is over, or its memory used up."""
         if self._outcome is None or self._outcome.done():
             return
-        if self.sandbox.memory_mb() > self.spec.memory_mb:
+        left_s = until - self._loop.time()
+        if left_s <= _TIMERS_RESOLUTION_S:
+            self._settle(Outcome("timeout"))
+            return
+        if not self._over_memory and self.sandbox.memory_mb() > self.spec.memory_mb:
             self._over_memory = True
             self.sandbox.kill()
-            return
-        self._memory_timer = self._loop.call_later(_MEMORY_WATCH_S, self._watch_memory)
+        self._wait_timer = self._loop.call_later(min(left_s, _MEMORY_WATCH_S), self._watch, until)
 
     def _rest(self) -> None:
         """Freeze soon, once everybody has asked for the next event; a runtime that never asks is ended."""
-        self._cancel_timers()
-        if self._at_rest():
-            self._freeze_timer = self._loop.call_later(_FREEZE_AFTER_S, self._freeze)
-        else:
-            self._overrun_timer = self._loop.call_later(self.spec.timeout_s, self._overrun)
+        self._rests_since = self._loop.time()
+        self._cancel_overrun()
+        if self._rest_timer is None:
+            self._rest_timer = self._loop.call_later(_FREEZE_AFTER_S, self._settle_down)
 
-    def _freeze(self) -> None:
-        if self.life is Life.READY and self._at_rest():
+    def _settle_down(self) -> None:
+        self._rest_timer = None
+        if self.life is not Life.READY:
+            return
+        rested_s = self._loop.time() - self._rests_since
+        if rested_s < _FREEZE_AFTER_S - _TIMERS_RESOLUTION_S:
+            self._rest_timer = self._loop.call_later(_FREEZE_AFTER_S - rested_s, self._settle_down)
+        elif self._at_rest():
             self._telemetry.pause()
             self.sandbox.freeze()
             self.own_memory_mb = self.sandbox.memory_mb()
+        elif self._overrun_timer is None:
+            self._overrun_timer = self._loop.call_later(self.spec.timeout_s - rested_s, self._overrun)
 
     def _overrun(self) -> None:
         if self.life is Life.READY and not self._at_rest():
             self._break("timeout")
 
     def _cancel_timers(self) -> None:
-        for timer in (self._freeze_timer, self._overrun_timer):
-            if timer is not None:
-                timer.cancel()
-        self._freeze_timer = self._overrun_timer = None
+        self._cancel_overrun()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
+
+    def _cancel_overrun(self) -> None:
+        if self._overrun_timer is not None:
+            self._overrun_timer.cancel()
+            self._overrun_timer = None
 
     def _later(self, work: Any) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)

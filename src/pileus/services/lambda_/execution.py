@@ -227,8 +227,12 @@ class Pool(Protocol):
         """None where functions of `runtime` can run here, else why they cannot, in one sentence."""
         ...
 
-    async def invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
+    async def invoke(
+        self, spec: FunctionSpec, invocation: Invocation, ended: Callable[[], None] | None = None
+    ) -> InvokeResult:
         """Run one event, in an idle environment of `spec` or in a new one, until it is done, failed or timed out.
+
+        `ended` is called once, when nothing of it runs any more: neither a stream nor extensions.
 
         Concurrency limits are the caller's: every call here runs. Cancelling it does not stop the function, as at AWS.
         Raises `NoCapacity`. With `invocation.streaming` it returns once the answer begins; figures and log tail are

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from pileus.cloud.context import Cloud
@@ -50,23 +49,13 @@ async def run(mine: Node, resolved: Resolved, spec: FunctionSpec, invocation: In
         raise
     allocated = ACCOUNT_MAX - resolved.unreserved_max
     counted = mine.metrics.entered(resolved.at, reserved=resolved.reserved is not None, allocated=allocated)
-    # A caller that goes away does not stop the function, which counts until it is done.
-    running = asyncio.ensure_future(mine.pool.invoke(spec, invocation))
 
-    def leave(_: object) -> None:
+    def leave() -> None:
         mine.concurrency.leave(place)
         mine.metrics.left(counted)
 
-    def answered(task: asyncio.Future[InvokeResult]) -> None:
-        rest = None if task.cancelled() or task.exception() is not None else task.result().rest
-        if rest is None:
-            leave(task)
-        else:
-            # A stream, or extensions, go on.
-            rest.add_done_callback(leave)
-
-    running.add_done_callback(answered)
-    return await asyncio.shield(running)
+    # A caller that goes away does not stop the function, which counts until it is done.
+    return await mine.pool.invoke(spec, invocation, leave)
 
 
 def new_trace(cloud: Cloud, now: float) -> str:

@@ -75,6 +75,17 @@ class _Called:
         self.post_runtime = metrics.series(POST_RUNTIME_EXTENSIONS_DURATION, at.account, at.region, function)
 
 
+class _Account:
+    """The series of all functions of a region together."""
+
+    __slots__ = ("claimed", "concurrent", "unreserved")
+
+    def __init__(self, metrics: Metrics, account: str, region: str) -> None:
+        self.concurrent = metrics.series(CONCURRENT_EXECUTIONS, account, region)
+        self.unreserved = metrics.series(UNRESERVED_CONCURRENT_EXECUTIONS, account, region)
+        self.claimed = metrics.series(CLAIMED_ACCOUNT_CONCURRENCY, account, region)
+
+
 class FunctionMetrics:
     """The node's counts of its functions."""
 
@@ -82,6 +93,7 @@ class FunctionMetrics:
         self._metrics = metrics
         self._clock = clock
         self._called: dict[tuple[Target, str], _Called] = {}
+        self._accounts: dict[tuple[str, str], _Account] = {}
         self._running: Counter[tuple[str, ...]] = Counter()
 
     def entered(self, at: Target, *, reserved: bool, allocated: int) -> tuple[tuple[str, ...], ...]:
@@ -98,11 +110,13 @@ class FunctionMetrics:
             series.add(self._running[places[0]], now)
         for series in called.throttles:
             series.add(0, now)
-        self._metrics.add(CONCURRENT_EXECUTIONS, *account, (), self._running[account], now=now)
+        together = self._accounts.get(account)
+        if together is None:
+            together = self._accounts[account] = _Account(self._metrics, *account)
+        together.concurrent.add(self._running[account], now)
         if not reserved:
-            self._metrics.add(UNRESERVED_CONCURRENT_EXECUTIONS, *account, (), self._running[places[2]], now=now)
-        claimed = allocated + self._running[(*account, "", "unreserved")]
-        self._metrics.add(CLAIMED_ACCOUNT_CONCURRENCY, *account, (), claimed, now=now)
+            together.unreserved.add(self._running[places[2]], now)
+        together.claimed.add(allocated + self._running[(*account, "", "unreserved")], now)
         return places
 
     def left(self, places: tuple[tuple[str, ...], ...]) -> None:

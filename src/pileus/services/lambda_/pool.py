@@ -159,12 +159,22 @@ class EnvironmentPool:
             for runtime, hosted in sorted(self._hosted.items())
         ]
 
-    async def invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
-        # The function goes on when its caller goes away.
-        task = asyncio.get_running_loop().create_task(self._invoke(spec, invocation))
+    async def invoke(
+        self, spec: FunctionSpec, invocation: Invocation, ended: Callable[[], None] | None = None
+    ) -> InvokeResult:
+        loop = asyncio.get_running_loop()
+        # The function goes on when its caller, who waits for this alone, goes away.
+        answer: asyncio.Future[InvokeResult] = loop.create_future()
+        task = loop.create_task(self._run(spec, invocation, answer, ended or _nothing))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            # Where it was cancelled before it began.
+            answer.cancel()
+
+        task.add_done_callback(done)
+        return await answer
 
     async def provision(self, spec: FunctionSpec, count: int) -> int:
         function = self._function(spec)
@@ -226,6 +236,28 @@ class EnvironmentPool:
             await self._backend.result().close()
 
     # within
+
+    async def _run(
+        self,
+        spec: FunctionSpec,
+        invocation: Invocation,
+        answer: asyncio.Future[InvokeResult],
+        ended: Callable[[], None],
+    ) -> None:
+        rest = None
+        try:
+            result = await self._invoke(spec, invocation)
+            rest = result.rest
+            if not answer.done():
+                answer.set_result(result)
+        except Exception as error:  # noqa: BLE001 -- whoever asked gets it
+            if not answer.done():
+                answer.set_exception(error)
+        finally:
+            if rest is None:
+                ended()
+            else:
+                rest.add_done_callback(lambda _: ended())
 
     async def _invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
         function = self._function(spec)
@@ -605,6 +637,10 @@ def _starts_ahead(hosted: Hosted, spec: FunctionSpec) -> bool:
         and not spec.debug_port
         and not any(name.startswith(hosted.language.read_at_start) for name in spec.environment)
     )
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _wake(turn: asyncio.Future[None]) -> None:
