@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from dynamodb_cases import Table, refusal
+from dynamodb_cases import Table, invalid, refusal
 
 
 @pytest.fixture
@@ -88,9 +88,8 @@ def test_an_export_that_cannot_be_says_why(aws: Any, dynamodb: Any, table: Table
         "Point in time recovery is not enabled for table 'other'",
     )
     assert refusal(dynamodb.describe_export, ExportArn=arn + "0")[0] == "ExportNotFoundException"
-    wanted = {"FilterSpecification": {"FilterExpression": "a = 1"}}
     call = dynamodb.export_table_to_point_in_time
-    assert "FilterSpecification" in refusal(call, TableArn=recoverable, S3Bucket="bucket", **wanted)[1]
+    assert "KMS" in refusal(call, TableArn=recoverable, S3Bucket="bucket", S3SseAlgorithm="KMS")[1]
 
 
 def read_export(s3: Any, export: Any) -> tuple[dict[str, Any], list[bytes]]:
@@ -122,6 +121,64 @@ def test_a_table_is_exported_as_ion(aws: Any, dynamodb: Any, recoverable: str) -
     assert line.decode() == (
         """$ion_1_0 {Item:{id:"a\\"\\n",n:$dynamodb_NS::[1.,2.5d2],'a b':{'null':null},d:{{AQ==}}}}"""
     ).replace("2.5d2", "25d1")
+
+
+def test_an_export_may_be_limited(aws: Any, dynamodb: Any, table: Table) -> None:
+    table("p:S s:N")
+    dynamodb.update_continuous_backups(
+        TableName="table", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    s3, bucket = aws.client("s3"), f"exports-{aws.account}"
+    s3.create_bucket(Bucket=bucket)
+    for p in "ab":
+        for s in range(6):
+            item = {"p": {"S": p}, "s": {"N": str(s)}, "v": {"B": bytes([s % 2])}, "more": {"S": "x"}}
+            dynamodb.put_item(TableName="table", Item=item)
+
+    def exported(kind: str, **limits: Any) -> tuple[Any, list[bytes]]:
+        started = dynamodb.export_table_to_point_in_time(
+            TableArn=arn, S3Bucket=bucket, ExportFormat=kind, FilterSpecification=limits
+        )["ExportDescription"]
+        assert started["FilterSpecification"] == limits
+        export = done(dynamodb, started["ExportArn"])
+        assert (export["ExportStatus"], export["FilterSpecification"]) == ("COMPLETED", limits)
+        summary, lines = read_export(s3, export)
+        assert export["ItemCount"] == summary["itemCount"] == len(lines)
+        return export, lines
+
+    odd = {":odd": {"B": b"\x01"}}
+    one_partition, lines = exported(
+        "DYNAMODB_JSON",
+        KeyConditionExpression="p = :p AND s BETWEEN :low AND :high",
+        FilterExpression="v = :odd",
+        ProjectionExpression="s, #more",
+        ExpressionAttributeNames={"#more": "more"},
+        ExpressionAttributeValues={**odd, ":p": {"S": "a"}, ":low": {"N": "1"}, ":high": {"N": "4"}},
+    )
+    items = [json.loads(line)["Item"] for line in lines]
+    assert sorted(item["s"]["N"] for item in items) == ["1", "3"]
+    assert {tuple(item) for item in items} == {("s", "more")}
+    # A filter may name keys where no condition does; what it leaves out was read all the same.
+    whole, lines = exported(
+        "ION", FilterExpression="s > :s AND v = :odd", ExpressionAttributeValues={**odd, ":s": {"N": "2"}}
+    )
+    assert len(lines) == 4
+    assert whole["BilledSizeBytes"] > 2 * one_partition["BilledSizeBytes"] > 0
+
+    def refused(**limits: Any) -> tuple[str, str]:
+        call = dynamodb.export_table_to_point_in_time
+        return refusal(call, TableArn=arn, S3Bucket=bucket, FilterSpecification=limits)
+
+    values = {":p": {"S": "a"}}
+    assert refused(KeyConditionExpression="s = :p", ExpressionAttributeValues=values) == invalid(
+        "Query condition missed key schema element: p"
+    )
+    assert refused(
+        KeyConditionExpression="p = :p", FilterExpression="s = :p", ExpressionAttributeValues=values
+    ) == invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: s")
+    assert refused(FilterExpression="p = ", ExpressionAttributeValues=values)[0] == "ValidationException"
+    assert refused()[0] == "ValidationException"
 
 
 @pytest.fixture
@@ -210,7 +267,24 @@ def test_what_changed_is_exported(later: tuple[Any, Any], view: str) -> None:
         "replaced": [old("1"), "2"],
     }
     assert export["ItemCount"] == len(lines) == 1104
-    (listed,) = dynamodb.list_exports(TableArn=arn)["ExportSummaries"]
+    limits = {
+        "FilterExpression": "v = :one",
+        "ExpressionAttributeValues": {":one": {"S": "1"}},
+        "ProjectionExpression": "v",
+    }
+    started = call(**members, IncrementalExportSpecification=window, FilterSpecification=limits)["ExportDescription"]
+    server.advance(1)
+    _, lines = read_export(s3, done(dynamodb, started["ExportArn"]))
+    found = [json.loads(line) for line in lines]
+    # What items are now counts, and of those that are gone what they were.
+    assert {change["Keys"]["id"]["S"] for change in found} == {"new", "deleted", *many}
+    assert all(
+        image == {"v": {"S": "1"}}
+        for change in found
+        for image in (change.get("NewImage"), change.get("OldImage"))
+        if image
+    )
+    listed, _ = dynamodb.list_exports(TableArn=arn)["ExportSummaries"]
     assert listed["ExportType"] == "INCREMENTAL_EXPORT"
     # The history is let go of: the table may be deleted.
     short = {"ExportFromTime": until - timedelta(seconds=60), "ExportToTime": until}

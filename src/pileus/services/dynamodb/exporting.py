@@ -25,8 +25,9 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream
-from pileus.services.dynamodb import copying, increments, ion, keys, records, replication, values
+from pileus.services.dynamodb import copying, filtering, increments, ion, keys, records, replication, values
 from pileus.services.dynamodb.copying import Copy
+from pileus.services.dynamodb.filtering import Filter
 from pileus.services.dynamodb.items import Stored
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -126,6 +127,7 @@ async def _write_data(
     ending = "ion" if export.format == "ION" else "json"
     prefix = keys.backup_items(account, region, export.id)
     at: bytes | None = prefix
+    limited = filtering.load(export.limited_to)
     held: list[bytes] = []
     held_bytes = 0
     files: list[bytes] = []
@@ -138,12 +140,13 @@ async def _write_data(
 
         rows = await cloud.store.read(page)
         for _, raw in rows:
-            line, size = _change_line(export, raw) if export.since else _item_line(export, raw)
+            line, size = (_change_line if export.since else _item_line)(export, limited, raw)
+            # What is read costs, written or not.
+            export.size_bytes += size
             if line:
                 held.append(line)
                 held_bytes += len(line)
                 export.items += 1
-                export.size_bytes += size
         at = after(rows[-1][0]) if len(rows) == BATCH_ITEMS else None
         if held and (held_bytes >= FILE_BYTES or at is None):
             # The same name when it is done again: nothing is left over.
@@ -163,16 +166,27 @@ async def _write_data(
     return b"".join(files)
 
 
-def _item_line(export: records.Export, raw: bytes) -> tuple[bytes, int]:
-    """An item's line, and its size."""
+def _item_line(export: records.Export, limited: Filter, raw: bytes) -> tuple[bytes, int]:
+    """An item's line, empty where it is left out, and the size of what was read of it."""
     stored = Stored(raw)
+    if export.format != "ION" and not export.limited_to:
+        return b'{"Item":%b}\n' % stored.json, stored.size
+    item = stored.item()
+    if not limited.reads(item):
+        return b"", 0
+    if not limited.keeps(item):
+        return b"", stored.size
+    shown = limited.shown(item)
     if export.format == "ION":
-        return ion.write({"Item": ion.item(stored.item())}), stored.size
-    return b'{"Item":%b}\n' % stored.json, stored.size
+        return ion.write({"Item": ion.item(shown)}), stored.size
+    return b'{"Item":%b}\n' % values.dump(shown), stored.size
 
 
-def _change_line(export: records.Export, raw: bytes) -> tuple[bytes, int]:
-    """The line of an item that changed, and its images' size; empty where it came and went between the moments."""
+def _change_line(export: records.Export, limited: Filter, raw: bytes) -> tuple[bytes, int]:
+    """The line of an item that changed, and its images' size; empty where it came and went between the moments.
+
+    What it became decides whether it is left out; of one that is gone, what it was.
+    """
     change = increments.decode(raw)
     old = None if change.old is None else Stored(change.old)
     new = None if change.new is None else Stored(change.new)
@@ -180,6 +194,8 @@ def _change_line(export: records.Export, raw: bytes) -> tuple[bytes, int]:
     if some is None:
         return b"", 0
     item = some.item()
+    if not limited.reads(item):
+        return b"", 0
     key = {name: item[name] for name in export.keys}
     images = {"OldImage": old, "NewImage": new}
     shown = {
@@ -188,13 +204,17 @@ def _change_line(export: records.Export, raw: bytes) -> tuple[bytes, int]:
         if image is not None and (name == "NewImage" or export.view == "NEW_AND_OLD_IMAGES")
     }
     size = sum(image.size for image in shown.values())
+    if not limited.keeps(item):
+        return b"", size
     if export.format == "ION":
         members = {"Keys": ion.item(key), "Metadata": f"{{WriteTimestampMicros:{change.at}.}}"}
-        members |= {name: ion.item(image.item()) for name, image in shown.items()}
+        members |= {name: ion.item(limited.shown(image.item())) for name, image in shown.items()}
         text = ",".join(f"{name}:{member}" for name, member in members.items())
         return ion.write({"Record": f"{{{text}}}"}), size
     parts = [b'"Metadata":{"WriteTimestampMicros":{"N":"%d"}}' % change.at, b'"Keys":%b' % values.dump(key)]
-    parts += [b'"%b":%b' % (name.encode(), image.json) for name, image in shown.items()]
+    for name, image in shown.items():
+        json = values.dump(limited.shown(image.item())) if export.limited_to else image.json
+        parts.append(b'"%b":%b' % (name.encode(), json))
     return b"{%b}\n" % b",".join(parts), size
 
 

@@ -161,6 +161,8 @@ class Export(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     since: float = 0.0
     keys: tuple[str, ...] = ()
     view: Literal["NEW_IMAGE", "NEW_AND_OLD_IMAGES"] = "NEW_AND_OLD_IMAGES"
+    # Its FilterSpecification; see `filtering`.
+    limited_to: bytes = b""
     token: str
     # Who asked for it, and writes the files.
     principal: Principal

@@ -12,7 +12,7 @@ import msgspec
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Permission, Request
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import errors, keys, records, tables, work
+from pileus.services.dynamodb import errors, filtering, keys, records, tables, work
 from pileus.services.dynamodb.operations.backups import earliest, existing
 from pileus.services.dynamodb.permissions import arn_of
 from pileus.services.dynamodb.tables import table_arn
@@ -34,8 +34,8 @@ def of_export(ctx: Context, request: Request) -> list[Permission]:
 
 
 async def export_table_to_point_in_time(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    if request.get("FilterSpecification") or request.get("S3SseAlgorithm") == "KMS":
-        raise NotBuilt("DynamoDB's exports with FilterSpecification or a KMS key")
+    if request.get("S3SseAlgorithm") == "KMS":
+        raise NotBuilt("DynamoDB's exports with a KMS key")
     table = await existing(ctx, tx, request["TableArn"])
     record = table.record
     if not record.pitr_since:
@@ -44,12 +44,17 @@ async def export_table_to_point_in_time(ctx: Context, tx: Transaction, request: 
             f"Point in time recovery is not enabled for table '{record.name}'",
         )
     since, moment, view = _window(ctx, record, request)
+    limited_to = b""
+    if "FilterSpecification" in request:
+        filtering.check(table, request["FilterSpecification"])
+        limited_to = filtering.stored(request["FilterSpecification"])
     token = request.get("ClientToken")
     if token is not None:
         known = await _by_token(ctx, tx, record.id, token)
         if known is not None:
-            asked = (request["S3Bucket"], request.get("S3Prefix", ""), request.get("ExportFormat", "DYNAMODB_JSON"))
-            if (known.bucket, known.prefix, known.format) != asked or bool(known.since) != bool(since):
+            kind = request.get("ExportFormat", "DYNAMODB_JSON")
+            asked = (request["S3Bucket"], request.get("S3Prefix", ""), kind, bool(since), limited_to)
+            if (known.bucket, known.prefix, known.format, bool(known.since), known.limited_to) != asked:
                 raise AWSError("ExportConflictException", "ClientToken was used with other parameters")
             return {"ExportDescription": _description(known)}
     export_id = f"{int(ctx.now * 1000):014}-{ctx.cloud.ids.hex(8)}"
@@ -70,6 +75,7 @@ async def export_table_to_point_in_time(ctx: Context, tx: Transaction, request: 
         since=since,
         keys=table.schema.names,
         view=view,
+        limited_to=limited_to,
         token=token or ctx.cloud.ids.uuid(),
         principal=ctx.principal,
     )
@@ -176,6 +182,8 @@ def _description(export: records.Export) -> dict[str, Any]:
         }
     else:
         answer["ExportTime"] = export.moment
+    if export.limited_to:
+        answer["FilterSpecification"] = filtering.described(export.limited_to)
     if export.bucket_owner:
         answer["S3BucketOwner"] = export.bucket_owner
     if export.prefix:

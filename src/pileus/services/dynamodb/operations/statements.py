@@ -24,12 +24,12 @@ from pileus.services.dynamodb.expressions.projections import Projection
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
 from pileus.services.dynamodb.operations import policies, transactions
-from pileus.services.dynamodb.operations.queries import key_range
 from pileus.services.dynamodb.pages import Plan, Source
 from pileus.services.dynamodb.partiql import binding
 from pileus.services.dynamodb.partiql.binding import Bound, bind
 from pileus.services.dynamodb.partiql.parser import Exists, Select, parse
 from pileus.services.dynamodb.permissions import arn_of
+from pileus.services.dynamodb.ranges import key_range
 from pileus.services.dynamodb.tables import Table
 from pileus.services.dynamodb.values import Item
 from pileus.services.dynamodb.writes import Outcome, Write
