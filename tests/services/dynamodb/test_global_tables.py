@@ -235,6 +235,80 @@ def test_a_protected_replica_stays(world: World) -> None:
     assert "Replicas" not in described(world.east)
 
 
+def test_a_replica_stays_as_a_table_of_its_own(world: World) -> None:
+    world.create("id:S | v:S", GlobalSecondaryIndexes=[index("idx", "v")])
+    world.add(WEST)
+    world.add(EUROPE)
+    ttl = {"Enabled": True, "AttributeName": "expires"}
+    world.east.update_time_to_live(TableName=NAME, TimeToLiveSpecification=ttl)
+    put(world.west, "from-west", "1")
+    put(world.east, "from-east", "1")
+    disassociate = {"RegionName": WEST, "DisassociationMode": "WAIT_FOR_REPLICATION"}
+
+    def update(client: Any, *more: dict[str, Any], **members: Any) -> Any:
+        updates = [{"Disassociate": disassociate}, *more]
+        return client.update_table(TableName=NAME, ReplicaUpdates=updates, **members)["TableDescription"]
+
+    assert described(world.west)["DisassociationProtectionEnabled"] is True
+    code, message = refusal(update, world.west)
+    assert (code, "protected against disassociation" in message) == ("ValidationException", True)
+    unprotect = {"TableName": NAME, "DisassociationProtectionEnabled": False}
+    assert refusal(world.west.update_table, **unprotect, TableClass="STANDARD")[0] == "ValidationException"
+    world.west.update_table(**unprotect)
+    assert described(world.west)["DisassociationProtectionEnabled"] is False
+    assert described(world.east)["DisassociationProtectionEnabled"] is True
+    assert refusal(update, world.east)[0] == "ValidationException"
+    assert refusal(update, world.west, {"Delete": {"RegionName": EAST}})[0] == "ValidationException"
+    assert refusal(update, world.west, DeletionProtectionEnabled=True)[0] == "ValidationException"
+    arn = described(world.west)["TableArn"]
+    assert update(world.west)["TableStatus"] == "UPDATING"
+    alone = described(world.west)
+    assert (alone["TableStatus"], alone["TableArn"]) == ("ACTIVE", arn)
+    assert not alone.keys() & {"Replicas", "GlobalTableVersion", "DisassociationProtectionEnabled"}
+    assert [each["RegionName"] for each in described(world.east)["Replicas"]] == [EUROPE]
+    # What was pending either way is there; from now on each goes its own way.
+    assert contents(world.west) == contents(world.east) == {"from-west": "1", "from-east": "1"}
+    put(world.west, "from-west", "2")
+    put(world.east, "later", "1")
+    world.settle()
+    assert contents(world.west) == {"from-west": "2", "from-east": "1"}
+    assert contents(world.europe) == contents(world.east) == {"from-west": "1", "from-east": "1", "later": "1"}
+    # It has kept its index, its stream, its time to live.
+    assert contents(world.west, IndexName="idx") == contents(world.west)
+    assert len(records(world, WEST)) == 3
+    status = world.west.describe_time_to_live(TableName=NAME)["TimeToLiveDescription"]["TimeToLiveStatus"]
+    assert status == "ENABLED"
+    # With the last other one both are on their own.
+    world.europe.update_table(**unprotect)
+    disassociate["RegionName"] = EUROPE
+    update(world.europe)
+    for client in (world.east, world.europe):
+        assert "Replicas" not in described(client)
+    delete(world.east, "later")
+    world.settle()
+    assert "later" in contents(world.europe)
+    assert refusal(update, world.europe)[0] == "ValidationException"
+    assert refusal(world.europe.update_table, **unprotect)[0] == "ValidationException"
+
+
+def test_a_replica_with_much_to_hand_on_is_disassociated_while_it_is_written_to(world: World) -> None:
+    world.create()
+    world.add(WEST)
+    world.west.update_table(TableName=NAME, DisassociationProtectionEnabled=False)
+    for first in range(0, 250, 25):
+        puts = [{"PutRequest": {"Item": {"id": {"S": f"i{n}"}, "v": {"S": "1"}}}} for n in range(first, first + 25)]
+        world.west.batch_write_item(RequestItems={NAME: puts})
+    update = {"Disassociate": {"RegionName": WEST, "DisassociationMode": "WAIT_FOR_REPLICATION"}}
+    world.west.update_table(TableName=NAME, ReplicaUpdates=[update])
+    put(world.west, "meanwhile", "1")
+    world.settle()
+    assert "Replicas" not in described(world.west)
+    assert described(world.west)["TableStatus"] == described(world.east)["TableStatus"] == "ACTIVE"
+    here, there = contents(world.west), contents(world.east)
+    assert len(here) == 251
+    assert here.keys() - there.keys() <= {"meanwhile"}
+
+
 def test_wrong_replica_updates(world: World) -> None:
     world.create()
 
@@ -686,3 +760,8 @@ def test_regions_ask_for_permissions(world: World) -> None:
     assert code == "AccessDeniedException"
     allow(("dynamodb:UpdateTimeToLive", here), ("dynamodb:UpdateTimeToLive", there))
     as_user.update_time_to_live(TableName=NAME, TimeToLiveSpecification=ttl)
+    allow(("dynamodb:UpdateTable", here))
+    alone = {"Disassociate": {"RegionName": EAST, "DisassociationMode": "WAIT_FOR_REPLICATION"}}
+    code, message = refusal(as_user.update_table, TableName=NAME, ReplicaUpdates=[alone])
+    assert code == "AccessDeniedException"
+    assert "dynamodb:DisassociateTableReplica on resource: " + here in message

@@ -30,7 +30,6 @@ def refuse_unbuilt(request: Request) -> None:
         "GlobalTableSettingsReplicationMode",
         "VectorIndexes",
         "VectorIndexUpdates",
-        "DisassociationProtectionEnabled",
     ):
         if request.get(member):
             raise NotBuilt(f"DynamoDB's {member}")

@@ -27,7 +27,7 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
         status = "CREATING"
     elif record.leaving:
         status = "DELETING"
-    elif any(not other.record.usable for other in others):
+    elif record.parting or any(not other.record.usable or other.record.parting for other in others):
         status = "UPDATING"
     items, size = await held(ctx, tx, table.statistics)
     answer: dict[str, Any] = {
@@ -71,6 +71,8 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
             "Replicas": [_replica(other) for other in others],
             "MultiRegionConsistency": "STRONG" if record.strong else "EVENTUAL",
         }
+        if not record.strong:
+            answer["DisassociationProtectionEnabled"] = not record.disassociable
     if record.witness:
         answer["GlobalTableWitnesses"] = [{"RegionName": record.witness, "WitnessStatus": "ACTIVE"}]
     for index in table.indexes:

@@ -104,6 +104,7 @@ _REPLICA_ACTIONS = {
     ),
     "Update": ("UpdateTable",),
     "Delete": ("DeleteTable", "DeleteTableReplica"),
+    "Disassociate": ("DisassociateTableReplica",),
 }
 
 

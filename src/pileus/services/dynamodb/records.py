@@ -105,6 +105,9 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     sourced: float = 0.0
     # It is being deleted, and nobody can use it; what it has not handed on yet is handed on before.
     leaving: bool = False
+    # It may be disassociated; it is being so, once nothing is pending between it and the others.
+    disassociable: bool = False
+    parting: bool = False
     # What it has of its own in place of what all replicas have: read units and maximum on-demand read units by index
     # ("": the table itself), and its class.
     read_overrides: dict[str, int] = {}

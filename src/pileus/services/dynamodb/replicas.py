@@ -58,8 +58,10 @@ async def others(ctx: Context, tx: Reader, table: Table) -> list[Table]:
 async def check_settled(ctx: Context, tx: Reader, table: Table) -> None:
     """Refuse a change of a table that is being made or deleted, or one of whose replicas is."""
     own = "deleted" if table.record.leaving else "created"
+    if table.record.usable:
+        own = "updated"
     for each, word in ((table, own), *((other, "updated") for other in await others(ctx, tx, table))):
-        if not each.record.usable:
+        if not each.record.usable or each.record.parting:
             raise AWSError(
                 "ResourceInUseException",
                 f"Attempt to change a resource which is still in use: Table is being {word}: {table.name}",
@@ -74,8 +76,6 @@ async def update(ctx: Context, tx: Transaction, table: Table, updates: list[dict
     if len(asked) != 1:
         raise errors.invalid("Exactly one of Create, Update and Delete must be specified for a replica")
     kind, action = asked[0]
-    if kind == "Disassociate":
-        raise NotBuilt("DynamoDB's ReplicaUpdates with Disassociate")
     if action.get("KMSMasterKeyId"):
         raise NotBuilt("DynamoDB's ReplicaUpdates with a KMSMasterKeyId")
     region = action["RegionName"]
@@ -326,6 +326,13 @@ async def _part(there: Context, tx: Transaction, replica: Table) -> bool:
         done = done and due == math.inf
     if not done:
         return False
+    await cut(there, tx, replica)
+    await work.drop_table(there, tx, replica)
+    return True
+
+
+async def cut(there: Context, tx: Transaction, replica: Table) -> None:
+    """Have the others of a global table forget a replica that has handed on everything."""
     for other in await others(there, tx, replica):
         here = in_region(there, other.region)
         left = tuple(region for region in other.record.replicas if region != replica.region)
@@ -335,8 +342,6 @@ async def _part(there: Context, tx: Transaction, replica: Table) -> bool:
         for source, target in ((replica, other), (other, replica)):
             tx.delete(keys.cursor(source.account, source.region, source.record.id, target.region))
             tx.delete(keys.watch("replicas", source.account, source.region, source.name, target.region))
-    await work.drop_table(there, tx, replica)
-    return True
 
 
 def alone(record: records.Table) -> records.Table:
@@ -350,6 +355,8 @@ def alone(record: records.Table) -> records.Table:
         read_overrides={},
         on_demand_overrides={},
         class_override="",
+        disassociable=False,
+        parting=False,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.dynamodb import loops, permissions, replicas, work
+from pileus.services.dynamodb import disassociating, loops, permissions, replicas, work
 from pileus.services.dynamodb.operations import (
     backups,
     batches,
@@ -140,7 +140,11 @@ SERVICE = Service(
         Loop("dynamodb.replicate", loops.replicate, period_s=60.0),
         Loop("dynamodb.deleted", loops.forget_deleted, period_s=600.0),
     ),
-    targets={work.TARGET: work.handle, replicas.TARGET: replicas.handle},
+    targets={
+        work.TARGET: work.handle,
+        replicas.TARGET: replicas.handle,
+        disassociating.TARGET: disassociating.handle,
+    },
     start=loops.start,
     stop=loops.stop,
 )

@@ -18,6 +18,7 @@ from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import (
     consistent,
     definitions,
+    disassociating,
     errors,
     keys,
     provisioning,
@@ -121,6 +122,7 @@ async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answ
         "StreamSpecification",
         "ReplicaUpdates",
         "GlobalTableWitnessUpdates",
+        "DisassociationProtectionEnabled",
     }:
         raise errors.validation(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
@@ -148,8 +150,11 @@ async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answ
     provisioning.check_indexes(record)
     await provisioning.check_account(ctx, tx, record, table.record)
     changed = tables.store(ctx, tx, replicas.kept(record) if record.replicas else record)
+    changed = disassociating.protected(ctx, tx, changed, request)
     strong = consistent.asked(changed, request)
-    if request.get("ReplicaUpdates") or request.get("GlobalTableWitnessUpdates"):
+    if disassociating.is_asked(request):
+        changed = await disassociating.begin(ctx, tx, changed, request)
+    elif request.get("ReplicaUpdates") or request.get("GlobalTableWitnessUpdates"):
         if strong:
             changed = await consistent.update(ctx, tx, changed, request)
         else:
