@@ -23,6 +23,8 @@ from pileus.store.keys import after, pack_onto, range_onto, unpack
 PAGE_MAX = 1000
 # How many entries are read first where there may be common prefixes.
 _BATCH = 64
+# Behind both spaces of versions, in the order of a page: a common prefix.
+_ROLLED = 2
 
 
 class Page(msgspec.Struct):
@@ -147,29 +149,30 @@ async def list_versions(
             # One more each: the first may be the marker's own version, or a newer one.
             page = await list_page(tx, space, prefix=prefix, delimiter=delimiter, start_at=store_key, most=most + 1)
             spaces.append(page)
-    merged: list[tuple[bytes, bool, int, Object | None]] = []
-    for page in spaces:
-        for key, _, value in page.entries:
-            version = decode_object(value)
-            if behind is None or key != key_marker or version.sequence < behind:
-                merged.append((key, False, -version.sequence, version))
-    merged += [(rolled, True, 0, None) for rolled in {rolled for page in spaces for rolled in page.prefixes}]
+    # Of one key the current object comes before the versions of the other space, which stand there newest first.
+    merged: list[tuple[bytes, int, int, bytes]] = []
+    for order, page in enumerate(spaces):
+        for number, (key, _, value) in enumerate(page.entries):
+            if behind is None or key != key_marker or decode_object(value).sequence < behind:
+                merged.append((key, order, number, value))
+    merged += [(rolled, _ROLLED, 0, b"") for rolled in {rolled for page in spaces for rolled in page.prefixes}]
     merged.sort(key=lambda one: one[:3])
     found = VersionPage(truncated=most > 0 and (len(merged) > most or any(page.truncated for page in spaces)))
     current = {key for key, _, _ in spaces[0].entries}
     before = b""
-    for key, rolled, _, shown_version in merged[:most]:
-        found.last, found.last_version = key, shown_version
-        if rolled:
+    for key, order, _, value in merged[:most]:
+        if order == _ROLLED:
+            found.last, found.last_version = key, None
             found.prefixes.append(key)
             continue
-        assert shown_version is not None
+        version = decode_object(value)
+        found.last, found.last_version = key, version
         is_latest = key != before
         if is_latest and behind is not None and key == key_marker:
-            is_latest = await _is_newest(tx, bucket, key, shown_version)
-        elif is_latest and shown_version.delete_marker:
+            is_latest = await _is_newest(tx, bucket, key, version)
+        elif is_latest and version.delete_marker:
             is_latest = key not in current
-        found.entries.append((key, is_latest, shown_version))
+        found.entries.append((key, is_latest, version))
         before = key
     return found
 
