@@ -21,6 +21,7 @@ from bench.metrics import METRICS, Metric
 from bench.servers import (
     HOME,
     LABELS,
+    ONE_CASE,
     PEERS,
     ROOT,
     Cannot,
@@ -126,7 +127,8 @@ def _measure(case: str, name: str, quick: bool) -> dict[str, Any]:
 
 
 def _is_asked(metric: Metric, server: str, case: str) -> bool:
-    return metric.case == case and (server == "pileus" or not metric.alone)
+    theirs = not metric.alone and not (metric.joint and server in ONE_CASE)
+    return metric.case == case and (server == "pileus" or theirs)
 
 
 def _machine() -> dict[str, Any]:

@@ -20,7 +20,6 @@ from botocore.credentials import Credentials
 from bench.servers import Cannot, Server
 
 REGION = "us-east-1"
-KEY = Credentials("test", "test")
 _SIGNERS = {"s3": S3SigV4Auth}
 
 
@@ -33,10 +32,14 @@ def aws(server: Server, service: str) -> Any:
         service,
         endpoint_url=server.endpoint,
         region_name=REGION,
-        aws_access_key_id=KEY.access_key,
-        aws_secret_access_key=KEY.secret_key,
+        aws_access_key_id=server.key,
+        aws_secret_access_key=server.key,
         config=config,
     )
+
+
+def _credentials(server: Server) -> Credentials:
+    return Credentials(server.key, server.key)
 
 
 def signed(
@@ -45,7 +48,7 @@ def signed(
     """One whole HTTP/1.1 request for a target like "GET /", signed now: good for 15 minutes."""
     method, path = target.split(" ")
     request = AWSRequest(method, server.endpoint + path, dict(headers or {}), body)
-    _SIGNERS.get(service, SigV4Auth)(KEY, service, REGION).add_auth(request)
+    _SIGNERS.get(service, SigV4Auth)(_credentials(server), service, REGION).add_auth(request)
     return _bytes(server, method, path, body, dict(request.headers.items()))
 
 
@@ -83,7 +86,7 @@ def put_object(server: Server, bucket: str, key: str, body: bytes) -> bytes:
 def presigned(server: Server, method: str, path: str, length: int = 0) -> bytes:
     """The head of a request by pre-signed S3 URL, whose body nobody has to hash; `length` bytes are to follow."""
     request = AWSRequest(method, server.endpoint + path, {})
-    S3SigV4QueryAuth(KEY, "s3", REGION, expires=900).add_auth(request)
+    S3SigV4QueryAuth(_credentials(server), "s3", REGION, expires=900).add_auth(request)
     return _bytes(server, method, request.url.removeprefix(server.endpoint), b"", {"Content-Length": str(length)})
 
 

@@ -20,6 +20,8 @@ class Metric:
     ahead_of: str = ""
     # Asked of Pileus alone.
     alone: bool = False
+    # Not asked of peers that are of one service: it needs others, too.
+    joint: bool = False
 
 
 _DYNALITE = "dynalite-memory"
@@ -145,7 +147,7 @@ METRICS = (
     Metric("s3_get_small_cpu_us", "s3", "S3 get of 1 KB, processor time of the server", "µs"),
     Metric("s3_put_large_mb_per_s", "s3", "S3 put of 64 MB", "MB/s", more=True, bar=250),
     Metric("s3_get_large_mb_per_s", "s3", "S3 get of 64 MB", "MB/s", more=True, bar=500),
-    Metric("s3_to_handler_ms", "s3", "From a put into a function's handler, median", "ms", bar=20),
+    Metric("s3_to_handler_ms", "s3", "From a put into a function's handler, median", "ms", bar=20, joint=True),
     Metric("s3_large_peak_mb", "s3", "Memory gained at the peak of a 64 MB put and get", "MB", bar=32),
     Metric("sqs_send_per_s", "sqs", "SQS send of 1 KB, 64 connections", "/s", more=True, bar=5000, times=2.5),
     Metric("sqs_send_cpu_us", "sqs", "SQS send of 1 KB, processor time of the server", "µs"),

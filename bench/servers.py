@@ -21,16 +21,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".bench"
-PEERS = ("ministack", "moto", "dynalite", "dynalite-memory")
+PEERS = ("ministack", "moto", "dynalite", "dynalite-memory", "s3rver")
 LABELS = {
     "pileus": "Pileus",
     "ministack": "MiniStack",
     "moto": "moto",
     "dynalite": "dynalite, disk",
     "dynalite-memory": "dynalite, memory",
+    "s3rver": "s3rver",
 }
 # The peers that are of one service alone, with the one case that they are asked.
-ONE_CASE = {"dynalite": "dynamodb", "dynalite-memory": "dynamodb"}
+ONE_CASE = {"dynalite": "dynamodb", "dynalite-memory": "dynamodb", "s3rver": "s3"}
+# Those from npm, with the package that each is.
+_PACKAGES = {"dynalite": "dynalite", "dynalite-memory": "dynalite", "s3rver": "s3rver"}
 # What the processes of this run's own load generators are called, so that nobody counts them as a server's.
 LOADERS = ("wrk", "loadgen")
 
@@ -47,7 +50,7 @@ def asked(server: str, case: str) -> bool:
 
 
 def installable(peer: str) -> bool:
-    return peer not in ONE_CASE or shutil.which("npm") is not None
+    return peer not in _PACKAGES or shutil.which("npm") is not None
 
 
 def install(peer: str) -> None:
@@ -88,7 +91,7 @@ def version(peer: str) -> str:
 def _pins(peer: str) -> Path:
     """Its requirements file, or the package-lock.json of one from npm."""
     peers = ROOT / "bench" / "peers"
-    return peers / "dynalite.json" if peer in ONE_CASE else peers / f"{peer}.txt"
+    return peers / (f"{_PACKAGES[peer]}.json" if peer in _PACKAGES else f"{peer}.txt")
 
 
 def _command(name: str, port: int, data: Path) -> tuple[list[str], dict[str, str]]:
@@ -106,6 +109,11 @@ def _command(name: str, port: int, data: Path) -> tuple[list[str], dict[str, str
             program = HOME / "dynalite" / "node_modules" / "dynalite" / "cli.js"
             options = ["--host", "127.0.0.1", "--port", str(port)]
             return ["node", str(program), *options, *(["--path", str(data)] if name == "dynalite" else [])], {}
+        case "s3rver":
+            program = HOME / "s3rver" / "node_modules" / "s3rver" / "bin" / "s3rver.js"
+            data.mkdir()
+            options = ["--directory", str(data), "--address", "127.0.0.1", "--port", str(port), "--silent"]
+            return ["node", str(program), *options], {}
         case _:
             return [str(binaries / "moto_server"), "-H", "127.0.0.1", "-p", str(port)], {}
 
@@ -123,6 +131,11 @@ class Server:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def key(self) -> str:
+        """The access key id that it knows, which is its secret, too."""
+        return "S3RVER" if self.name == "s3rver" else "test"
 
     @property
     def endpoint(self) -> str:
