@@ -109,6 +109,7 @@ def test_selection(numbers: Any) -> None:
     answer = numbers("id = :p AND sort = :v0", "1", ProjectionExpression="x")
     assert answer["Items"] == [{"x": {"S": "1"}}]
     assert refusal(numbers, "id = :p", Select="SPECIFIC_ATTRIBUTES") == invalid(
+        "1 validation error detected: "
         "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
     )
     assert refusal(numbers, "id = :p", Select="ALL_PROJECTED_ATTRIBUTES") == invalid_values(

@@ -52,6 +52,29 @@ def test_all_kinds_at_once(dynamodb: Any, table: Table) -> None:
     assert answer["Responses"] == [{"Item": {"id": {"S": "new"}}}, {"Item": {"n": {"N": "2"}}}, {}]
 
 
+def test_empty_keys_are_refused_before_there_is_a_transaction(dynamodb: Any, table: Table) -> None:
+    table("id:S | g:B", GlobalSecondaryIndexes=[index("idx", "g")])
+    empty = "The AttributeValue for a key attribute cannot contain an empty {} value."
+    condition = {"ConditionExpression": "attribute_exists(id)"}
+    for action in (
+        put(""),
+        {"Delete": key("")},
+        {"ConditionCheck": key("", **condition)},
+        {"Update": key("", UpdateExpression="REMOVE x")},
+    ):
+        assert refusal(dynamodb.transact_write_items, TransactItems=[put("a"), action]) == invalid(
+            f"One or more parameter values are not valid. {empty.format('string')} Key: id"
+        )
+    indexed = {"Put": {"TableName": "table", "Item": {"id": {"S": "a"}, "g": {"B": b""}}}}
+    code, message = refusal(dynamodb.transact_write_items, TransactItems=[indexed])
+    assert (code, empty.format("binary") in message) == ("ValidationException", True)
+    # What is wrong otherwise with a key cancels it.
+    wrong = {"Put": {"TableName": "table", "Item": {"id": {"N": "1"}}}}
+    _, reasons = cancelled(dynamodb, put("a"), wrong)
+    assert [reason["Code"] for reason in reasons] == ["None", "ValidationError"]
+    assert dynamodb.scan(TableName="table")["Count"] == 0
+
+
 def test_one_condition_fails_and_nothing_is_done(dynamodb: Any, table: Table) -> None:
     table()
     dynamodb.put_item(TableName="table", Item={"id": {"S": "old"}})

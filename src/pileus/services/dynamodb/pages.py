@@ -73,12 +73,13 @@ def source(table: Table, request: Request) -> Source:
     return Source(table, index)
 
 
-def check_select(request: Request) -> None:
+def check_select(request: Request, *, scans: bool = False) -> None:
     """Check Select against the parameters that name attributes."""
     select = request.get("Select")
     named = next((name for name in ("AttributesToGet", "ProjectionExpression") if name in request), None)
     if select == "SPECIFIC_ATTRIBUTES" and named is None:
         raise errors.validation(
+            f"{'' if scans else '1 validation error detected: '}"
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
         )
     if named is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):

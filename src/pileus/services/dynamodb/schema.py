@@ -92,11 +92,21 @@ def check_length(kind: str, part: Part, *, sort: bool) -> None:
         raise errors.invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 
 
-def empty_key(name: str, kind: str) -> AWSError:
-    return errors.validation(
-        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty "
-        f"{'string' if kind == 'S' else 'binary'} value. Key: {name}"
+class EmptyKey(AWSError):
+    """A key, or that of an index, that is to be put and empty: refused before there is a transaction to cancel."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ValidationException", f"One or more parameter values are not valid. {message}")
+
+
+def _empty(kind: str) -> str:
+    return (
+        f"The AttributeValue for a key attribute cannot contain an empty {'string' if kind == 'S' else 'binary'} value."
     )
+
+
+def empty_key(name: str, kind: str) -> AWSError:
+    return EmptyKey(f"{_empty(kind)} Key: {name}")
 
 
 def item_key(prefix: bytes, schema: Schema, item: Item) -> bytes:
@@ -116,10 +126,15 @@ def given_key(prefix: bytes, schema: Schema, key: Item) -> bytes:
     """The store key of a `Key` member."""
     if len(key) != (2 if schema.sort else 1):
         raise errors.key_mismatch()
-    for name in schema.names:
-        if schema.type_of(name) not in key.get(name, ()):
-            raise errors.key_mismatch()
+    check_keys(schema, key)
     return _store_key(prefix, schema, key)
+
+
+def check_keys(schema: Schema, item: Item) -> None:
+    """Refuse what lacks an attribute of the key, or has it with another type."""
+    for name in schema.names:
+        if schema.type_of(name) not in item.get(name, ()):
+            raise errors.key_mismatch()
 
 
 def _store_key(prefix: bytes, schema: Schema, item: Item) -> bytes:
@@ -173,16 +188,13 @@ def check_index_keys(index: str, schema: Schema, item: Mapping[str, Value], *, u
                 f"Type mismatch for Index Key {name} Expected: {kind} Actual: {values.kind(value)} IndexName: {index}"
             )
         if not value[kind]:
-            spoken = "string" if kind == "S" else "binary"
             if update:
                 raise errors.validation(
                     "One or more parameter values are not valid. The update expression attempted to update a secondary "
-                    "index key to a value that is not supported. The AttributeValue for a key attribute cannot contain "
-                    f"an empty {spoken} value."
+                    f"index key to a value that is not supported. {_empty(kind)}"
                 )
-            raise errors.validation(
-                "One or more parameter values are not valid. A value specified for a secondary index key is not "
-                f"supported. The AttributeValue for a key attribute cannot contain an empty {spoken} value. "
+            raise EmptyKey(
+                f"A value specified for a secondary index key is not supported. {_empty(kind)} "
                 f"IndexName: {index}, IndexKey: {name}"
             )
         sort = any(name == each for each, _ in schema.ranges)

@@ -92,6 +92,9 @@ async def batch_write_item(ctx: Context, tx: Transaction, request: Request) -> A
     located: list[tuple[str, Table, list[tuple[bytes, Write]]]] = []
     for name, given in parsed.items():
         table = await tables.load(ctx, tx, name)
+        for write in given:
+            # Of puts, too, it is said so here.
+            schema.check_keys(table.schema, write.item)
         places = [(writes.locate(table, write), write) for write in given]
         if len({place for place, _ in places}) < len(places):
             raise errors.validation(DUPLICATES)

@@ -82,7 +82,7 @@ async def scan(ctx: Context, request: Request) -> Answer:
     start = pages.start_key(request)
     segment, total = _segment(request)
     keep, projection = _parse_scan(request)
-    pages.check_select(request)
+    pages.check_select(request, scans=True)
 
     async def plan(tx: Reader) -> Plan:
         table = await tables.load(ctx, tx, request["TableName"])

@@ -91,6 +91,8 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
         try:
             located.append((table, writes.locate(table, write), write))
             misplaced.append({"Code": "None"})
+        except schema.EmptyKey:
+            raise
         except AWSError as error:
             misplaced.append({"Code": "ValidationError", "Message": error.message})
     if len(located) < len(asked):
