@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote
 
 import msgspec
 
@@ -19,6 +19,9 @@ from pileus.services.s3.listing import url_encoded
 
 TARGET = "s3.batch"
 CSV_FORMAT = "S3BatchOperations_CSV_20180820"
+INVENTORY_FORMAT = "S3InventoryReport_CSV_20161130"
+REPLICATE = "S3ReplicateObject"
+INVOKE = "LambdaInvoke"
 REPORT_FORMAT = "Report_CSV_20180820"
 REPORT_SCHEMA = "Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"
 _FIELDS = (["Bucket", "Key"], ["Bucket", "Key", "VersionId"])
@@ -94,6 +97,7 @@ class Result(NamedTuple):
 
 
 decode_job = msgspec.msgpack.Decoder(Job).decode
+decode_tasks = msgspec.msgpack.Decoder(list[Task]).decode
 decode_results = msgspec.msgpack.Decoder(list[Result]).decode
 
 
@@ -103,26 +107,42 @@ def invalid(message: str) -> AWSError:
 
 def check(request: Mapping[str, Any]) -> None:
     """Refuses what a job cannot be."""
-    if "ManifestGenerator" in request:
-        raise NotBuilt("CreateJob with a generated manifest")
-    if "Manifest" not in request:
-        raise invalid("Missing required field: Manifest")
-    spec = request["Manifest"]["Spec"]
-    if spec["Format"] != CSV_FORMAT:
-        raise NotBuilt(f"CreateJob with a manifest of format {spec['Format']}")
-    if spec.get("Fields") not in _FIELDS:
-        raise invalid("Manifest fields must be Bucket, Key or Bucket, Key, VersionId")
+    if ("Manifest" in request) == ("ManifestGenerator" in request):
+        raise invalid("Exactly one of Manifest and ManifestGenerator must be specified")
     operation = request["Operation"]
     if len(operation) != 1:
         raise invalid("Exactly one operation must be specified")
     ((name, members),) = operation.items()
-    if name not in _CALLS and name != "LambdaInvoke":
+    if name not in _CALLS and name not in (INVOKE, REPLICATE):
         raise NotBuilt(f"CreateJob with the operation {name}")
+    if "Manifest" in request:
+        _check_manifest(request["Manifest"]["Spec"])
+    else:
+        _check_generator(request["ManifestGenerator"].get("S3JobManifestGenerator"), name)
     if name == "S3PutObjectCopy":
         _check_copy(members)
     report = request["Report"]
     if report["Enabled"] and not (report.get("Bucket") and report.get("Format") and report.get("ReportScope")):
         raise invalid("Bucket, Format and ReportScope are required if the report is enabled")
+
+
+def _check_manifest(spec: Mapping[str, Any]) -> None:
+    if spec["Format"] == CSV_FORMAT:
+        if spec.get("Fields") not in _FIELDS:
+            raise invalid("Manifest fields must be Bucket, Key or Bucket, Key, VersionId")
+    elif spec["Format"] != INVENTORY_FORMAT:
+        raise NotBuilt(f"CreateJob with a manifest of format {spec['Format']}")
+
+
+def _check_generator(asked: Mapping[str, Any] | None, operation: str) -> None:
+    if asked is None:
+        raise invalid("Missing required field: S3JobManifestGenerator")
+    if operation != REPLICATE:
+        raise NotBuilt(f"CreateJob with a generated manifest for {operation}")
+    if asked["EnableManifestOutput"]:
+        raise NotBuilt("CreateJob with a generated manifest that is written to a bucket")
+    if "MatchAnyObjectEncryption" in (asked.get("Filter") or {}):
+        raise NotBuilt("CreateJob with a generated manifest by encryption")
 
 
 def _check_copy(members: Mapping[str, Any]) -> None:
@@ -135,18 +155,6 @@ def _check_copy(members: Mapping[str, Any]) -> None:
             raise NotBuilt(f"CreateJob copying with new metadata's {member}")
     if "TargetResource" not in members:
         raise invalid("TargetResource is required")
-
-
-def tasks(manifest: str, fields: list[str]) -> list[Task]:
-    """The tasks of a manifest in CSV, whose keys are URL-encoded. Raises ValueError where it is none."""
-    found = []
-    for number, row in enumerate(csv.reader(io.StringIO(manifest)), 1):
-        if not row:
-            continue
-        if len(row) != len(fields):
-            raise ValueError(f"line {number} has {len(row)} columns")
-        found.append(Task(row[0], unquote_plus(row[1]), row[2] if len(row) > 2 else ""))
-    return found
 
 
 def report(results: Iterable[Result]) -> str:

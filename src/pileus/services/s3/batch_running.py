@@ -16,7 +16,7 @@ from pileus.cloud.roles import RoleSessions
 from pileus.delivery.contract import Delivery, Retry
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.services.s3 import batch, buckets, keys, notifications
+from pileus.services.s3 import batch, keys, manifests, notifications, replicating
 from pileus.services.s3.batch import Job, Result, Task
 from pileus.services.s3.records import encode
 from pileus.store.contract import Reader, Transaction
@@ -41,6 +41,12 @@ def save(tx: Transaction, job: Job) -> None:
     tx.put(keys.job(job.account, job.region, job.id), encode(job))
 
 
+def forget(tx: Transaction, job: Job) -> None:
+    """Drop what a job that has ended needs no more."""
+    tx.delete_range(*keys.job_tasks_range(job.id))
+    tx.delete_range(*keys.job_results_range(job.id))
+
+
 async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     at = delivery.payload
     job = await cloud.store.read(lambda tx: load(tx, at["account"], at["region"], at["id"]))
@@ -50,7 +56,11 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
         principal = await cloud.part(RoleSessions).principal(
             _SERVICE, job.request["RoleArn"], source_arn=job.arn, session_name=f"s3-batch-{job.id}"
         )
-        tasks = await _tasks(cloud, principal, job)
+        stretch = await cloud.store.read(lambda tx: tx.get(keys.job_tasks(job.id, job.done)))
+        # Jobs that were made before tasks were kept have none yet.
+        if job.status == "New" or (stretch is None and job.done < job.total):
+            await _prepare(cloud, principal, job)
+            return
     except AWSError as error:
         if error.fault == "server":
             raise Retry(str(error)) from error
@@ -59,43 +69,49 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     except ValueError as error:
         await _end(cloud, job, "Failed", ("InvalidManifest", f"The manifest is invalid: {error}"))
         return
-    if job.status == "New":
-        waits = bool(job.request.get("ConfirmationRequired"))
-        await _change(cloud, job, status="Suspended" if waits else "Active", total=len(tasks), goes_on=not waits)
-        return
-    stretch = tasks[job.done : job.done + STRETCH]
-    results = [await _do(cloud, principal, job, task) for task in stretch]
-    failed = sum(bool(result.code) for result in results)
-    if results and await _change(cloud, job, status="Active", results=results, failed=failed):
-        return
-    if not results:
+    if stretch is None:
         await _finish(cloud, principal, job)
+        return
+    results = [await _do(cloud, principal, job, task) for task in batch.decode_tasks(stretch)]
+    await _change(cloud, job, status="Active", results=results, failed=sum(bool(result.code) for result in results))
 
 
-async def _tasks(cloud: Cloud, principal: Principal, job: Job) -> list[Task]:
-    location = job.request["Manifest"]["Location"]
-    name, _, key = location["ObjectArn"].rpartition(":::")[2].partition("/")
-    request: dict[str, Any] = {"Bucket": name, "Key": key, "IfMatch": location["ETag"]}
-    if location.get("ObjectVersionId"):
-        request["VersionId"] = location["ObjectVersionId"]
-    answer = await cloud.call(principal, "s3", "GetObject", request, region=await _region(cloud, name))
-    body = answer["Body"]
-    data = body if isinstance(body, bytes) else b"".join([chunk async for chunk in body])
-    return batch.tasks(data.decode(), job.request["Manifest"]["Spec"]["Fields"])
+async def _prepare(cloud: Cloud, principal: Principal, job: Job) -> None:
+    """Keep the job's tasks, by stretches, and begin with the first or wait to be confirmed."""
+    total = 0
+    stretch: list[Task] = []
 
+    async def keep(tx: Transaction) -> None:
+        kept = await load(tx, job.account, job.region, job.id)
+        if kept is not None and kept.status not in batch.ENDED:
+            tx.put(keys.job_tasks(job.id, total), encode(stretch))
 
-async def _region(cloud: Cloud, name: str) -> str:
-    bucket = await cloud.store.read(lambda tx: buckets.load(tx, name))
-    return bucket.region if bucket is not None else buckets.DEFAULT_REGION
+    async for task in manifests.tasks(cloud, principal, job):
+        stretch.append(task)
+        if len(stretch) == STRETCH:
+            await cloud.store.write(keep)
+            total += STRETCH
+            stretch.clear()
+    if stretch:
+        await cloud.store.write(keep)
+        total += len(stretch)
+    if not total and "ManifestGenerator" in job.request:
+        raise ValueError("Manifest generation found no keys matching the filter criteria.")
+    waits = bool(job.request.get("ConfirmationRequired"))
+    await _change(cloud, job, status="Suspended" if waits else "Active", total=total, goes_on=not waits)
 
 
 async def _do(cloud: Cloud, principal: Principal, job: Job, task: Task) -> Result:
     given = job.request["Operation"]
     try:
-        if "LambdaInvoke" in given:
-            return await _invoke(cloud, principal, job, given["LambdaInvoke"], task)
+        if batch.INVOKE in given:
+            return await _invoke(cloud, principal, job, given[batch.INVOKE], task)
+        if batch.REPLICATE in given:
+            await replicating.replicate(cloud, principal, task.bucket, task.key, task.version_id)
+            return Result(task)
         operation, request = batch.call(given, task)
-        await cloud.call(principal, "s3", operation, request, region=await _region(cloud, request["Bucket"]))
+        region = await manifests.region_of(cloud, request["Bucket"])
+        await cloud.call(principal, "s3", operation, request, region=region)
     except AWSError as error:
         return Result(task, error.code, error.status or 400, error.message)
     return Result(task)
@@ -120,14 +136,14 @@ async def _change(
     results: list[Result] | None = None,
     failed: int = 0,
     goes_on: bool = True,
-) -> bool:
-    """Keep what has been done, and go on; False where the job has been cancelled, or another did the same."""
+) -> None:
+    """Keep what has been done, and go on, unless the job has been cancelled, or another did the same."""
     now = cloud.clock.time()
 
-    async def change(tx: Transaction) -> bool:
+    async def change(tx: Transaction) -> None:
         kept = await load(tx, job.account, job.region, job.id)
         if kept is None or kept.status != job.status or kept.done != job.done:
-            return True
+            return
         kept.status = status
         kept.begun = kept.begun or now
         if total is not None:
@@ -139,9 +155,8 @@ async def _change(
         save(tx, kept)
         if goes_on:
             begin(cloud, tx, kept, now)
-        return True
 
-    return await cloud.store.write(change)
+    await cloud.store.write(change)
 
 
 async def _finish(cloud: Cloud, principal: Principal, job: Job) -> None:
@@ -165,7 +180,7 @@ async def _finish(cloud: Cloud, principal: Principal, job: Job) -> None:
 
 async def _report(cloud: Cloud, principal: Principal, job: Job, report: dict[str, Any], results: list[Result]) -> None:
     name = report["Bucket"].rpartition(":")[2]
-    region = await _region(cloud, name)
+    region = await manifests.region_of(cloud, name)
     beginning = "/".join(part for part in (report.get("Prefix", "").strip("/"), f"job-{job.id}") if part)
 
     async def put(key: str, body: bytes) -> None:
@@ -203,4 +218,4 @@ async def _ended(job: Job, status: str, failure: tuple[str, str] | None, now: fl
         return
     kept.status, kept.failure, kept.ended = status, failure, now
     save(tx, kept)
-    tx.delete_range(*keys.job_results_range(job.id))
+    forget(tx, job)

@@ -108,10 +108,10 @@ async def run_inventories(cloud: Cloud) -> None:
     async def look(tx: Reader) -> list[tuple[bytes, bytes]]:
         return await tx.scan(at, end, limit=_SCAN_BATCH)
 
-    while rows := await cloud.store.read(look):
-        for store_key, _ in rows:
+    while found := await cloud.store.read(look):
+        for store_key, _ in found:
             await _run(cloud, str(unpack(store_key)[4]))
-        at = after(rows[-1][0])
+        at = after(found[-1][0])
 
 
 async def _run(cloud: Cloud, name: str) -> None:
@@ -201,7 +201,7 @@ async def _files(
     number, count = 0, 0
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    async for key, version, latest in _rows(cloud, bucket, prefix, every=every):
+    async for key, version, latest in rows(cloud, bucket, prefix, every=every):
         row = [bucket.name, url_encoded(key)]
         if every:
             shown = version.version_id or (versions.NULL_VERSION if bucket.versioning else "")
@@ -217,7 +217,7 @@ async def _files(
         yield number, gzip.compress(text.getvalue().encode(), mtime=0)
 
 
-async def _rows(cloud: Cloud, bucket: Bucket, prefix: str, *, every: bool) -> AsyncIterator[Row]:
+async def rows(cloud: Cloud, bucket: Bucket, prefix: str, *, every: bool) -> AsyncIterator[Row]:
     """(key, version, whether it is the latest) of the current versions; then, where asked for, of all others."""
     async for key, version in _space(cloud, keys.objects(bucket.name), prefix):
         yield key, version, True
@@ -244,12 +244,12 @@ async def _space(cloud: Cloud, space: bytes, prefix: str) -> AsyncIterator[tuple
     async def look(tx: Reader) -> list[tuple[bytes, bytes]]:
         return await tx.scan(at, end, limit=_SCAN_BATCH)
 
-    while rows := await cloud.store.read(look):
-        for store_key, value in rows:
+    while batch := await cloud.store.read(look):
+        for store_key, value in batch:
             found = unpack(store_key, len(space))[0]
             assert isinstance(found, bytes)
             key = found.decode()
             if not key.startswith(prefix):
                 return
             yield key, decode_object(value)
-        at = after(rows[-1][0])
+        at = after(batch[-1][0])

@@ -15,6 +15,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     inventory (s3, "", "", "inventory", bucket)                        buckets with inventories; the last reports' days
     job       (s3, account, region, "job", id)                         a batch job
     job-token (s3, account, region, "job-token", token)                the job that a client request token made
+    tasks     (s3, "", "", "job-tasks", id, number)                    a stretch of a job's tasks, from that one on
     result    (s3, "", "", "job-result", id, number)                   what became of a job's tasks, from that one on
     body      (s3, "", "", "body", token)                              bytes of a small body
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
@@ -127,6 +128,14 @@ def jobs_range(account: str, region: str) -> tuple[bytes, bytes]:
 
 def job_token(account: str, region: str, token: str) -> bytes:
     return pack("s3", account, region, "job-token", token)
+
+
+def job_tasks(id: str, number: int) -> bytes:
+    return pack("s3", "", "", "job-tasks", id, number)
+
+
+def job_tasks_range(id: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", "", "", "job-tasks", id)
 
 
 def job_results(id: str, number: int) -> bytes:

@@ -19,7 +19,8 @@ from pileus.cloud.roles import RoleSessions
 from pileus.delivery.contract import Delivery, Retry
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
-from pileus.services.s3 import acls, bodies, buckets, keys, notifications, policies, replication, versions
+from pileus.services.s3 import acls, bodies, buckets, errors, keys, notifications, policies, replication, versions
+from pileus.services.s3.metadata import ARCHIVED
 from pileus.services.s3.permissions import object_arn
 from pileus.services.s3.records import Body, Bucket, Object, Piece, decode_pieces, encode
 from pileus.store.contract import Reader, Transaction
@@ -72,6 +73,52 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
         await cloud.store.write(partial(_fail, cloud, job, str(failure)))
 
 
+async def replicate(cloud: Cloud, principal: Principal, name: str, key: str, version_id: str) -> None:
+    """Replicate a version that is there already, whatever has become of it before, and wait for it.
+
+    `principal` asks for it; what is done is done as the role that the bucket's configuration names. Raises an AWSError
+    with the failure reason for its code.
+    """
+
+    async def look(tx: Reader) -> tuple[Bucket, Object]:
+        bucket = await buckets.load(tx, name)
+        if bucket is None:
+            raise errors.no_such_bucket(name)
+        version = await versions.wanted(tx, bucket, key, version_id or None)
+        if version is None:
+            raise errors.no_such_key(key)
+        return bucket, version
+
+    bucket, version = await cloud.store.read(look)
+    needed = [("s3:InitiateReplication", object_arn(name, key), "InitiateReplicationNotPermitted")]
+    try:
+        await demand(cloud, principal, bucket, key, needed)
+        rules = replication.matching(bucket.replication, key, version) if bucket.replication else []
+        if not rules or version.storage_class in ARCHIVED:
+            raise Failed("SrcObjectNotEligible")
+    except Failed as failure:
+        raise _told(failure) from failure
+    for rule in rules:
+        job = Job(
+            bucket=name,
+            key=key,
+            version_id=version.version_id or versions.NULL_VERSION,
+            role=bucket.replication["Role"],
+            rule=rule,
+            whole=True,
+            since=cloud.clock.time(),
+        )
+        try:
+            await _replicate(cloud, job)
+        except Failed as failure:
+            await cloud.store.write(partial(_fail, cloud, job, str(failure)))
+            raise _told(failure) from failure
+
+
+def _told(failure: Failed) -> AWSError:
+    return AWSError(str(failure), "The object could not be replicated", status=400)
+
+
 async def _replicate(cloud: Cloud, job: Job) -> None:
     found = await cloud.store.read(partial(_look, job))
     if found is None:
@@ -120,6 +167,11 @@ async def _target(tx: Reader, job: Job, version: Object) -> Bucket:
         raise Failed("DstBucketUnversioned")
     if version.lock is not None and not target.object_lock:
         raise Failed("DstBucketObjectLockConfigMissing")
+    if not version.version_id:
+        there = await versions.named(tx, target, job.key, versions.NULL_VERSION)
+        if there is not None and (there.etag, there.sequence) != (version.etag, version.sequence):
+            # A null version of its own, which a replica would replace.
+            raise Failed("DstNullVersionExists")
     return target
 
 
@@ -167,7 +219,7 @@ async def _check_source(cloud: Cloud, principal: Principal, job: Job, found: _Fo
         needed.append(("s3:GetObjectVersionTagging", arn, "SrcGetTagsNotPermitted"))
     if version.acl:
         needed.append(("s3:GetObjectVersionAcl", arn, "SrcGetAclNotPermitted"))
-    await _check(cloud, principal, job, found.bucket, needed)
+    await demand(cloud, principal, found.bucket, job.key, needed)
 
 
 async def _check_target(cloud: Cloud, principal: Principal, job: Job, found: _Found) -> None:
@@ -180,15 +232,15 @@ async def _check_target(cloud: Cloud, principal: Principal, job: Job, found: _Fo
         needed.append(("s3:ReplicateTags", arn, "DstPutTagsNotPermitted"))
     if _changes_owner(job) and not version.delete_marker:
         needed.append(("s3:ObjectOwnerOverrideToBucketOwner", arn, "DstPutAclNotPermitted"))
-    await _check(cloud, principal, job, found.target, needed)
+    await demand(cloud, principal, found.target, job.key, needed)
 
 
-async def _check(
-    cloud: Cloud, principal: Principal, job: Job, bucket: Bucket, needed: list[tuple[str, str, str]]
+async def demand(
+    cloud: Cloud, principal: Principal, bucket: Bucket, key: str, needed: list[tuple[str, str, str]]
 ) -> None:
     """The role's policies and the bucket's together must allow each (action, resource, failure reason)."""
     ctx = _context(cloud, bucket, principal)
-    request = {"Bucket": bucket.name, "Key": job.key}
+    request = {"Bucket": bucket.name, "Key": key}
     guard = await cloud.store.read(lambda tx: policies.of_bucket(ctx, tx, request))
     for action, resource, reason in needed:
         try:

@@ -21,7 +21,7 @@ from pileus.store.contract import Reader, Transaction
 
 _PAGE_MAX = 1000
 _JOBS_MAX = 100_000
-_KEPT = ("Operation", "Report", "Manifest", "Description", "RoleArn", "ConfirmationRequired")
+_KEPT = ("Operation", "Report", "Manifest", "ManifestGenerator", "Description", "RoleArn", "ConfirmationRequired")
 
 
 async def create_job(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ async def update_job_status(ctx: Context, tx: Transaction, request: dict[str, An
     job.reason = request.get("StatusUpdateReason") or ""
     if request["RequestedJobStatus"] == "Cancelled":
         job.status, job.ended = "Cancelled", ctx.now
-        tx.delete_range(*keys.job_results_range(job.id))
+        batch_running.forget(tx, job)
     elif job.status != "Suspended":
         raise _wrong_status(job)
     else:
