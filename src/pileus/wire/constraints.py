@@ -9,6 +9,7 @@ services stands in `constraint_styles`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -238,9 +239,12 @@ class _Compiler:
 
         def check_map(value: Any) -> list[Problem] | None:
             problems = size(value) if size is not None else None
-            if key_check is not None and any(key_check(key) is not None for key in value):
-                failed = Problem("", _show(value, shape), f"Map keys must satisfy constraint: [{keys}]")
-                problems = [*(problems or ()), failed]
+            if key_check is not None:
+                for key in value:
+                    if key_check(key) is not None:
+                        failed = Problem("", _show(value, shape), f"Map keys must satisfy constraint: [{keys}]")
+                        problems = [*(problems or ()), failed]
+                        break
             for key, item in value.items():
                 if item is None:
                     if not sparse:
@@ -323,8 +327,12 @@ class _Compiler:
         least = f"Member must have {what} greater than or equal to {_number(low, shape)}"
         most = f"Member must have {what} less than or equal to {_number(high, shape)}"
         measure: Callable[[Any], Any] = {"value": _itself, "length": _length}[what]
+        fewest, half = low or 0, math.inf if high is None else high // 2
 
         def check_size(value: Any) -> list[Problem] | None:
+            # However its characters are counted, what is only half as long as may be is short enough.
+            if what == "length" and fewest <= len(value) <= half:
+                return None
             size = measure(value)
             if low is not None and size < low:
                 return [Problem("", _show(value, shape), least)]

@@ -68,6 +68,9 @@ def items(ctx: Context, request: Request) -> Sequence[Permission]:
     """Of an operation on items: on each table or index that it names."""
     if "TableName" in request and "IndexName" not in request:
         return (Permission(f"dynamodb:{ctx.operation}", _table_arn(ctx, request["TableName"])),)
+    if "TransactItems" in request:
+        actions = [(name, part["TableName"]) for each in request["TransactItems"] for name, part in each.items()]
+        return [Permission(_ACTIONS[name], _table_arn(ctx, table)) for name, table in dict.fromkeys(actions)]
     named = dict.fromkeys((part.action, _arn(ctx, part)) for part in parts(ctx, request))
     return [Permission(action, arn) for action, arn in named]
 

@@ -102,6 +102,9 @@ def _make_decoders(service: str) -> tuple[Convert, Convert]:
         if type(value) is not dict:
             raise wrong_type(service, "map", value)
         for key, item in value.items():
+            # Texts are what most attributes are.
+            if type(item) is dict and len(item) == 1 and type(item.get("S")) is str:
+                continue
             value[key] = decode(item if item is not None else present(item))
         return value
 
