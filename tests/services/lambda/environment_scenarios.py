@@ -300,6 +300,25 @@ async def try_using_the_sdk(lab: Lab) -> None:
     assert await lab.answer(spec) == [own, REGION, "ASIAFUNCTION", "token", own]
 
 
+async def try_credentials_from_elsewhere(lab: Lab) -> None:
+    """What the SDK shares with other environments does not keep it from looking where the function tells it to."""
+    code = (
+        "import os, boto3\n"
+        "os.makedirs('/tmp/home/.aws', exist_ok=True)\n"
+        "open('/tmp/home/.aws/credentials', 'w').write('[default]\\naws_access_key_id=AKFILE\\n"
+        "aws_secret_access_key=s\\n[other]\\naws_access_key_id=AKOTHER\\naws_secret_access_key=s\\n')\n"
+        "os.environ['HOME'] = '/tmp/home'\n"
+        "if os.environ.get('NAMED'):\n    os.environ['AWS_PROFILE'] = 'other'\n"
+        "for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'):\n    del os.environ[name]\n"
+        "first = boto3.client('s3')\nfirst.note = 1\ntype(first).mine = 1\n"
+        "def handler(event, context):\n    second = boto3.client('s3')\n"
+        "    return [first._request_signer._credentials.access_key, hasattr(second, 'mine'), second.put_object.__name__]\n"
+    )
+    assert await lab.answer(lab.function(code)) == ["AKFILE", False, "put_object"]
+    named = lab.function(code, environment={"NAMED": "yes"})
+    assert await lab.answer(named) == ["AKOTHER", False, "put_object"]
+
+
 async def try_randomness(lab: Lab) -> None:
     """Environments cloned from one template do not draw the same numbers."""
     code = "import random, ssl, tempfile, uuid\nfirst = [random.random(), str(uuid.uuid4()), str(uuid.uuid1()), ssl.RAND_bytes(16).hex(), tempfile.mktemp()]\ndef handler(event, context):\n    return first\n"

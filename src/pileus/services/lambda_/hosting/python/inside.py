@@ -8,6 +8,7 @@ already costs its clones neither time nor memory.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.util
 import os
@@ -61,6 +62,7 @@ def _preload_sdk() -> None:
     _remember(botocore.loaders.Loader, "list_available_services", _only_built_in)
     _remember(botocore.loaders.Loader, "list_api_versions", _only_built_in)
     botocore.hooks.accepts_kwargs = _remembered_by_function(botocore.hooks.accepts_kwargs)
+    _share_parts_of_clients()
     session = boto3.session.Session("none", "none", region_name="us-east-1")
     for name in _WARM_SERVICES:
         session.client(name, endpoint_url="http://127.0.0.1:1")
@@ -70,6 +72,7 @@ def _preload_sdk() -> None:
     for name in _WARM_SERVICES:
         loader.load_service_model(name, "service-2")
         loader.load_service_model(name, "endpoint-rule-set-1")
+    _share_credential_resolver(boto3.DEFAULT_SESSION._session)
     _frozen.append(True)
 
 
@@ -78,7 +81,10 @@ _frozen: list[bool] = []
 
 
 def _remember(kind: Any, name: str, key_of: Any) -> None:
-    """Let every instance of `kind` share what the method `name` answers in the template; a key of None does not."""
+    """Let every instance of `kind` share what the method `name` answers in the template; a key of None does not.
+
+    Lists and tables are handed out as copies where the callers change them.
+    """
     original = getattr(kind, name)
     answers: dict[Any, Any] = {}
 
@@ -86,15 +92,95 @@ def _remember(kind: Any, name: str, key_of: Any) -> None:
         key = None if named else key_of(self, *arguments)
         if key is None:
             return original(self, *arguments, **named)
-        if key in answers:
-            found = answers[key]
-            return list(found) if isinstance(found, list) else found
-        found = original(self, *arguments)
-        if found is not None and not _frozen:
-            answers[key] = found
-        return found
+        found = answers.get(key)
+        if found is None:
+            found = original(self, *arguments)
+            if found is not None and not _frozen:
+                answers[key] = found
+        return copy.copy(found) if name in _CHANGED_BY_CALLERS else found
 
     setattr(kind, name, method)
+
+
+_CHANGED_BY_CALLERS = ("list_available_services", "list_api_versions", "_create_methods", "_create_name_mapping")
+
+
+def _share_parts_of_clients() -> None:
+    """A client's methods and its endpoint rules are the same for every client of one service model.
+
+    Making them is not the most of it: whatever of a model is looked at in an environment costs it a page of memory.
+    """
+    import botocore.client
+    import botocore.endpoint_provider
+
+    for name in ("_create_methods", "_create_name_mapping"):
+        if hasattr(botocore.client.ClientCreator, name):
+            _remember(botocore.client.ClientCreator, name, _model_of)
+    make = botocore.endpoint_provider.RuleSet
+    made: dict[tuple[int, int], tuple[Any, Any]] = {}
+
+    def rule_set(**parts: Any) -> Any:
+        # What is known by its id is kept, so that nothing else gets it.
+        key = id(parts.get("rules")), id(parts.get("partitions"))
+        if key in made:
+            return made[key][0]
+        found = make(**parts)
+        if not _frozen:
+            made[key] = found, parts
+        return found
+
+    vars(botocore.endpoint_provider)["RuleSet"] = rule_set
+
+
+def _model_of(_creator: Any, service_model: Any) -> Any:
+    description = getattr(service_model, "_service_description", None)
+    return None if description is None else id(description)
+
+
+# What the chain of providers of credentials looks at when it is made.
+_READ_BY_CREDENTIALS = (
+    "HOME",
+    "BOTO_CONFIG",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CREDENTIAL_FILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_METADATA_SERVICE_TIMEOUT",
+    "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_EC2_METADATA_V1_DISABLED",
+    "AWS_IMDS_USE_IPV6",
+)
+
+
+def _share_credential_resolver(session: Any) -> None:
+    """Make the chain of providers ahead, which asks none of them: for `session` as it is, and no other."""
+    import botocore.session
+
+    make = getattr(botocore.session.Session, "_create_credential_resolver", None)
+    if make is None:
+        return
+    found = make(session)
+    # It has looked for files of configuration, and found none: the function may have some.
+    session._config = session._profile_map = None
+    instance_variables = session.instance_variables()
+
+    def create_credential_resolver(self: Any) -> Any:
+        environment = os.environ
+        if (
+            self is not session
+            or self.instance_variables() != instance_variables
+            or any(name in environment for name in _READ_BY_CREDENTIALS)
+            or any(name.lower().endswith("_proxy") for name in environment)
+        ):
+            return make(self)
+        return found
+
+    botocore.session.Session._create_credential_resolver = create_credential_resolver
+    session._components.lazy_register_component("credential_provider", session._create_credential_resolver)
 
 
 def _only_built_in(loader: Any, *arguments: str) -> Any:
