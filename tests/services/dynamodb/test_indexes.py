@@ -190,15 +190,17 @@ def wait_active(dynamodb: Any, name: str) -> None:
     raise AssertionError(f"{name} did not become active")
 
 
-@pytest.mark.parametrize("count", [3, 430])
-def test_an_index_made_later(dynamodb: Any, table: Table, count: int) -> None:
+@pytest.mark.parametrize(("count", "size"), [(3, 1), (430, 1), (24, 350_000)])
+def test_an_index_made_later(dynamodb: Any, table: Table, count: int, size: int) -> None:
     table()
+    large = {"x": {"S": "x" * size}}
     names = [f"i{number}" for number in range(count)]
     for start in range(0, count, 25):
         dynamodb.batch_write_item(
             RequestItems={
                 "table": [
-                    {"PutRequest": {"Item": {"id": {"S": name}, "g": {"S": "g"}}}} for name in names[start : start + 25]
+                    {"PutRequest": {"Item": {"id": {"S": name}, "g": {"S": "g"}, **large}}}
+                    for name in names[start : start + 25]
                 ]
             }
         )

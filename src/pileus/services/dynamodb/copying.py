@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import history, items, keys, records, tables
+from pileus.services.dynamodb import batching, history, items, keys, records, tables
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
@@ -72,10 +72,11 @@ async def step(cloud: Cloud, tx: Transaction, copy: Copy, now: float, at: bytes 
             return None
         return following, True
     prefix = _source_prefix(copy, source)
-    rows = await tx.scan(prefix if at is None else after(at), prefix + b"\xff", limit=BATCH_ITEMS)
+    start = prefix if at is None else after(at)
+    rows, more = await batching.scan(tx, start, prefix + b"\xff", BATCH_ITEMS)
     for key, raw in rows:
         await _put(cloud, tx, copy, target, key[len(prefix) :], raw, now)
-    if len(rows) == BATCH_ITEMS:
+    if more:
         return rows[-1][0], False
     if source is not None:
         return None, True

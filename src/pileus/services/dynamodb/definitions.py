@@ -47,7 +47,7 @@ def check_encryption(asked: Request) -> None:
     if key and "SSEType" not in asked:
         raise errors.invalid("SSEType KMS is required if KMSMasterKeyId is specified")
     if not key or key.endswith("alias/aws/dynamodb"):
-        raise NotBuilt("DynamoDB's SSESpecification with the key that AWS manages")
+        raise NotBuilt("DynamoDB's SSESpecification with the KMS key that AWS manages")
     raise errors.validation(
         f"KMS validation error: com.amazonaws.services.kms.model.NotFoundException: Key '{key}' does not exist "
         "(Service: AWSKMS; Status Code: 400; Error Code: NotFoundException)"

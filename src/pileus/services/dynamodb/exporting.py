@@ -25,7 +25,8 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream
-from pileus.services.dynamodb import copying, filtering, increments, ion, keys, records, replication, values
+from pileus.services.dynamodb import batching, copying, filtering, increments, ion, keys, records, replication, values
+from pileus.services.dynamodb.batching import Row
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.filtering import Filter
 from pileus.services.dynamodb.items import Stored
@@ -135,10 +136,10 @@ async def _write_data(
     while at is not None:
         place = at
 
-        async def page(tx: Reader, place: bytes = place) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(place, prefix + b"\xff", limit=BATCH_ITEMS)
+        async def page(tx: Reader, place: bytes = place) -> tuple[list[Row], bool]:
+            return await batching.scan(tx, place, prefix + b"\xff", BATCH_ITEMS)
 
-        rows = await cloud.store.read(page)
+        rows, more = await cloud.store.read(page)
         for _, raw in rows:
             line, size = (_change_line if export.since else _item_line)(export, limited, raw)
             # What is read costs, written or not.
@@ -147,7 +148,7 @@ async def _write_data(
                 held.append(line)
                 held_bytes += len(line)
                 export.items += 1
-        at = after(rows[-1][0]) if len(rows) == BATCH_ITEMS else None
+        at = after(rows[-1][0]) if more else None
         if held and (held_bytes >= FILE_BYTES or at is None):
             # The same name when it is done again: nothing is left over.
             body = gzip.compress(b"".join(held), mtime=0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import keys, records
+from pileus.services.dynamodb import batching, keys, records
 from pileus.services.dynamodb.tables import Table, memory
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -46,15 +46,19 @@ async def since(tx: Reader, table: Table, moment: float, before: bytes | None) -
     """A batch of the changes after a moment, the newest first, and from where to go on; None when there are no more."""
     prefix = _prefix(table)
     start = keys.past(prefix, int(moment * 1_000_000) + 1)
-    rows = await tx.scan(start, max(start, before or prefix + b"\xff"), limit=BATCH_ENTRIES, reverse=True)
-    return [_decode(raw) for _, raw in rows], rows[-1][0] if len(rows) == BATCH_ENTRIES else None
+    stop = max(start, before or prefix + b"\xff")
+    rows, more = await batching.scan(tx, start, stop, BATCH_ENTRIES, reverse=True)
+    return [_decode(raw) for _, raw in rows], rows[-1][0] if more else None
 
 
-async def between(tx: Reader, table: Table, number: int, limit: int) -> list[tuple[int, Entry]]:
-    """A batch of the changes from a number (their moment in microseconds) on, the oldest first, with their numbers."""
+async def between(tx: Reader, table: Table, number: int) -> tuple[list[tuple[int, Entry]], bool]:
+    """A batch of the changes from a number (their moment in microseconds) on, the oldest first, with their numbers.
+
+    And whether there may be more.
+    """
     prefix = _prefix(table)
-    rows = await tx.scan(keys.past(prefix, number), prefix + b"\xff", limit=limit)
-    return [(keys.past_number(prefix, key), _decode(raw)) for key, raw in rows]
+    rows, more = await batching.scan(tx, keys.past(prefix, number), prefix + b"\xff", BATCH_ENTRIES)
+    return [(keys.past_number(prefix, key), _decode(raw)) for key, raw in rows], more
 
 
 async def trim(cloud: Cloud) -> None:

@@ -24,6 +24,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.services.dynamodb import copying, errors, ion, items, keys, records, schema, values
+from pileus.services.dynamodb.batching import BATCH_BYTES
 from pileus.services.dynamodb.tables import Table
 from pileus.services.dynamodb.values import Item
 from pileus.store.contract import Reader, Transaction
@@ -138,14 +139,16 @@ class _Import:
             text = decompressed(data, self.job.compression)
         known, self.job.lines = self.job.lines, 0
         batch: list[Found] = []
+        batch_bytes = 0
         first = known
         for number, found in enumerate([text] if isinstance(text, str) else found_items(text, self.job)):
             if number < known:
                 continue
             batch.append(found)
-            if len(batch) == BATCH_ITEMS:
+            batch_bytes += len(found) if isinstance(found, str) else values.item_size(found)
+            if len(batch) == BATCH_ITEMS or batch_bytes >= BATCH_BYTES:
                 await self._put(key, first, batch, lines=number + 1)
-                batch, first = [], number + 1
+                batch, batch_bytes, first = [], 0, number + 1
         await self._put(key, first, batch, done=key, size=size)
 
     async def _put(

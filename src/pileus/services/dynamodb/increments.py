@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import history, keys, records, replication
+from pileus.services.dynamodb import batching, history, keys, records, replication
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Transaction
 from pileus.store.keys import after
@@ -62,7 +62,7 @@ def _micros(moment: float) -> int:
 
 
 async def _step(tx: Transaction, table: Table, prefix: bytes, stop: int, place: _Place) -> _Place | None:
-    entries = await history.between(tx, table, place.number, BATCH_ENTRIES)
+    entries, more = await history.between(tx, table, place.number)
     for number, entry in entries:
         key = prefix + entry.place
         raw = await tx.get(key)
@@ -75,14 +75,15 @@ async def _step(tx: Transaction, table: Table, prefix: bytes, stop: int, place: 
         else:
             known.new, known.settled = entry.old, True
         tx.put(key, encode(known))
-    if len(entries) == BATCH_ENTRIES:
+    if more:
         return _Place(entries[-1][0] + 1, place.at)
     number = entries[-1][0] + 1 if entries else place.number
     # In this transaction nothing lies behind the history's end: what is not settled is as it is now.
-    rows = await tx.scan(prefix if place.at is None else after(place.at), prefix + b"\xff", limit=BATCH_ENTRIES)
+    start = prefix if place.at is None else after(place.at)
+    rows, more = await batching.scan(tx, start, prefix + b"\xff", BATCH_ENTRIES)
     for key, raw in rows:
         known = decode(raw)
         if not known.settled:
             known.new, known.settled = await tx.get(table.prefix + key[len(prefix) :]), True
             tx.put(key, encode(known))
-    return _Place(number, rows[-1][0]) if len(rows) == BATCH_ENTRIES else None
+    return _Place(number, rows[-1][0]) if more else None

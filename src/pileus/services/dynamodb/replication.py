@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import items, keys, records, schema, streams, tables, values, versions
+from pileus.services.dynamodb import batching, items, keys, records, schema, streams, tables, values, versions
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.tables import Table
 from pileus.services.dynamodb.versions import Version
@@ -114,8 +114,8 @@ async def hand_on(cloud: Cloud, tx: Transaction, source: Table, target: Table, *
         return math.inf
     now, lag = cloud.clock.time(), cloud.settings.replication_lag_s
     prefix, first = source.stream.prefix, number
-    rows = await tx.scan(keys.change(prefix, number + 1), prefix + b"\xff", limit=BATCH_RECORDS)
-    due = now if len(rows) == BATCH_RECORDS else math.inf
+    rows, more = await batching.scan(tx, keys.change(prefix, number + 1), prefix + b"\xff", BATCH_RECORDS)
+    due = now if more else math.inf
     for key, raw in rows:
         change = records.decode_change(raw)
         written = change.stamp / 1_000_000
@@ -157,7 +157,7 @@ async def fill(cloud: Cloud, tx: Transaction, source: Table, target: Table, at: 
     # Its stream tells what is written from now on.
     silent = tables.without_stream(target)
     start = source.prefix if at is None else after(source.prefix + at)
-    rows = await tx.scan(start, source.prefix + b"\xff", limit=BATCH_ITEMS)
+    rows, more = await batching.scan(tx, start, source.prefix + b"\xff", BATCH_ITEMS)
     for key, raw in rows:
         place = target.prefix + key[len(source.prefix) :]
         version = await versions.read(tx, source, key)
@@ -169,7 +169,7 @@ async def fill(cloud: Cloud, tx: Transaction, source: Table, target: Table, at: 
         await items.change(cloud, tx, silent, place, now=now, old=old, new=stored.item(), new_size=stored.size)
         if version != versions.OLDEST:
             await versions.take(tx, target, place, version, deleted=False)
-    return rows[-1][0][len(source.prefix) :] if len(rows) == BATCH_ITEMS else None
+    return rows[-1][0][len(source.prefix) :] if more else None
 
 
 # ------------------------------------------------------------------------------------------------------- deleted items

@@ -9,7 +9,7 @@ they are in use: what changes behind the place where the count stands is added u
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud, Context
-from pileus.services.dynamodb import keys, records, tables
+from pileus.services.dynamodb import batching, keys, records, tables
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
 from pileus.services.dynamodb.tables import Memory, memory
@@ -118,9 +118,9 @@ async def _count(cloud: Cloud, key: bytes, span: Range) -> None:
     items = size = 0
 
     async def batch(tx: Transaction) -> tuple[int, int, bytes | None]:
-        rows = await tx.scan(at, stop, limit=BATCH_ITEMS)
+        rows, more = await batching.scan(tx, at, stop, BATCH_ITEMS)
         found, held_bytes = items + len(rows), size + sum(Stored(raw).size for _, raw in rows)
-        following = after(rows[-1][0]) if len(rows) == BATCH_ITEMS else None
+        following = after(rows[-1][0]) if more else None
         first = at == span[0]
         if following is None and await tx.get(key) is not None:
             tx.put(key, records.encode(records.Statistics(items=found, size_bytes=held_bytes)))

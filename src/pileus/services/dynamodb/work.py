@@ -15,6 +15,7 @@ from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.delivery.contract import Delivery
 from pileus.kernel.principal import service_principal
 from pileus.services.dynamodb import (
+    batching,
     copying,
     exporting,
     importing,
@@ -138,7 +139,7 @@ async def fill_new(ctx: Context, tx: Transaction, before: Table, after: Table) -
 
 async def _fill(tx: Transaction, table: Table, index: Index, span: Range) -> bytes | None:
     """Put a batch of the table's items into the index; where to go on, None when all are in it."""
-    rows = await tx.scan(*span, limit=BATCH_ITEMS)
+    rows, more = await batching.scan(tx, *span, BATCH_ITEMS)
     count = size = 0
     for key, raw in rows:
         stored = Stored(raw)
@@ -154,7 +155,7 @@ async def _fill(tx: Transaction, table: Table, index: Index, span: Range) -> byt
             index.statistics,
             records.encode(records.Statistics(items=held.items + count, size_bytes=held.size_bytes + size)),
         )
-    return rows[-1][0] if len(rows) == BATCH_ITEMS else None
+    return rows[-1][0] if more else None
 
 
 def _activate(account: str, region: str, tx: Transaction, table: Table, index: Index) -> None:
@@ -181,11 +182,11 @@ def sweep_expiries(ctx: Context, tx: Transaction, table: Table) -> None:
 
 async def _fill_expiries(tx: Transaction, table: Table, span: Range) -> bytes | None:
     """Make the entries of a batch of items; where to go on, None when all have theirs."""
-    rows = await tx.scan(*span, limit=BATCH_ITEMS)
+    rows, more = await batching.scan(tx, *span, BATCH_ITEMS)
     for key, raw in rows:
         if table.ttl is not None:
             timetolive.follow(tx, table.ttl, key, None, Stored(raw).item())
-    return rows[-1][0] if len(rows) == BATCH_ITEMS else None
+    return rows[-1][0] if more else None
 
 
 def acting(cloud: Cloud, account: str, region: str) -> Context:
@@ -243,10 +244,10 @@ async def _sweep(cloud: Cloud, span: Range) -> None:
     start, end = span
 
     async def batch(tx: Transaction) -> bool:
-        rows = await tx.scan(start, end, limit=BATCH_ITEMS)
+        rows, more = await batching.scan(tx, start, end, BATCH_ITEMS)
         if rows:
             tx.delete_range(start, after(rows[-1][0]))
-        return len(rows) == BATCH_ITEMS
+        return more
 
     while await cloud.store.write(batch):
         # Let others have their turn.
