@@ -5,6 +5,7 @@ Source: "Archiving and replaying events in Amazon EventBridge" of the EventBridg
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +17,8 @@ from pileus.services.events.records import Archive, ArchiveSize, Rule, decode, e
 from pileus.store.contract import Reader, Transaction
 
 _RULE = "Events-Archive-"
+# What a time counts in an event's size: "Calculating PutEvents event entry size".
+TIME_BYTES = 14
 
 
 def rule_name(archive: str) -> str:
@@ -55,12 +58,19 @@ async def keep(cloud: Cloud, tx: Transaction, bus: BusName, rule: Rule, event: d
     if data is None:
         return
     archive = decode(Archive, data)
-    text = orjson.dumps(event)
-    tx.put(keys.archived(archive.id, int(now * 1000), cloud.ids.hex(16)), text)
+    tx.put(keys.archived(archive.id, int(now * 1000), cloud.ids.hex(16)), orjson.dumps(event))
     size = await size_of(tx, archive.id)
     size.events += 1
-    size.bytes += len(text)
+    size.bytes += size_of_event(event)
     tx.put(keys.archive_size(archive.id), encode(size))
+
+
+def size_of_event(event: Mapping[str, Any]) -> int:
+    """The bytes that an event counts in an archive: what `PutEvents` counts, with its time and its account (a recorded
+    answer's ten events have 159 each).
+    """
+    texts = (event["source"], event["detail-type"], event["account"], *event["resources"])
+    return TIME_BYTES + len(orjson.dumps(event["detail"])) + sum(len(text.encode()) for text in texts)
 
 
 async def size_of(tx: Reader, archive_id: str) -> ArchiveSize:

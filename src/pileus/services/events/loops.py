@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import orjson
+
 from pileus.cloud.context import Cloud
 from pileus.services.events import keys
-from pileus.services.events.archiving import size_of
+from pileus.services.events.archiving import size_of, size_of_event
 from pileus.services.events.records import Archive, decode, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -63,7 +65,7 @@ async def _retain(cloud: Cloud, name: tuple[str, str, str]) -> None:
             for key, data in entries:
                 tx.delete(key)
                 size.events -= 1
-                size.bytes -= len(data)
+                size.bytes -= size_of_event(orjson.loads(data))
             tx.put(keys.archive_size(id), encode(size))
         return len(entries)
 

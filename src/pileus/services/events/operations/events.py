@@ -14,13 +14,13 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.delivery.event_patterns import InvalidPattern, compile_pattern
 from pileus.kernel.errors import NotBuilt
 from pileus.services.events import errors, routing
+from pileus.services.events.archiving import TIME_BYTES
 from pileus.services.events.lookup import find_bus
 from pileus.services.events.names import bus_name
 from pileus.store.contract import Reader, Transaction
 
 # "Amazon EventBridge quotas": raised from 256 KB in January 2026.
 SIZE_MAX = 1024 * 1024
-_TIME_BYTES = 14
 # What one bus hands on to another: the event as it is there, which no client can say.
 FORWARDED = "InternalMetadata"
 
@@ -37,7 +37,7 @@ async def put_events(ctx: Context, tx: Transaction, request: Request) -> Answer:
 
 
 def _size(entry: dict[str, Any]) -> int:
-    size = _TIME_BYTES if entry.get("Time") is not None else 0
+    size = TIME_BYTES if entry.get("Time") is not None else 0
     for member in ("Source", "DetailType", "Detail"):
         size += len((entry.get(member) or "").encode())
     return size + sum(len(resource.encode()) for resource in entry.get("Resources") or ())
