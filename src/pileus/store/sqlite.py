@@ -44,6 +44,9 @@ _PUT = "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SE
 _DELETE = "DELETE FROM kv WHERE key = ?"
 # More writes than this are handed over in two calls.
 _ONE_BY_ONE = 4
+# What readers of a snapshot keep: at most this many values, of at most so many bytes.
+_KEPT_MAX = 512
+_KEPT_BYTES_MAX = 4096
 _DELETE_RANGE = "DELETE FROM kv WHERE key >= ? AND key < ?"
 
 
@@ -75,6 +78,31 @@ class _Reader:
             raise ValueError(f"a scan's limit is not negative: {limit}")
         rows: list[Any] = self._db.execute(_SCAN_BACK if reverse else _SCAN, (start, end, limit)).fetchall()
         return rows
+
+
+class _SnapshotReader(_Reader):
+    """Reads of one snapshot, in which a key always has the same value.
+
+    Most calls get the same few records: the table or bucket that they are about, the policies of who asks. Small values
+    are kept until the snapshot ends; the store says when.
+    """
+
+    __slots__ = ("kept",)
+
+    def __init__(self, db: apsw.Connection) -> None:
+        super().__init__(db)
+        self.kept: dict[bytes, bytes | None] = {}
+
+    async def get(self, key: bytes) -> bytes | None:
+        kept = self.kept
+        if key in kept:
+            return kept[key]
+        value: bytes | None = self._db.execute(_GET, (key,)).get
+        if value is None or len(value) <= _KEPT_BYTES_MAX:
+            if len(kept) >= _KEPT_MAX:
+                kept.clear()
+            kept[key] = value
+        return value
 
 
 class _Transaction(_Reader):
@@ -213,7 +241,8 @@ class SqliteStore:
             raise
         self._committer = Worker("pileus-store-commit") if durability == "full" else None
         self._grouped = folder is not None
-        self._reader = _Reader(self._read_db)
+        self._snapshot_reader = _SnapshotReader(self._read_db)
+        self._reader = self._snapshot_reader if self._grouped else _Reader(self._read_db)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_lock = threading.Lock()
         # The group that callers may still join, and whether nobody may write now: a commit is under way.
@@ -493,6 +522,7 @@ class SqliteStore:
     def _end_snapshot(self) -> None:
         if self._snapshot:
             self._snapshot = False
+            self._snapshot_reader.kept.clear()
             # An error may have ended it already.
             with contextlib.suppress(apsw.Error):
                 self._read_db.execute("ROLLBACK")

@@ -376,24 +376,20 @@ def _head(answer: HttpAnswer, *, length: int | None, close: bool) -> bytes:
                 continue
             announced = True
         elif lower == "connection" and value.lower() == "close":
+            close = True
             continue
-        lines.append(lower.encode("latin-1") + b": " + _value(value) + b"\r\n")
+        if value.isascii() and value.isprintable():
+            lines.append(f"{lower}: {value}\r\n".encode())
+        else:
+            lines.append(b"%b: %b\r\n" % (lower.encode("latin-1"), _value(value)))
     if length is not None and not announced:
         lines.append(b"content-length: %d\r\n" % length)
-    if close or wants_close(answer):
-        lines.append(b"connection: close\r\n")
-    lines.append(b"\r\n")
+    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
     return b"".join(lines)
-
-
-def wants_close(answer: HttpAnswer) -> bool:
-    return any(name.lower() == "connection" and value.lower() == "close" for name, value in answer.headers)
 
 
 def _value(text: str) -> bytes:
     """A header value as bytes; what may not stand in one (line breaks, control characters) becomes a space."""
-    if text.isascii() and text.isprintable():
-        return text.encode()
     try:
         # As codecs have it: latin-1, in which bytes of UTF-8 may stand.
         raw = text.encode("latin-1")

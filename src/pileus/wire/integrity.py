@@ -24,8 +24,9 @@ def check_body(operation: str, headers: Mapping[str, str], body: bytes) -> None:
         _check_md5(given, body)
     if operation in _ABOUT_THE_OBJECT:
         return
-    for name, algorithm in _HEADERS.items():
-        if (given := headers.get(name)) is None:
+    for name, given in headers.items():
+        algorithm = _HEADERS.get(name)
+        if algorithm is None:
             continue
         if not digests.is_value(algorithm, given):
             raise AWSError("InvalidRequest", f"Value for {name} header is invalid.", status=400)

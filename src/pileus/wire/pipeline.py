@@ -17,7 +17,7 @@ from typing import Any
 
 from pileus.access.authenticate import Authenticated, Keyring, authenticate, find_credential
 from pileus.access.authorize import ResourcePolicies, authorize, is_own_root
-from pileus.access.contract import Identities
+from pileus.access.contract import Guard, Identities
 from pileus.access.errors import Family, family_of, missing_token
 from pileus.access.request import Circumstances
 from pileus.access.sessions import Sessions
@@ -207,11 +207,13 @@ class Pipeline:
             needed = await operation.refine(ctx, reader, request, needed)
         policies: ResourcePolicies | None = None
         if operation.resource_policy is not None and _is_guarded(ctx, operation):
-            # An account's root only the resource's own policy can refuse, and mostly there is none.
-            own_root = is_own_root(ctx.principal, ctx.account, needed)
-            if own_root and await operation.resource_policy(ctx, reader, request) is None:
-                return
             policies = partial(operation.resource_policy, ctx, reader, request)
+            if is_own_root(ctx.principal, ctx.account, needed):
+                # An account's root only the resource's own policy can refuse, and mostly there is none.
+                found = await operation.resource_policy(ctx, reader, request)
+                if found is None or _leaves_all_to(ctx.principal.account, found):
+                    return
+                policies = partial(_at_once, found)
         await authorize(
             ctx.principal,
             needed,
@@ -223,6 +225,15 @@ class Pipeline:
             family=family,
             mode=self.cloud.settings.iam,
         )
+
+
+def _leaves_all_to(account: str, found: Guard | dict[str, Any]) -> bool:
+    """Whether all of it is the account's, and no policy guards it."""
+    return isinstance(found, Guard) and not found.documents and all(owner == account for owner in found.owners.values())
+
+
+async def _at_once(found: Guard | dict[str, Any]) -> Guard | dict[str, Any]:
+    return found
 
 
 def _is_guarded(ctx: Context, operation: Operation) -> bool:
@@ -247,7 +258,8 @@ class _HttpCall:
         self._incoming = incoming
         self._receive = receive
         self._request = request
-        self._request_id = pipeline.cloud.ids.uuid()
+        # Made when it is known whose form it has to have.
+        self._request_id = ""
         self._service = ""
         self._codec: Codec | None = None
         self._operation: OperationModel | None = None
@@ -269,6 +281,8 @@ class _HttpCall:
         if target.service == "s3":
             self._request_id = cloud.ids.string(16)
             request.headers = with_query_headers(request.query, headers)
+        else:
+            self._request_id = cloud.ids.uuid()
         signed_path, request.path = request.path, target.path
 
         try:
@@ -429,6 +443,7 @@ class _HttpCall:
     def refuse(self, error: AWSError) -> HttpAnswer:
         """The answer that tells of `error`, and a line in the log."""
         used = self._codec or codec_for(self._pipeline.model(_FALLBACK_SERVICE), self._request)
+        self._request_id = self._request_id or self._pipeline.cloud.ids.uuid()
         answer = used.encode_error(self._operation, error, self._request_id)
         log.info("%s answered %d %s: %s", self, answer.status, error.code, error.message)
         return answer

@@ -31,7 +31,11 @@ _CONDITIONS = {
 
 
 def _conditions(request: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    return {name: str(request[member]) for member, name in _CONDITIONS.items() if request.get(member) is not None}
+    return {
+        _CONDITIONS[member]: str(value)
+        for member, value in request.items()
+        if member in _CONDITIONS and value is not None
+    }
 
 
 def bucket_arn(name: str) -> str:

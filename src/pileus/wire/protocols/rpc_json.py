@@ -137,7 +137,7 @@ def merge_headers(headers: list[tuple[str, str]], extra: Mapping[str, str]) -> N
     """Add `extra` in place; a header that is there already is replaced."""
     lower = {name.lower() for name in extra}
     headers[:] = [header for header in headers if header[0].lower() not in lower]
-    headers.extend((name, header_text(value)) for name, value in extra.items())
+    headers += [(name, header_text(value)) for name, value in extra.items()]
 
 
 def header_text(text: str) -> str:

@@ -109,14 +109,18 @@ async def _finish(ctx: Context, found: _Found, request: dict[str, Any]) -> dict[
     if found.status is not None:
         ctx.status = found.status
     answer = found.answer
-    for member, (replaced, _) in _OVERRIDES.items():
-        if (value := request.get(member)) is not None:
-            answer[replaced] = conditions.http_date(value) if isinstance(value, int | float) else value
+    for member, value in request.items():
+        if member in _OVERRIDES and value is not None:
+            answer[_OVERRIDES[member][0]] = conditions.http_date(value) if isinstance(value, int | float) else value
     return answer
 
 
 def _check_overrides(ctx: Context, request: dict[str, Any]) -> None:
-    given = [(name, request[member]) for member, (_, name) in _OVERRIDES.items() if request.get(member) is not None]
+    given = [
+        (_OVERRIDES[member][1], value)
+        for member, value in request.items()
+        if member in _OVERRIDES and value is not None
+    ]
     if given and ctx.principal.kind == "anonymous":
         raise errors.invalid_request("Request specific response headers cannot be used for anonymous GET requests.")
     for name, value in given:
