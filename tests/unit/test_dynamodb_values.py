@@ -31,7 +31,7 @@ attribute_values: st.SearchStrategy[dict[str, Any]] = st.recursive(
     ),
     max_leaves=8,
 )
-request_items = st.dictionaries(st.text(max_size=5), attribute_values, max_size=4)
+request_items = st.dictionaries(st.text(min_size=1, max_size=5), attribute_values, max_size=4)
 
 
 def nested(levels: int, value: dict[str, Any]) -> dict[str, Any]:
