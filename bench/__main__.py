@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.cases import dynamodb, events, lambda_, large_table, memory, runtimes, s3, sns, sqs, start
+from bench.cases import dynamodb, events, lambda_, large_table, memory, payloads, runtimes, s3, sns, sqs, start
 from bench.load import generator
 from bench.metrics import METRICS, Metric
 from bench.servers import (
@@ -41,6 +41,7 @@ CASES: dict[str, Case] = {
     "memory": memory.run,
     "lambda": lambda_.run,
     "runtimes": runtimes.run,
+    "payloads": payloads.run,
     "dynamodb": dynamodb.run,
     "large_table": large_table.run,
     "s3": s3.run,

@@ -111,12 +111,12 @@ class Connection:
 
     def ask(self, request: bytes, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request, and a body apart from it; the status and the answer's body."""
-        with self._answer(request, body) as answer:
+        with self.answer(request, body) as answer:
             return answer.status, answer.read()
 
     def download(self, request: bytes, into: bytearray) -> tuple[int, int]:
         """The status, and how many bytes came into `into`."""
-        with self._answer(request) as answer:
+        with self.answer(request) as answer:
             view, got = memoryview(into), 0
             while more := answer.readinto(view[got:]):
                 got += more
@@ -126,7 +126,8 @@ class Connection:
         self._socket, self._closes = socket.create_connection(self._to, self._timeout_s), False
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _answer(self, request: bytes, body: bytes = b"") -> http.client.HTTPResponse:
+    def answer(self, request: bytes, body: bytes = b"") -> http.client.HTTPResponse:
+        """Send it, and the head of the answer, whose body is to be read."""
         if self._closes:
             self._socket.close()
             self._open()

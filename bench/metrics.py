@@ -53,6 +53,18 @@ METRICS = (
     Metric("java_cold_share", "runtimes", "Cold start, Java, in bare starts", "×", bar=1, alone=True),
     Metric("provided_cold_ms", "runtimes", "Cold start, a static C program", "ms", alone=True),
     Metric(
+        "payload_mb_per_s",
+        "payloads",
+        "6 MB to a function and back, both counted",
+        "MB/s",
+        more=True,
+        bar=150,
+        alone=True,
+    ),
+    Metric(
+        "stream_first_ms", "payloads", "From a function's streamed write to its caller, median", "ms", bar=3, alone=True
+    ),
+    Metric(
         "dynamodb_put_64_per_s",
         "dynamodb",
         "DynamoDB put, 64 connections",

@@ -225,6 +225,10 @@ class CloneSandbox:
             if self._parts.group is None or not self._parts.group.thaw():
                 self._signal_all(signal.SIGCONT)
 
+    @property
+    def doomed(self) -> bool:
+        return self._frozen and not self.ended and any(map(processes.ends, (self.pid, self._running.pid)))
+
     def terminate(self, *, first: bool = False) -> None:
         self.thaw()
         if first:

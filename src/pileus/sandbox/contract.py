@@ -182,6 +182,11 @@ class Sandbox(Protocol):
 
     def thaw(self) -> None: ...
 
+    @property
+    def doomed(self) -> bool:
+        """Whether it was killed while it stood still, and so ends as soon as it goes on."""
+        ...
+
     def kill(self) -> None:
         """End every process, at once, frozen or not. `wait` returns soon after."""
         ...

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+
+_KILLED = 1 << (signal.SIGKILL - 1)
 
 
 def resident_mb(pid: int) -> float:
@@ -75,3 +78,14 @@ def is_below(pid: int, top: int) -> bool:
 def memory_mb(supervisor: int, template_mb: float) -> float:
     """What the processes below a supervisor have beyond what their template had, MiB."""
     return sum(max(0.0, anonymous_mb(each) - template_mb) for each in below(supervisor))
+
+
+def ends(pid: int) -> bool:
+    """Whether it has ended, or has been killed and is not let to run so that it can end."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return True
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    pending = int(fields.get("SigPnd", "0"), 16) | int(fields.get("ShdPnd", "0"), 16)
+    return fields.get("State", "")[:1] in ("Z", "X") or bool(pending & _KILLED)

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from typing import Any
 
@@ -339,6 +340,27 @@ async def try_many_at_once(lab: Lab) -> None:
     assert lab.pool.ready(spec.fingerprint) == 8
     await lab.pool.retire(spec.fingerprint)
     assert lab.pool.ready(spec.fingerprint) == 0
+
+
+async def try_being_killed_between_invocations(lab: Lab) -> None:
+    """Whoever invokes next gets a fresh environment, and no error."""
+    spec = lab.function("import os\nn = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n\n")
+    for what in ("_running", "_first"):
+        for frozen in (True, False):
+            before = lab.environments(spec)
+            count = await lab.answer(spec)
+            assert count == 1
+            assert await lab.answer(spec) == 2
+            (environment,) = set(lab.environments(spec)) - set(before)
+            sandbox = environment.sandbox
+            if frozen:
+                await lab.until(lambda sandbox=sandbox: sandbox._frozen)
+            os.kill(getattr(sandbox, what).pid, signal.SIGKILL)
+            if not frozen:
+                # On a busy machine it stands still before that.
+                await lab.until(lambda sandbox=sandbox: sandbox._frozen or not lab.environments(spec))
+    assert await lab.answer(spec) == 1
+    assert len(lab.environments(spec)) == 1
 
 
 async def try_provisioning(lab: Lab) -> None:

@@ -261,7 +261,7 @@ class EnvironmentPool:
 
     async def _invoke(self, spec: FunctionSpec, invocation: Invocation) -> InvokeResult:
         function = self._function(spec)
-        environment = function.idle.pop() if function.idle else await self._start(function, invocation)
+        environment = self._take(function) or await self._start(function, invocation)
         try:
             result = await environment.invoke(invocation)
         except BaseException:
@@ -273,6 +273,15 @@ class EnvironmentPool:
         else:
             self._give_back(function, environment)
         return result
+
+    def _take(self, function: _Function) -> Environment | None:
+        """The one that was used last, of those that are idle and alive."""
+        while function.idle:
+            environment = function.idle.pop()
+            if not environment.sandbox.doomed:
+                return environment
+            self._later(self._replace(function, environment))
+        return None
 
     async def _start(self, function: _Function, invocation: Invocation) -> Environment:
         """A new environment in its turn, or one that has become idle meanwhile.
@@ -290,8 +299,8 @@ class EnvironmentPool:
             function.turns.append(turn)
             await turn
             timer.cancel()
-            if function.idle:
-                return function.idle.pop()
+            if (environment := self._take(function)) is not None:
+                return environment
         self._starting += 1
         try:
             environment = await self._make(function)
