@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import amazondax
@@ -26,6 +28,33 @@ def client(world: World) -> Iterator[Any]:
         session, region_name=world.account.region, endpoints=[f"{endpoint['Address']}:{endpoint['Port']}"]
     ) as made:
         yield made
+
+
+def test_by_tls(aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import botocore.session
+
+    world = World(aws, ClusterEndpointEncryptionType="TLS")
+    made = world.dax.describe_clusters()["Clusters"][0]
+    assert made["ClusterEndpointEncryptionType"] == "TLS"
+    endpoint = made["ClusterDiscoveryEndpoint"]["URL"]
+    assert endpoint == f"daxs://127.0.0.1:{made['ClusterDiscoveryEndpoint']['Port']}"
+    world.put(world.direct, "one")
+    session = botocore.session.get_session()
+    session.set_credentials(aws.account, "test")
+
+    def read() -> Any:
+        with amazondax.AmazonDaxClient(session, region_name=aws.region, endpoints=[endpoint]) as client:
+            return client.get_item(TableName="things", Key=key())["Item"]["v"]["S"]
+
+    # Nobody trusts it who has not been told to.
+    with pytest.raises(amazondax.DaxError.DaxClientError):
+        read()
+    certificate = urllib.request.urlopen(f"{aws.endpoint}/_aws/dax-clusters/front/certificate.pem").read()
+    assert b"PRIVATE" not in certificate
+    trusted = tmp_path / "dax.pem"
+    trusted.write_bytes(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    assert read() == "one"
 
 
 def item(sort: int, **attributes: Any) -> dict[str, Any]:

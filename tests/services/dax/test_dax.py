@@ -24,8 +24,6 @@ def test_control_plane(world: World) -> None:
     common = {"NodeType": "dax.t3.small", "ReplicationFactor": 1, "IamRoleArn": world.role}
     assert refused(dax.create_cluster, ClusterName="front", **common)[0] == "ClusterAlreadyExistsFault"
     assert refused(dax.create_cluster, ClusterName="x--y", **common)[0] == "InvalidParameterValueException"
-    tls = refused(dax.create_cluster, ClusterName="tls", ClusterEndpointEncryptionType="TLS", **common)
-    assert tls[0] == "NotImplemented"
     assert refused(dax.describe_clusters, ClusterNames=["none"])[0] == "ClusterNotFoundFault"
 
     more = dax.increase_replication_factor(ClusterName="front", NewReplicationFactor=3)["Cluster"]

@@ -15,18 +15,23 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.cloud.hosted import HostedAnswer, HostedRequest
 from pileus.kernel.errors import AWSError
-from pileus.services.dax import errors
+from pileus.services.dax import certificates, errors
 from pileus.services.dax.nodes import Nodes
 from pileus.services.dax.proxy import OPERATIONS, Caller
 from pileus.services.dax.session import BYTES_MAX
 
 LABEL = "dax-clusters"
+# Everybody may have it: it is what a cluster shows whoever connects.
+CERTIFICATE_PATH = "/certificate.pem"
 
 _TARGET = "DynamoDB_20120810."
 _REGION = re.compile(r"Credential=[^/,\s]+/\d+/([a-z0-9-]+)/")
 
 
 async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:
+    if request.http.method == "GET" and request.path == CERTIFICATE_PATH:
+        kept = await certificates.load(cloud)
+        return HostedAnswer(200, [("Content-Type", "application/x-pem-file")], kept.certificate)
     headers = [("x-amzn-RequestId", request.request_id), ("Content-Type", "application/x-amz-json-1.0")]
     try:
         return HostedAnswer(200, headers, await _answer(cloud, request))

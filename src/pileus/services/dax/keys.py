@@ -5,6 +5,7 @@ serving         -, -, account, region, name     the clusters of all accounts
 parameters      account, region, name           a parameter group
 subnets         account, region, name           a subnet group
 event           account, region, time, id       what happened to them
+certificate     -, -                            the node's certificate, with its key
 names           account, region, number         a list of attribute names that clients and clusters know by number
 """
 
@@ -15,6 +16,10 @@ from pileus.store.keys import pack, pack_onto, range_onto, unpack
 SERVICE = "dax"
 
 Range = tuple[bytes, bytes]
+
+
+def certificate() -> bytes:
+    return pack(SERVICE, "", "", "certificate")
 
 
 def cluster(account: str, region: str, name: str) -> bytes:

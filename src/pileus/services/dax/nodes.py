@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.sockets import listen
-from pileus.services.dax import errors, keys
+from pileus.services.dax import certificates, errors, keys
 from pileus.services.dax.names import NameLists
 from pileus.services.dax.proxy import Proxy
 from pileus.services.dax.records import ITEM_TTL, QUERY_TTL, Cluster, ParameterGroup, decode, encode
@@ -21,6 +21,7 @@ log = logging.getLogger("pileus.dax")
 Place = tuple[str, str, str]
 
 PORT_FIRST = 8111
+TLS_PORT_FIRST = 9111
 _PORTS = 500
 _CHUNK = 256
 DEFAULT_GROUP = "default.dax1.0"
@@ -74,15 +75,17 @@ class Nodes:
             finally:
                 tasks.discard(task)
 
+        secured = certificates.context(await certificates.load(self._cloud)) if cluster.tls else None
         first = [cluster.port] if cluster.port else []
-        for port in (*first, *range(PORT_FIRST, PORT_FIRST + _PORTS)):
+        lowest = TLS_PORT_FIRST if cluster.tls else PORT_FIRST
+        for port in (*first, *range(lowest, lowest + _PORTS)):
             try:
                 sock = listen(self._cloud.settings.host, port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            server = await asyncio.start_server(serve, sock=sock)
+            server = await asyncio.start_server(serve, sock=sock, ssl=secured)
             cluster.port = port
             return Open(proxy, server, tasks)
         raise errors.no_port()

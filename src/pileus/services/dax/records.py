@@ -42,6 +42,8 @@ class Cluster(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", t
     topic: str = ""
     topic_status: str = "active"
     encrypted: bool = False
+    # Whether clients reach it by TLS.
+    tls: bool = False
     network_type: Literal["ipv4", "ipv6", "dual_stack"] = "ipv4"
     tags: dict[str, str] = {}
 

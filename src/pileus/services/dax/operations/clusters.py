@@ -10,7 +10,6 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.kernel.errors import NotBuilt
 from pileus.services.dax import errors, keys
 from pileus.services.dax.nodes import DEFAULT_GROUP, Nodes, find_group, place_of
 from pileus.services.dax.operations.common import EVENTS_S, named, note, page
@@ -47,7 +46,11 @@ async def _save(ctx: Context, tx: Transaction, cluster: Cluster) -> None:
 
 def _shown(ctx: Context, cluster: Cluster, status: str = "available") -> Answer:
     host = ctx.cloud.endpoint.partition("://")[2].rpartition(":")[0] or "localhost"
-    endpoint = {"Address": host, "Port": cluster.port, "URL": f"dax://{host}:{cluster.port}"}
+    endpoint = {
+        "Address": host,
+        "Port": cluster.port,
+        "URL": f"dax{'s' if cluster.tls else ''}://{host}:{cluster.port}",
+    }
     shown: dict[str, Any] = {
         "ClusterName": cluster.name,
         "ClusterArn": cluster.arn,
@@ -77,7 +80,7 @@ def _shown(ctx: Context, cluster: Cluster, status: str = "available") -> Answer:
             "NodeIdsToReboot": [],
         },
         "SSEDescription": {"Status": "ENABLED" if cluster.encrypted else "DISABLED"},
-        "ClusterEndpointEncryptionType": "NONE",
+        "ClusterEndpointEncryptionType": "TLS" if cluster.tls else "NONE",
         "NetworkType": cluster.network_type,
     }
     if cluster.description:
@@ -120,8 +123,6 @@ async def create_cluster(ctx: Context, request: Request) -> Answer:
             "The cluster name must have 1 to 20 letters, digits or hyphens, begin with a letter, and not end with a "
             "hyphen or have two in a row."
         )
-    if request.get("ClusterEndpointEncryptionType", "NONE") != "NONE":
-        raise NotBuilt("ClusterEndpointEncryptionType TLS")
     count = request["ReplicationFactor"]
     if count < 1:
         raise errors.invalid_value("The replication factor must be at least 1.")
@@ -148,6 +149,7 @@ async def create_cluster(ctx: Context, request: Request) -> Answer:
         maintenance_window=request.get("PreferredMaintenanceWindow") or "sun:05:00-sun:06:00",
         topic=request.get("NotificationTopicArn") or "",
         encrypted=bool((request.get("SSESpecification") or {}).get("Enabled")),
+        tls=request.get("ClusterEndpointEncryptionType") == "TLS",
         network_type=request.get("NetworkType") or "ipv4",
         tags={tag["Key"]: tag.get("Value", "") for tag in request.get("Tags") or ()},
     )
