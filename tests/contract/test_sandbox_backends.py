@@ -50,7 +50,7 @@ async def main():
     lab = Lab(_make_backend({backend!r}), Path({folder!r}))
     spec = lab.function("import time\\ndef handler(event, context):\\n    time.sleep(event)\\n", timeout_s=100.0)
     await lab.answer(spec, 0)
-    template = next(iter(lab.pool._templates.values())).result()
+    template = next(iter(lab.pool._templates._started.values())).result()
     while len(template._ready) < {shells}:
         await asyncio.sleep(0.01)
     pids = [template._process.pid, *(each.pid for each in template._all)]

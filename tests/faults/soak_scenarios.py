@@ -90,7 +90,7 @@ async def try_an_hour_of_traffic(lab: Lab) -> None:
             await own.until(reaped)
             await own.until(lambda: not own.pool._tasks)
             # The shells that are kept ready are there again, of both pools.
-            tasks = [*own.pool._templates.values(), *lab.pool._templates.values()]
+            tasks = [*own.pool._templates._started.values(), *lab.pool._templates._started.values()]
             kept: list[Any] = [task.result() for task in tasks]
             await own.until(lambda: all(len(each._ready) >= each._wanted and not each._filling for each in kept))
             gc.collect()

@@ -222,7 +222,7 @@ async def try_an_extension_that_hangs_in_init(lab: Lab) -> None:
     own = lab.another()
     async with own as mine:
         spec = with_extensions(mine, ECHO, {"sleeper": "#!/bin/sh\nexec sleep 1000\n"}, timeout_s=1.0)
-        environment_module = __import__("pileus.services.lambda_.environment", fromlist=["INIT_TIMEOUT_S"])
+        environment_module = __import__("pileus.services.lambda_.initializing", fromlist=["INIT_TIMEOUT_S"])
         before, environment_module.INIT_TIMEOUT_S = environment_module.INIT_TIMEOUT_S, 0.5
         try:
             found = error(await run(mine, spec))

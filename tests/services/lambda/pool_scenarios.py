@@ -9,8 +9,8 @@ import signal
 
 from pileus.kernel.clock import SystemClock
 from pileus.services.lambda_ import pool
-from pileus.services.lambda_.environment import Life
 from pileus.services.lambda_.execution import NoCapacity
+from pileus.services.lambda_.runs import Life
 from sandbox_lab import Lab
 
 ECHO = "def handler(event, context):\n    return event\n"
@@ -121,7 +121,7 @@ async def try_programs_that_wait_are_few(lab: Lab) -> None:
     async with lab.another(clock=ahead) as own:
 
         def ready() -> dict[int, int]:
-            done = {key.memory_mb: task.result() for key, task in own.pool._templates.items() if task.done()}
+            done = {key.memory_mb: task.result() for key, task in own.pool._templates._started.items() if task.done()}
             return {memory_mb: len(template._ready) for memory_mb, template in done.items()}  # type: ignore[attr-defined]
 
         for memory_mb in (128, 256, 512, 1024):

@@ -19,7 +19,7 @@ import pytest
 
 from pileus.kernel.errors import AWSError
 from pileus.sandbox.contract import SandboxError
-from pileus.services.lambda_ import environment
+from pileus.services.lambda_ import initializing
 from pileus.services.lambda_.execution import FunctionSpec, InvokeResult, Snapshotted
 from sandbox_lab import Lab, not_on
 
@@ -49,11 +49,11 @@ async def answers(lab: Lab, spec: FunctionSpec, times: int = 2, event: Any = Non
 
 @asynccontextmanager
 async def restoring_for(seconds: float) -> AsyncIterator[None]:
-    former, environment.INIT_TIMEOUT_S = environment.INIT_TIMEOUT_S, seconds
+    former, initializing.INIT_TIMEOUT_S = initializing.INIT_TIMEOUT_S, seconds
     try:
         yield
     finally:
-        environment.INIT_TIMEOUT_S = former
+        initializing.INIT_TIMEOUT_S = former
 
 
 HOOKS = """

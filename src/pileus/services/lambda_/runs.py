@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from pileus.kernel.clock import SystemClock
@@ -23,6 +24,16 @@ from pileus.services.lambda_.platform_logs import PlatformEvent, PlatformLog, Re
 from pileus.services.lambda_.runtime_api import Event, Streamed, event_headers
 
 _SYSTEM = SystemClock()
+
+
+class Life(Enum):
+    """Of an environment; see `environment`."""
+
+    NEW = "new"
+    READY = "ready"
+    BUSY = "busy"
+    BROKEN = "broken"
+    CLOSED = "closed"
 
 
 @dataclass(slots=True)
