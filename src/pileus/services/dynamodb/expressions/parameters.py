@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -114,6 +115,8 @@ class Expressions:
         """Note what an expression uses; gives the names, for the compilers' caches."""
         self.used_names.update(parsed.names)
         self.used_values.update(parsed.values)
+        if not parsed.names and self.given.keys() >= self.used_values:
+            return ()
         for value in parsed.values:
             if value not in self.given:
                 # A name that is not defined comes first.
@@ -167,14 +170,20 @@ def _check_values(given: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
     return checked, size
 
 
+@lru_cache(maxsize=1024)
+def _is_placeholder(pattern: re.Pattern[str], text: str) -> bool:
+    return pattern.fullmatch(text) is not None
+
+
 def _check_placeholder(member: str, pattern: re.Pattern[str], placeholder: str) -> None:
+    if len(placeholder) <= PLACEHOLDER_BYTES_MAX and _is_placeholder(pattern, placeholder):
+        return
     if not pattern.fullmatch(placeholder):
         raise errors.validation(f'{member} contains invalid key: Syntax error; key: "{placeholder}"')
-    if len(placeholder) > PLACEHOLDER_BYTES_MAX:
-        raise errors.validation(
-            f"{member} contains invalid key: The key has exceeded the maximum allowed length of "
-            f'{PLACEHOLDER_BYTES_MAX}; key: "{placeholder}"'
-        )
+    raise errors.validation(
+        f"{member} contains invalid key: The key has exceeded the maximum allowed length of "
+        f'{PLACEHOLDER_BYTES_MAX}; key: "{placeholder}"'
+    )
 
 
 def check_styles(request: Request, expressions: tuple[str, ...], old_style: tuple[str, ...]) -> None:
