@@ -145,6 +145,8 @@ class HttpInfo:
     # Scheme and authority as the client wrote them: "http://localhost:4566".
     origin: str = ""
     path: str = ""
+    # As it came, without the "?".
+    query: str = ""
     # Lower-case names.
     headers: Mapping[str, str] = field(default_factory=dict)
     source_ip: str = ""
@@ -154,6 +156,21 @@ class HttpInfo:
     trusted: bool = False
     # Set when the client goes away while the operation runs; long polls watch it.
     disconnected: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """An HTTP answer, once its client has been handed it or has gone."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    # The error's code; "" where it tells of none.
+    error: str
+    # Bytes of the body that were handed out.
+    body_bytes: int
+    # Milliseconds: from the request's head to the last byte of the answer, and from there to its first.
+    total_ms: int
+    turn_around_ms: int
 
 
 @dataclass(slots=True, eq=False)
@@ -175,3 +192,5 @@ class Context:
     response_headers: dict[str, str] = field(default_factory=dict)
     # Set by the pipeline; None where a service acts for itself.
     permit: Permit | None = None
+    # An operation may set this: called with what became of the answer, where the call came by HTTP.
+    when_sent: Callable[[Sent], None] | None = None

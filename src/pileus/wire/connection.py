@@ -219,10 +219,15 @@ class Connection(asyncio.Protocol):
             close = not arriving.ended or not arriving.keep_alive or self._owner.stopping
             body = answer.body
             if isinstance(body, bytes):
-                self._write(answer, b"" if incoming.method == "HEAD" else body, len(body), close=close)
+                if incoming.method == "HEAD":
+                    sent = 0
+                    self._write(answer, b"", len(body), close=close)
+                else:
+                    sent = len(body)
+                    self._write(answer, body, sent, close=close)
             else:
                 started = True
-                await self._stream(answer, body, incoming, arriving, close=close, chunked=persistent)
+                sent = await self._stream(answer, body, incoming, arriving, close=close, chunked=persistent)
                 close = close or (_length(answer.headers) is None and not persistent)
         except asyncio.CancelledError:
             self._transport.close()
@@ -233,6 +238,8 @@ class Connection(asyncio.Protocol):
                 self._write(HttpAnswer(500, [("content-type", "text/plain")]), b"Internal Server Error", 21, close=True)
             self._transport.close()
             return
+        if answer.when_sent is not None:
+            answer.when_sent(sent)
         arriving.answered()
         self._task = None
         self._requests.popleft()
@@ -268,8 +275,9 @@ class Connection(asyncio.Protocol):
         *,
         close: bool,
         chunked: bool,
-    ) -> None:
-        """Send chunks as the client takes them; stop reading the source when it has gone."""
+    ) -> int:
+        """Send chunks as the client takes them; stop reading the source when it has gone. The bytes that were sent."""
+        sent = 0
         framed = chunked and _length(answer.headers) is None and answer.status not in _WITHOUT_BODY
         head = _head(answer, length=None, close=close or not (framed or _length(answer.headers) is not None))
         if framed:
@@ -279,18 +287,20 @@ class Connection(asyncio.Protocol):
                 self._transport.write(head)
             async for chunk in body:
                 if self._transport.is_closing():
-                    return
+                    return sent
                 if not chunk or incoming.method == "HEAD":
                     continue
                 if framed:
                     self._transport.write(b"%x\r\n" % len(chunk))
                 self._transport.write(chunk)
+                sent += len(chunk)
                 if framed:
                     self._transport.write(b"\r\n")
                 if self._paused:
                     await self._until_writable()
             if framed and incoming.method != "HEAD" and not self._transport.is_closing():
                 self._transport.write(b"0\r\n\r\n")
+            return sent
         finally:
             aclose = getattr(body, "aclose", None)
             if aclose is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from pileus.kernel.ids import host_id
@@ -31,6 +31,8 @@ class HttpAnswer:
     # In the order in which they are sent.
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
+    # Called with how many bytes of the body were handed to the client, when that is over.
+    when_sent: Callable[[int], None] | None = None
 
 
 def s3_headers(request_id: str) -> list[tuple[str, str]]:

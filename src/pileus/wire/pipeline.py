@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from pileus.access.contract import Guard, Identities
 from pileus.access.errors import Family, family_of, missing_token
 from pileus.access.request import Circumstances
 from pileus.access.sessions import Sessions
-from pileus.cloud.context import Cloud, Context, HttpInfo
+from pileus.cloud.context import Cloud, Context, HttpInfo, Sent
 from pileus.cloud.directory import Directory
 from pileus.cloud.forms import Form, FormReader, Posted
 from pileus.cloud.manifest import Kind, Operation, Permission, Request, Service
@@ -98,7 +99,7 @@ class Pipeline:
             named = self.hosts.hosted(request.headers.get("host", ""), request.path)
             if named is not None:
                 return await call.answer_hosted(named)
-            return await call.answer()
+            return call.told(await call.answer(), "")
         except AWSError as error:
             return call.refuse(error)
         except StoreUnavailable as error:
@@ -260,6 +261,8 @@ class _HttpCall:
         self._request = request
         # Made when it is known whose form it has to have.
         self._request_id = ""
+        self._arrived = time.monotonic()
+        self._ctx: Context | None = None
         self._service = ""
         self._codec: Codec | None = None
         self._operation: OperationModel | None = None
@@ -343,7 +346,7 @@ class _HttpCall:
         self._open_body(request, who, limit, streaming=streaming)
         members = self._codec.decode(operation, request, labels)
         constraints.check(model, operation, members)
-        ctx = Context(
+        ctx = self._ctx = Context(
             cloud=cloud,
             request_id=self._request_id,
             service=target.service,
@@ -446,6 +449,20 @@ class _HttpCall:
         self._request_id = self._request_id or self._pipeline.cloud.ids.uuid()
         answer = used.encode_error(self._operation, error, self._request_id)
         log.info("%s answered %d %s: %s", self, answer.status, error.code, error.message)
+        return self.told(answer, error.code)
+
+    def told(self, answer: HttpAnswer, error: str) -> HttpAnswer:
+        """The answer, of which the operation is told when it has been sent, if it wants to be."""
+        when_sent = self._ctx.when_sent if self._ctx is not None else None
+        if when_sent is not None:
+            answered = time.monotonic()
+
+            def tell(body_bytes: int) -> None:
+                total_ms = int((time.monotonic() - self._arrived) * 1000)
+                turn_around_ms = int((answered - self._arrived) * 1000)
+                when_sent(Sent(answer.status, answer.headers, error, body_bytes, total_ms, turn_around_ms))
+
+            answer.when_sent = tell
         return answer
 
     def _open_body(self, request: HttpRequest, who: Authenticated, limit: int, *, streaming: bool) -> None:
@@ -462,6 +479,7 @@ class _HttpCall:
             method=self._request.method,
             origin=f"{'https' if incoming.secure else 'http'}://{headers.get('host', '')}",
             path=self._request.path,
+            query=self._request.query,
             headers=headers,
             source_ip=incoming.client,
             user_agent=headers.get("user-agent", ""),

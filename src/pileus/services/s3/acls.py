@@ -15,7 +15,7 @@ from typing import Any
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.services.s3 import errors
-from pileus.services.s3.buckets import canonical_id
+from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.records import Bucket, Grant, Object
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"

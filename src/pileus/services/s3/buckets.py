@@ -5,16 +5,14 @@ Sources: "General purpose bucket naming rules", "Regions and endpoints", recorde
 
 from __future__ import annotations
 
-import hashlib
 import re
-from base64 import b32encode
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import cors, errors, keys
+from pileus.services.s3 import access_logs, cors, errors, keys
+from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.records import PUBLIC_ACCESS, Bucket, decode_bucket, decode_public_access
 from pileus.store.contract import Reader
 
@@ -80,18 +78,6 @@ def check_name(name: str) -> None:
         raise errors.invalid_bucket_name(name)
 
 
-@lru_cache(maxsize=1024)
-def canonical_id(account: str) -> str:
-    """The canonical user id of an account: 64 hexadecimal digits, as ACLs and listings show the owner."""
-    return hashlib.sha256(f"canonical user of {account}".encode()).hexdigest()
-
-
-@lru_cache(maxsize=1024)
-def customer_id(account: str) -> str:
-    """The customer id of an account, as event records show the owner: "A3NL1KOZZKExample"."""
-    return "A" + b32encode(hashlib.sha256(f"customer of {account}".encode()).digest()).decode()[:13]
-
-
 def owner(bucket: Bucket) -> dict[str, str]:
     return {"ID": canonical_id(bucket.account)}
 
@@ -130,6 +116,8 @@ async def find(ctx: Context, tx: Reader, request: Mapping[str, Any]) -> Bucket:
     bucket = await load(tx, request["Bucket"])
     if bucket is None:
         raise errors.no_such_bucket(request["Bucket"])
+    if bucket.logging:
+        access_logs.watch(ctx, bucket, request)
     check_region(ctx, bucket)
     check_owner(request.get("ExpectedBucketOwner"), bucket)
     if bucket.cors and (origin := ctx.http.headers.get("origin")):

@@ -16,7 +16,7 @@ from pileus.kernel.arn import parse_arn
 from pileus.kernel.ids import Ids, host_id
 from pileus.kernel.principal import Principal
 from pileus.services.s3 import errors
-from pileus.services.s3.buckets import customer_id
+from pileus.services.s3.accounts import customer_id
 from pileus.services.s3.listing import url_encoded
 from pileus.services.s3.records import Body, Bucket, Object
 from pileus.store.contract import Transaction

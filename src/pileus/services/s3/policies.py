@@ -17,8 +17,9 @@ from pileus.access.contract import Guard
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.services.s3 import accesspoints, acls, errors, versions
-from pileus.services.s3.buckets import canonical_id, check_payer, check_region, load, public_access
+from pileus.services.s3 import access_logs, accesspoints, acls, errors, versions
+from pileus.services.s3.accounts import canonical_id
+from pileus.services.s3.buckets import check_payer, check_region, load, public_access
 from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.records import Bucket, Object
 from pileus.store.contract import Reader
@@ -226,6 +227,8 @@ async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
         if ctx.principal.kind == "anonymous":
             raise errors.no_such_bucket(request["Bucket"])
         return Guard()
+    if bucket.logging:
+        access_logs.watch(ctx, bucket, request)
     check_region(ctx, bucket)
     check_payer(ctx, bucket, request)
     guard = await _guard(
@@ -255,6 +258,8 @@ async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     owners: dict[str, str] = {}
     target = await load(tx, request["Bucket"])
     if target is not None:
+        if target.logging:
+            access_logs.watch(ctx, target, request)
         check_region(ctx, target)
         found = await _guard(ctx, tx, target, None, None, of_object=False)
         documents += found.documents

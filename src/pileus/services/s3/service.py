@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writing
 from pileus.services.s3 import (
+    access_logs,
     accesspoints,
     configurations,
     inventories,
@@ -11,8 +12,8 @@ from pileus.services.s3 import (
     policies,
     replicating,
     replication,
-    sealing,
     serving,
+    start,
     targets,
 )
 from pileus.services.s3 import notifications as events
@@ -197,9 +198,11 @@ SERVICE = Service(
     loops=(
         Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),
         Loop("s3.inventory", inventories.run_inventories, period_s=3600),
+        Loop(access_logs.LOOP, access_logs.deliver, period_s=access_logs.PERIOD_S),
     ),
     preflight=preflight,
-    start=sealing.start,
+    start=start.start,
+    stop=start.stop,
     resolve=accesspoints.resolve,
     forms=posting.read_form,
     hosts={serving.LABEL: serving.serve},

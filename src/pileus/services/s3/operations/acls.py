@@ -8,6 +8,7 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.services.s3 import acls, buckets, errors, notifications, replication, versions
+from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.operations.configuration import save
 from pileus.services.s3.operations.reading import missing
 from pileus.services.s3.records import Bucket, Grant, Object
@@ -17,12 +18,12 @@ from pileus.store.contract import Reader, Transaction
 async def get_bucket_acl(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
     grants = () if bucket.ownership == acls.ENFORCED else bucket.acl
-    return acls.shown(grants, buckets.canonical_id(bucket.account))
+    return acls.shown(grants, canonical_id(bucket.account))
 
 
 async def put_bucket_acl(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
     bucket = await buckets.find(ctx, tx, request)
-    owner = buckets.canonical_id(bucket.account)
+    owner = canonical_id(bucket.account)
     grants = acls.of_request(request, acls.BUCKET_CANNED, owner=owner, bucket_owner=owner)
     await _check(tx, bucket, grants)
     save(tx, bucket, acl=acls.kept(grants, owner))
@@ -56,7 +57,7 @@ async def put_object_acl(ctx: Context, tx: Transaction, request: dict[str, Any])
     if version.delete_marker:
         raise errors.method_not_allowed(ctx.http.method, versions.marker_headers(version, named=True))
     owner = acls.owner_id(bucket, version)
-    bucket_owner = buckets.canonical_id(bucket.account)
+    bucket_owner = canonical_id(bucket.account)
     grants = acls.of_request(request, acls.OBJECT_CANNED, owner=owner, bucket_owner=bucket_owner)
     await _check(tx, bucket, grants)
     changed = msgspec.structs.replace(version, acl=acls.kept(grants, owner))

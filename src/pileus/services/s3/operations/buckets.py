@@ -7,6 +7,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.services.s3 import accesspoints, acls, buckets, errors, keys, listing, uploading
+from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
 from pileus.services.s3.records import Bucket, decode_bucket, encode
 from pileus.store.contract import Reader, Transaction
@@ -27,7 +28,7 @@ async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
     location = configuration.get("LocationConstraint")
     region = buckets.choose_region(ctx.region, location)
     ownership = _ownership(request)
-    me = buckets.canonical_id(ctx.account)
+    me = canonical_id(ctx.account)
     grants = acls.of_headers(request, acls.BUCKET_CANNED, owner=me, bucket_owner=me) or ()
     if grants and ownership == acls.ENFORCED:
         raise acls.invalid_with_enforced()
@@ -124,7 +125,7 @@ async def list_buckets(ctx: Context, tx: Reader, request: dict[str, Any]) -> dic
             }
             for bucket in found[: wanted - 1]
         ],
-        "Owner": {"ID": buckets.canonical_id(ctx.account)},
+        "Owner": {"ID": canonical_id(ctx.account)},
     }
     if request.get("Prefix") is not None:
         answer["Prefix"] = prefix

@@ -28,6 +28,7 @@ from pileus.services.s3 import (
     uploading,
     versions,
 )
+from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.operations.objects import new_acl
 from pileus.services.s3.records import (
     Body,
@@ -71,7 +72,7 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
         checksum_algorithm=algorithm,
         checksum_type=type_,
         seen=old.sequence if old else 0,
-        initiator_id=buckets.canonical_id(principal.account or bucket.account) if root else principal.arn,
+        initiator_id=canonical_id(principal.account or bucket.account) if root else principal.arn,
         initiator_name="" if root else principal.name,
         lock={name: value for name, value in request.items() if name.startswith("ObjectLock")},
         owner=owner,

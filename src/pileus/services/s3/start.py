@@ -1,0 +1,15 @@
+"""What S3 has in a node, from its start to its end."""
+
+from __future__ import annotations
+
+from pileus.cloud.context import Cloud
+from pileus.services.s3 import access_logs, sealing
+
+
+async def start(cloud: Cloud) -> None:
+    await sealing.start(cloud)
+    cloud.parts[access_logs.AccessLogs] = access_logs.AccessLogs()
+
+
+async def stop(cloud: Cloud) -> None:
+    await access_logs.deliver(cloud)

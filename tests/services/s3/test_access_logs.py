@@ -1,0 +1,197 @@
+"""Server access logs, on the virtual clock."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from tests.services.s3.conftest import new_name
+
+PERIOD_S = 61.0
+LINE = re.compile(
+    r"(?P<owner>[0-9a-f]{64}) (?P<bucket>\S+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000)\] (?P<ip>\S+) "
+    r"(?P<requester>\S+) (?P<request_id>[0-9A-Z]{16}) (?P<operation>\S+) (?P<key>\S+) \"(?P<uri>[^\"]*)\" "
+    r"(?P<status>\d{3}) (?P<error>\S+) (?P<sent>\S+) (?P<size>\S+) (?P<total>\d+) (?P<turn>\d+) "
+    r"\"(?P<referer>[^\"]*)\" \"(?P<agent>[^\"]*)\" (?P<version>\S+) (?P<host_id>\S+) (?P<signature>\S+) "
+    r"(?P<cipher>\S+) (?P<auth>\S+) (?P<host>\S+) (?P<tls>\S+) (?P<access_point>\S+) (?P<acl>\S+)"
+)
+
+
+class Logged:
+    """A bucket, another one that has its logs, and what these say."""
+
+    def __init__(self, aws: Any, server: Any) -> None:
+        self.aws = type(aws)(server.endpoint, aws.account)
+        self.server = server
+        self.s3 = self.aws.client("s3")
+        self.bucket, self.target = new_name(), new_name()
+        for name in (self.bucket, self.target):
+            self.s3.create_bucket(Bucket=name)
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{self.target}/*",
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{self.bucket}"},
+                "StringEquals": {"aws:SourceAccount": aws.account},
+            },
+        }
+        self.policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.s3.put_bucket_policy(Bucket=self.target, Policy=self.policy)
+
+    def log(self, prefix: str = "log/", **more: Any) -> None:
+        enabled = {"TargetBucket": self.target, "TargetPrefix": prefix, **more}
+        self.s3.put_bucket_logging(Bucket=self.bucket, BucketLoggingStatus={"LoggingEnabled": enabled})
+
+    def keys(self) -> list[str]:
+        return [one["Key"] for one in self.s3.list_objects_v2(Bucket=self.target).get("Contents", [])]
+
+    def lines(self) -> list[dict[str, str]]:
+        """What has been delivered, which is taken away."""
+        found = []
+        for key in self.keys():
+            body = self.s3.get_object(Bucket=self.target, Key=key)["Body"].read().decode()
+            assert body.endswith("\n")
+            for text in body.splitlines():
+                match = LINE.fullmatch(text)
+                assert match is not None, text
+                found.append(match.groupdict())
+            self.s3.delete_object(Bucket=self.target, Key=key)
+        return found
+
+
+@pytest.fixture
+def logged(aws: Any, start_pileus: Callable[..., Any]) -> Logged:
+    return Logged(aws, start_pileus("--clock", "virtual", durability="memory"))
+
+
+def test_each_request_has_a_line(logged: Logged, fails: Callable[..., Any]) -> None:
+    s3, bucket = logged.s3, logged.bucket
+    s3.put_object(Bucket=bucket, Key="before", Body=b"x")
+    logged.log()
+    s3.put_object(Bucket=bucket, Key="a b/ü.txt", Body=b"x" * 1000)
+    got = s3.get_object(Bucket=bucket, Key="a b/ü.txt", Range="bytes=0-9")
+    assert len(got["Body"].read()) == 10
+    s3.head_object(Bucket=bucket, Key="a b/ü.txt")
+    assert fails(s3.get_object, Bucket=bucket, Key="missing")["Code"] == "NoSuchKey"
+    s3.list_objects_v2(Bucket=bucket, Prefix="a")
+    s3.get_bucket_logging(Bucket=bucket)
+    s3.put_object_tagging(Bucket=bucket, Key="before", Tagging={"TagSet": []})
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "before"}]})
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
+    s3.upload_part(Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=b"part")
+    s3.abort_multipart_upload(Bucket=bucket, Key="m", UploadId=upload)
+    assert logged.keys() == []
+    logged.server.advance(PERIOD_S)
+    (key,) = logged.keys()
+    assert re.fullmatch(r"log/\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-[0-9A-F]{16}", key)
+    lines = logged.lines()
+    # The setting itself is there before the request that makes it is over, and no line of its own.
+    assert [(one["operation"], one["key"], one["status"], one["error"]) for one in lines] == [
+        ("REST.PUT.OBJECT", "a%20b/%C3%BC.txt", "200", "-"),
+        ("REST.GET.OBJECT", "a%20b/%C3%BC.txt", "206", "-"),
+        ("REST.HEAD.OBJECT", "a%20b/%C3%BC.txt", "200", "-"),
+        ("REST.GET.OBJECT", "missing", "404", "NoSuchKey"),
+        ("REST.GET.BUCKET", "-", "200", "-"),
+        ("REST.GET.LOGGING_STATUS", "-", "200", "-"),
+        ("REST.PUT.OBJECT_TAGGING", "before", "200", "-"),
+        ("REST.POST.MULTI_OBJECT_DELETE", "-", "200", "-"),
+        ("REST.POST.UPLOADS", "m", "200", "-"),
+        ("REST.PUT.PART", "m", "200", "-"),
+        ("REST.DELETE.UPLOAD", "m", "204", "-"),
+    ]
+    put, read, head = lines[:3]
+    owner = s3.list_buckets()["Owner"]["ID"]
+    assert {one["owner"] for one in lines} == {one["requester"] for one in lines} == {owner}
+    assert {one["bucket"] for one in lines} == {bucket}
+    assert (put["sent"], put["size"]) == ("-", "1000")
+    assert (read["sent"], read["size"]) == ("10", "1000")
+    assert (head["sent"], head["size"]) == ("-", "1000")
+    assert read["request_id"] == got["ResponseMetadata"]["RequestId"]
+    assert read["host_id"] == got["ResponseMetadata"]["HostId"]
+    assert read["uri"] == f"GET /{bucket}/a%20b/%C3%BC.txt HTTP/1.1"
+    assert (read["ip"], read["signature"], read["auth"]) == ("127.0.0.1", "SigV4", "AuthHeader")
+    assert read["agent"].startswith("Boto3/")
+    assert f"http://{read['host']}" == logged.server.endpoint
+    assert int(read["turn"]) <= int(read["total"])
+    # Deliveries have no lines, and where nothing happened nothing is delivered.
+    logged.server.advance(PERIOD_S)
+    assert logged.keys() == []
+
+
+def test_who_asked(logged: Logged) -> None:
+    iam, aws = logged.aws.client("iam"), logged.aws
+    iam.create_user(UserName="ann")
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    logged.log()
+    ann = aws.client("s3", credentials=key)
+    with pytest.raises(ann.exceptions.ClientError, match="AccessDenied"):
+        ann.list_objects_v2(Bucket=logged.bucket)
+    stranger = boto3.client(
+        "s3", endpoint_url=logged.server.endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
+    )
+    with pytest.raises(stranger.exceptions.ClientError, match="AccessDenied"):
+        stranger.get_object(Bucket=logged.bucket, Key="k")
+    logged.server.advance(PERIOD_S)
+    by_user, by_nobody = logged.lines()
+    assert by_user["requester"] == f"arn:aws:iam::{aws.account}:user/ann"
+    assert (by_user["status"], by_user["error"], by_user["auth"]) == ("403", "AccessDenied", "AuthHeader")
+    assert (by_nobody["requester"], by_nobody["signature"], by_nobody["auth"]) == ("-", "-", "-")
+
+
+def test_partitioned_prefixes_and_grants(logged: Logged) -> None:
+    s3 = logged.s3
+    where = f"p/{logged.aws.account}/us-east-1/{logged.bucket}"
+    for source, time in (("EventTime", "00-00-00"), ("DeliveryTime", r"\d\d-\d\d-\d\d")):
+        logged.log("p/", TargetObjectKeyFormat={"PartitionedPrefix": {"PartitionDateSource": source}})
+        s3.list_objects_v2(Bucket=logged.bucket)
+        logged.server.advance(PERIOD_S)
+        (key,) = logged.keys()
+        assert re.fullmatch(rf"{where}/(\d{{4}})/(\d\d)/(\d\d)/\1-\2-\3-{time}-[0-9A-F]{{16}}", key), key
+        assert "REST.GET.BUCKET" in {one["operation"] for one in logged.lines()}
+    s3.put_bucket_ownership_controls(
+        Bucket=logged.target, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    )
+    other = type(logged.aws)(logged.server.endpoint).client("s3")
+    reader = {"Type": "CanonicalUser", "ID": other.list_buckets()["Owner"]["ID"]}
+    logged.log(TargetGrants=[{"Grantee": reader, "Permission": "READ"}])
+    s3.list_objects_v2(Bucket=logged.bucket)
+    logged.server.advance(PERIOD_S)
+    (key,) = logged.keys()
+    grants = s3.get_object_acl(Bucket=logged.target, Key=key)["Grants"]
+    assert [one["Permission"] for one in grants if one["Grantee"]["ID"] == reader["ID"]] == ["READ"]
+
+
+def test_a_target_that_lets_nobody_in_gets_nothing(logged: Logged) -> None:
+    logged.s3.delete_bucket_policy(Bucket=logged.target)
+    logged.log()
+    logged.s3.list_objects_v2(Bucket=logged.bucket)
+    logged.server.advance(PERIOD_S)
+    assert logged.keys() == []
+    logged.s3.put_bucket_policy(Bucket=logged.target, Policy=logged.policy)
+    logged.s3.list_objects_v2(Bucket=logged.bucket, Prefix="then")
+    logged.server.advance(PERIOD_S)
+    assert [one["uri"].count("prefix=then") for one in logged.lines()] == [1]
+    # No more, once it is switched off.
+    logged.s3.list_objects_v2(Bucket=logged.bucket)
+    logged.s3.put_bucket_logging(Bucket=logged.bucket, BucketLoggingStatus={})
+    logged.server.advance(PERIOD_S)
+    assert logged.keys() == []
+
+
+def test_what_is_left_is_delivered_at_the_end(aws: Any, start_pileus: Callable[..., Any], tmp_path: Any) -> None:
+    server = start_pileus(data_dir=tmp_path / "data")
+    logged = Logged(aws, server)
+    logged.log()
+    logged.s3.list_objects_v2(Bucket=logged.bucket)
+    server.stop()
+    again = type(aws)(start_pileus(data_dir=tmp_path / "data").endpoint, aws.account).client("s3")
+    (found,) = again.list_objects_v2(Bucket=logged.target)["Contents"]
+    assert b" REST.GET.BUCKET " in again.get_object(Bucket=logged.target, Key=found["Key"])["Body"].read()
