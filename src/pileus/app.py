@@ -55,6 +55,7 @@ SERVICES = {
     "iam": "pileus.services.iam.service:SERVICE",
     "lambda": "pileus.services.lambda_.service:SERVICE",
     "logs": "pileus.services.logs.service:SERVICE",
+    "mq": "pileus.services.mq.service:SERVICE",
     "pipes": "pileus.services.pipes.service:SERVICE",
     "s3": "pileus.services.s3.service:SERVICE",
     "s3control": "pileus.services.s3.control:CONTROL",

@@ -79,7 +79,7 @@ async def request(
 async def _request(method: str, parts: Any, host: str, headers: Iterable[tuple[str, str]], body: bytes) -> Answered:
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
-    address = await _resolve(host, port)
+    address = await resolve(host, port)
     reader, writer = await asyncio.open_connection(
         address, port, ssl=_tls() if tls else None, server_hostname=host if tls else None
     )
@@ -102,7 +102,7 @@ async def _request(method: str, parts: Any, host: str, headers: Iterable[tuple[s
         writer.close()
 
 
-async def _resolve(host: str, port: int) -> str:
+async def resolve(host: str, port: int) -> str:
     """An address of the host that may be called."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, address in found:

@@ -164,13 +164,15 @@ class EventSource(msgspec.Struct, kw_only=True, omit_defaults=True):
     # The function, with the qualifier that was given.
     name: str
     qualifier: str = ""
-    # The ARN of the queue or stream; "" for Kafka brokers of one's own.
+    # The ARN of the queue, stream or broker; "" for Kafka brokers of one's own.
     source: str
     # Of such brokers: "host:port" each, the topics, the consumer group and how to get in, in AWS's members.
     brokers: list[str] = []
     topics: list[str] = []
     group: str = ""
     access: list[dict[str, str]] = []
+    # Of a broker of Amazon MQ.
+    queues: list[str] = []
     # "Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting".
     state: str
     # Whether it is to feed the function, whatever state it is in on the way there.

@@ -17,7 +17,7 @@ from pileus.kernel.clock import VirtualClock
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.feeding.feed import Feed
 from pileus.services.lambda_.feeding.queue_feed import QueueFeed
-from pileus.services.lambda_.feeding.sources import is_kafka, is_queue
+from pileus.services.lambda_.feeding.sources import is_broker, is_kafka, is_queue
 from pileus.services.lambda_.feeding.stream_feed import StreamFeed
 from pileus.services.lambda_.records import EventSource, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -126,6 +126,10 @@ def _kind_of(mapping: EventSource) -> type[Feed]:
         from pileus.services.lambda_.feeding.kafka_feed import KafkaFeed
 
         return KafkaFeed
+    if is_broker(mapping.source):
+        from pileus.services.lambda_.feeding.broker_feed import BrokerFeed
+
+        return BrokerFeed
     return QueueFeed if is_queue(mapping.source) else StreamFeed
 
 

@@ -7,6 +7,7 @@ answers.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 from pileus.cloud.manifest import Answer, Request
@@ -36,13 +37,13 @@ _OF_STREAMS = (
 _OTHERS = {
     "AmazonManagedKafkaEventSourceConfig": "Amazon MSK",
     "DocumentDBEventSourceConfig": "Amazon DocumentDB",
-    "Queues": "Amazon MQ",
 }
-_OF_KAFKA = ("SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "Topics", "SourceAccessConfigurations")
+_OF_KAFKA = ("SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "Topics")
+_OF_MQ = ("Queues",)
+_ACCESS = ("SourceAccessConfigurations",)
 _SERVICES = {
     "kinesis": "Amazon Kinesis",
     "kafka": "Amazon MSK",
-    "mq": "Amazon MQ",
     "rds": "Amazon DocumentDB",
 }
 
@@ -51,13 +52,20 @@ def is_queue(source: str) -> bool:
     return source.startswith("arn:") and source.split(":", 3)[2] == "sqs"
 
 
+def is_broker(source: str) -> bool:
+    """Whether it is a broker of Amazon MQ."""
+    return source.startswith("arn:") and source.split(":", 3)[2] == "mq"
+
+
 def is_kafka(mapping: EventSource) -> bool:
     """Whether it reads from Kafka brokers of one's own."""
     return not mapping.source
 
 
 def pairs_of(mapping: EventSource) -> list[str]:
-    """What there may be one mapping of for each function: the source, or every topic of every broker."""
+    """What there may be one mapping of for each function: the source, every queue or topic of every broker."""
+    if is_broker(mapping.source):
+        return [f"{mapping.source}/{queue}" for queue in mapping.queues]
     if mapping.source:
         return [mapping.source]
     return [f"{broker}/{topic}" for broker in mapping.brokers for topic in mapping.topics]
@@ -91,7 +99,9 @@ def source_of(request: Request) -> Arn | None:
     if arn.service in _SERVICES:
         raise NotBuilt(f"{_SERVICES[arn.service]} as an event source")
     is_stream = arn.service == "dynamodb" and arn.resource.startswith("table/") and "/stream/" in arn.resource
-    if arn.service != "sqs" and not is_stream:
+    if arn.service == "mq" and importlib.util.find_spec("pika") is None:
+        raise NotBuilt("Amazon MQ as an event source, without the package pika (pileus[mq]),")
+    if arn.service not in ("sqs", "mq") and not is_stream:
         raise errors.invalid_parameter("Unrecognized event source.")
     return arn
 
@@ -113,7 +123,9 @@ def new_mapping(at: Target, source: Arn | None, request: Request, id: str, now: 
     )
     if source is None:
         _set_brokers(mapping, request)
-    if not is_sqs:
+    if is_broker(mapping.source):
+        _set_queue(mapping, request)
+    elif not is_sqs:
         _set_start(mapping, request)
     change_mapping(mapping, request)
     return mapping
@@ -136,6 +148,14 @@ def _set_start(mapping: EventSource, request: Request) -> None:
             )
         mapping.start_at = request["StartingPositionTimestamp"]
     mapping.start = start
+
+
+def _set_queue(mapping: EventSource, request: Request) -> None:
+    if not request.get("Queues"):
+        raise errors.invalid_parameter("Required 'queues' parameter is missing.")
+    if not any(each.get("Type") == "BASIC_AUTH" for each in request.get("SourceAccessConfigurations") or ()):
+        raise errors.invalid_parameter("Required 'sourceAccessConfigurations' parameter is missing.")
+    mapping.queues = request["Queues"]
 
 
 def _set_brokers(mapping: EventSource, request: Request) -> None:
@@ -162,13 +182,11 @@ def change_mapping(mapping: EventSource, request: Request) -> None:
     for member, name in _OTHERS.items():
         if request.get(member):
             raise NotBuilt(f"{name} as an event source")
-    if is_kafka(mapping):
-        _change_kafka(mapping, request)
-    else:
-        for member in _OF_KAFKA:
-            if request.get(member):
-                raise errors.invalid_parameter(f"{member} is not valid for the event source {mapping.source}.")
-        (_change_queue if is_queue(mapping.source) else _change_stream)(mapping, request)
+    others, change = _kind_of(mapping)
+    for member in others:
+        if request.get(member):
+            raise errors.invalid_parameter(f"{member} is not valid for the event source {mapping.source}.")
+    change(mapping, request)
     for member, field in (
         ("BatchSize", "batch_size"),
         ("MaximumBatchingWindowInSeconds", "window_s"),
@@ -189,6 +207,23 @@ def change_mapping(mapping: EventSource, request: Request) -> None:
         mapping.pollers = request["ProvisionedPollerConfig"] or None
     if is_queue(mapping.source):
         _check_queue(mapping)
+
+
+def _kind_of(mapping: EventSource) -> tuple[tuple[str, ...], Callable[[EventSource, Request], None]]:
+    """The members that are for other kinds of sources, and what sets those of its own."""
+    if is_kafka(mapping):
+        return _OF_MQ, _change_kafka
+    if is_broker(mapping.source):
+        return (*_OF_KAFKA, *_OF_STREAMS), _change_broker
+    return (*_OF_KAFKA, *_OF_MQ, *_ACCESS), _change_queue if is_queue(mapping.source) else _change_stream
+
+
+def _change_broker(mapping: EventSource, request: Request) -> None:
+    for member in ("DestinationConfig", "FunctionResponseTypes", "ScalingConfig"):
+        if request.get(member):
+            raise errors.invalid_parameter(f"{member} is not valid for the event source {mapping.source}.")
+    if request.get("SourceAccessConfigurations") is not None:
+        mapping.access = [dict(each) for each in request["SourceAccessConfigurations"]]
 
 
 def _change_kafka(mapping: EventSource, request: Request) -> None:
@@ -257,6 +292,8 @@ def describe(account: str, region: str, mapping: EventSource) -> Answer:
     """An EventSourceMappingConfiguration."""
     if is_kafka(mapping):
         return _describe_kafka(account, region, mapping)
+    if is_broker(mapping.source):
+        return _describe_broker(account, region, mapping)
     answer: Answer = {
         "UUID": mapping.id,
         "EventSourceMappingArn": mapping_arn(account, region, mapping.id),
@@ -299,6 +336,26 @@ def _describe_rest(mapping: EventSource, answer: Answer) -> None:
         answer["LoggingConfig"] = {"SystemLogLevel": mapping.log_level}
     if mapping.pollers:
         answer["ProvisionedPollerConfig"] = mapping.pollers
+
+
+def _describe_broker(account: str, region: str, mapping: EventSource) -> Answer:
+    answer: Answer = {
+        "UUID": mapping.id,
+        "EventSourceMappingArn": mapping_arn(account, region, mapping.id),
+        "EventSourceArn": mapping.source,
+        "FunctionArn": target_of(account, region, mapping).asked_arn,
+        "Queues": mapping.queues,
+        "SourceAccessConfigurations": mapping.access,
+        "BatchSize": mapping.batch_size,
+        "LastModified": mapping.modified,
+        "LastProcessingResult": mapping.result,
+        "State": mapping.state,
+        "StateTransitionReason": "USER_INITIATED",
+    }
+    if mapping.window_s:
+        answer["MaximumBatchingWindowInSeconds"] = mapping.window_s
+    _describe_rest(mapping, answer)
+    return answer
 
 
 def _describe_kafka(account: str, region: str, mapping: EventSource) -> Answer:

@@ -77,6 +77,12 @@ async def _check_pair(tx: Reader, at: Target, mapping: EventSource) -> None:
         what = (
             f'An event source mapping with event source ("{brokers}"), function ("{at.asked_arn}"), topics ("{topics}")'
         )
+    elif sources.is_broker(mapping.source):
+        queues = ",".join(mapping.queues)
+        what = (
+            f'An event source mapping with event source ("{mapping.source}"), function ("{at.asked_arn}"), queue '
+            f'("{queues}")'
+        )
     elif sources.is_queue(mapping.source):
         what = f'An event source mapping with SQS arn (" {mapping.source} ") and function (" {at.name} ")'
     else:
@@ -113,6 +119,16 @@ async def _check_source(ctx: Context, at: Target, source: Arn, config: Configura
                 f"Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {config.timeout_s} "
                 "seconds"
             )
+        return
+    if source.service == "mq":
+        try:
+            await call("mq", "DescribeBroker", BrokerId=str(source))
+        except AWSError as error:
+            if error.code == "NotFoundException":
+                raise errors.invalid_parameter(f"Broker not found: {source}") from None
+            raise errors.invalid_parameter(
+                "The provided execution role does not have permissions to call DescribeBroker on AmazonMQ"
+            ) from None
         return
     try:
         await call("dynamodbstreams", "DescribeStream", StreamArn=str(source))

@@ -1,0 +1,1 @@
+"""Amazon MQ: brokers that run elsewhere, by name."""
