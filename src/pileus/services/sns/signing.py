@@ -11,29 +11,22 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from pileus.cloud import certificates
+from pileus.cloud.certificates import Kept
 from pileus.cloud.context import Cloud
 from pileus.services.sns import keys
-from pileus.store.contract import Transaction
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 KEY_BITS = 2048
-CERTIFICATE_YEARS = 10
+_NAME = "sns.amazonaws.com"
 # What is signed, in this order, of each kind of message; what a message does not have is left out.
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
-
-
-class _Kept(msgspec.Struct, array_like=True):
-    key: bytes
-    certificate: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +68,16 @@ async def _load(cloud: Cloud) -> Signer:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    raw = await cloud.store.read(lambda tx: tx.get(keys.signing()))
-    if raw is None:
-        made = msgspec.msgpack.encode(await asyncio.to_thread(_make, cloud.clock.time()))
-
-        async def keep(tx: Transaction) -> bytes:
-            # Another node may have been first.
-            found = await tx.get(keys.signing())
-            if found is None:
-                tx.put(keys.signing(), made)
-            return found or made
-
-        raw = await cloud.store.write(keep)
-    kept = msgspec.msgpack.decode(raw, type=_Kept)
+    kept = await certificates.load(cloud, keys.signing(), _make)
     key = load_pem_private_key(kept.key, None)
     assert isinstance(key, RSAPrivateKey)
     name = f"SimpleNotificationService-{sha256(kept.certificate).hexdigest()[:32]}.pem"
     return Signer(key, kept.certificate, name)
 
 
-def _make(now: float) -> _Kept:
+def _make(now: float) -> Kept:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-    from cryptography.x509.oid import NameOID
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    begin = datetime.fromtimestamp(now, UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin - timedelta(days=1))
-        .not_valid_after(begin + timedelta(days=365 * CERTIFICATE_YEARS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("sns.amazonaws.com")]), critical=False)
-        .sign(key, SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return _Kept(pem, certificate.public_bytes(Encoding.PEM))
+    return certificates.self_signed(key, _NAME, [x509.DNSName(_NAME)], now)
