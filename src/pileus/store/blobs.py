@@ -6,7 +6,8 @@ the one that drops the last name calls `release`. A blob that no transaction ado
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +46,10 @@ class Blobs(Protocol):
         ...
 
     async def read(self, blob_id: str) -> bytes: ...
+
+    def hold(self, blob_ids: Iterable[str]) -> AbstractContextManager[None]:
+        """Keep the files of these blobs while this process reads them in turn, whatever is released meanwhile."""
+        ...
 
     def path(self, blob_id: str) -> Path:
         """A local file with the blob's bytes, for what needs a file (unpacking code); never written to."""

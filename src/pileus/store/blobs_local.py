@@ -14,8 +14,10 @@ import fcntl
 import math
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -56,6 +58,8 @@ class LocalBlobs:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pileus-blobs")
         # Made by this process and not adopted yet, or just released, since when (monotonic): no orphans.
         self._recent: dict[str, float] = {}
+        # How many hold each blob that is held.
+        self._held: Counter[str] = Counter()
         self._swept_at: float | None = None
         temporary = folder / "tmp"
         temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,6 +108,18 @@ class LocalBlobs:
             if file >= 0:
                 os.close(file)
 
+    @contextmanager
+    def hold(self, blob_ids: Iterable[str]) -> Iterator[None]:
+        ids = list(blob_ids)
+        self._held.update(ids)
+        try:
+            yield
+        finally:
+            self._held.subtract(ids)
+            for blob_id in ids:
+                if not self._held[blob_id]:
+                    del self._held[blob_id]
+
     def adopt(self, tx: Transaction, blob_id: str) -> None:
         tx.put(keys.pack_onto(_KEPT, blob_id), b"")
         tx.on_commit(lambda: self.forget(blob_id))
@@ -134,11 +150,14 @@ class LocalBlobs:
         async def take(tx: Transaction) -> tuple[list[str], bool]:
             due = [key for key, _ in await tx.scan(start, end, limit=SWEEP_BATCH)]
             ids = [str(keys.unpack(key, len(_RELEASED))[1]) for key in due]
-            for key in due:
+            for key, blob_id in zip(due, ids, strict=True):
                 tx.delete(key)
+                if blob_id in self._held:
+                    tx.put(keys.pack_onto(_RELEASED, self._clock.time(), blob_id), b"")
             # One that was named again meanwhile stays.
             kept = await tx.get_many([keys.pack_onto(_KEPT, blob_id) for blob_id in ids])
-            return [blob_id for blob_id, mark in zip(ids, kept, strict=True) if mark is None], len(due) == SWEEP_BATCH
+            gone = [blob_id for blob_id, mark in zip(ids, kept, strict=True) if mark is None]
+            return [blob_id for blob_id in gone if blob_id not in self._held], len(due) == SWEEP_BATCH
 
         # Mostly nothing is: that costs no commit.
         more = await self._store.read(look)
@@ -160,7 +179,8 @@ class LocalBlobs:
                 return await reader.get_many(wanted)
 
             marks = await self._store.read(kept)
-            await self._remove([blob_id for blob_id, mark in zip(batch, marks, strict=True) if mark is None])
+            gone = [blob_id for blob_id, mark in zip(batch, marks, strict=True) if mark is None]
+            await self._remove([blob_id for blob_id in gone if blob_id not in self._held])
 
     async def _remove(self, ids: list[str]) -> None:
         def remove() -> None:

@@ -11,7 +11,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import awscrt.auth
+import botocore.session
 import pytest
+from s3transfer import crt
 
 ODD_KEYS = [
     "a",
@@ -31,6 +34,16 @@ ODD_KEYS = [
     "quote'\"<>&",
     "a" * 1024,
     "é" * 512,
+    "😀" * 256,
+    ("../" * 342)[:1024],
+    "a/" * 512,
+    "/absolute",
+    "C:\\windows\\path",
+    "e\u0301 and \u00e9",
+    "\u202eright to left\u200b",
+    "%2e%2e%2f%2e%2e",
+    "a?versionId=1&acl",
+    "\x7f\x85\x01",
     "\x01",
     "*()!~$,;=@:",
 ]
@@ -89,6 +102,14 @@ def test_odd_keys_round_trip(s3, bucket, key):
     assert copy["CopyObjectResult"]["ETag"] == md5_etag(key.encode())
     for name in (key, "copy"):
         s3.delete_object(Bucket=bucket, Key=name)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_paths_that_are_no_utf_8(s3, bucket, raw):
+    for path in ("%ff%fe", "a%c3", "%ed%a0%80", "%c0%ae%c0%ae%2f"):
+        for method in ("PUT", "GET", "DELETE"):
+            status, _, body = raw(method, f"/{bucket}/{path}", body=b"x" if method == "PUT" else b"")
+            assert (status, b"<Code>InvalidURI</Code>" in body) == (400, True), (method, path, body)
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
@@ -491,6 +512,28 @@ def test_transfer_manager(s3, bucket, tmp_path):
     assert (tmp_path / "back").read_bytes() == path.read_bytes()
 
 
+def test_the_common_runtime(aws, bucket, tmp_path):
+    """The transfer manager on AWS's C libraries, which cut uploads and downloads to parts of their own."""
+    session = botocore.session.Session()
+    session.set_credentials(aws.account, "test")
+    provider = awscrt.auth.AwsCredentialsProvider.new_static(aws.account, "test")
+    serializer = crt.BotocoreCRTRequestSerializer(
+        session, {"region_name": "us-east-1", "endpoint_url": aws.endpoint, "config": None}
+    )
+    client = crt.create_s3_crt_client("us-east-1", provider, use_ssl=False, part_size=5 << 20)
+    sizes = {"small é": 5, "large": 17 << 20}
+    for key, size in sizes.items():
+        (tmp_path / key).write_bytes(os.urandom(size))
+    # A manager waits for all that is under way when it is left.
+    with crt.CRTTransferManager(client, serializer) as manager:
+        for future in [manager.upload(str(tmp_path / key), bucket, key) for key in sizes]:
+            future.result()
+        for future in [manager.download(bucket, key, str(tmp_path / f"{key}.back")) for key in sizes]:
+            future.result()
+    for key in sizes:
+        assert (tmp_path / f"{key}.back").read_bytes() == (tmp_path / key).read_bytes()
+
+
 def test_the_command_line(aws, bucket, tmp_path):
     source = tmp_path / "source"
     (source / "folder").mkdir(parents=True)
@@ -519,5 +562,12 @@ def test_the_command_line(aws, bucket, tmp_path):
     assert run("cp", f"s3://{bucket}/up/one.txt", "-") == "one"
     url = run("presign", f"s3://{bucket}/up/one.txt").strip()
     assert urllib.request.urlopen(url).read() == b"one"
+    run("mv", f"s3://{bucket}/up/folder/two.bin", str(tmp_path / "moved.bin"))
+    assert (tmp_path / "moved.bin").read_bytes() == (source / "folder" / "two.bin").read_bytes()
+    (source / "one.txt").unlink()
+    run("sync", "--delete", "--checksum-algorithm", "CRC64NVME", str(source), f"s3://{bucket}/up")
+    assert [line.split()[-1] for line in run("ls", "--recursive", f"s3://{bucket}/").splitlines()] == [
+        "up/folder/two.bin"
+    ]
     run("rm", "--recursive", f"s3://{bucket}/up")
     assert run("ls", f"s3://{bucket}") == ""

@@ -225,15 +225,17 @@ def _inline(cloud: Cloud, segment: Segment, customer_key: bytes | None) -> bytes
 
 
 async def _chunks(cloud: Cloud, segments: Sequence[Segment], customer_key: bytes | None) -> AsyncIterator[bytes]:
-    for segment in segments:
-        if segment.body.kind == "inline":
-            yield _inline(cloud, segment, customer_key)
-        elif not segment.body.sealed:
-            async for chunk in cloud.blobs.stream(segment.body.at, segment.start, segment.length):
-                yield chunk
-        else:
-            async for chunk in _opened(cloud, segment, customer_key):
-                yield chunk
+    # A slow reader comes to the last only after others have replaced or removed the object.
+    with cloud.blobs.hold(segment.body.at for segment in segments if segment.body.kind == "blob"):
+        for segment in segments:
+            if segment.body.kind == "inline":
+                yield _inline(cloud, segment, customer_key)
+            elif not segment.body.sealed:
+                async for chunk in cloud.blobs.stream(segment.body.at, segment.start, segment.length):
+                    yield chunk
+            else:
+                async for chunk in _opened(cloud, segment, customer_key):
+                    yield chunk
 
 
 # What is read of a blob at once: whole segments, about a mebibyte.
