@@ -1,254 +1,355 @@
-"""Server access logs: a line for each request about a bucket that has them, gathered and delivered to another bucket.
+"""Server access logs: what a record says, who wants one, and keeping them until they are delivered.
 
-A line is noted when its answer has been sent, and waits in memory until the next delivery: a node that is killed loses
-those of the last minute. AWS promises no more ("best effort"). What does not come by HTTP to the bucket itself
-(lifecycles, replication, websites, the deliveries) has no lines, and a copy is told of where it is written only.
+Sources: "Amazon S3 server access log format", "Logging requests with server access logging", "Lifecycle and logging" in
+the Amazon S3 User Guide.
 
-Sources: "Logging requests with server access logging", "Amazon S3 server access log format", "Enabling Amazon S3 server
-access logging" in the Amazon S3 User Guide.
+Nobody asks for a bucket's settings twice: who loads a bucket that is logged tells the call, and the record is made when
+it has been answered. Records wait in memory for the write before theirs to end, then go into the store together.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import count
+from typing import Any
 from urllib.parse import quote
 
 from pileus.cloud.context import Cloud, Context, Sent
-from pileus.kernel.errors import AWSError
-from pileus.kernel.principal import Principal, service_principal
+from pileus.kernel.ids import host_id
+from pileus.kernel.principal import Principal
 from pileus.services.s3 import keys
 from pileus.services.s3.accounts import canonical_id
-from pileus.services.s3.records import Bucket, decode_bucket
-from pileus.store.contract import Reader
+from pileus.services.s3.records import AccessRecord, Bucket, encode
+from pileus.store.contract import StoreUnavailable, Transaction
 
 log = logging.getLogger("pileus.s3")
 
-LOOP = "s3.access-logs"
-PERIOD_S = 60.0
-# So many lines are delivered before their time; of one object, and of what a target that fails leaves.
-_LINES_SOON = 10_000
-_LINES_MAX = 100_000
-_HEX = "0123456789ABCDEF"
+# By whom records are told that S3 writes of itself.
+ITSELF = "AmazonS3"
+# What a query must not give away to whoever reads logs.
+_SECRET_PARAMETERS = ("x-amz-security-token", "x-amz-signature", "signature")
+_NONE = "-"
+# The member by which a request that came through an access point says so.
+_VIA = "DataAccessPointArn"
 
-# The part of an operation's name behind the method, where it is not the model's: the resource that the query names.
+# The end of `REST.{method}.{resource}`, where it is not "OBJECT".
 _RESOURCES = {
-    "AbortMultipartUpload": "UPLOAD",
-    "CompleteMultipartUpload": "UPLOAD",
-    "CopyObject": "OBJECT",
-    "CreateBucket": "BUCKET",
-    "CreateMultipartUpload": "UPLOADS",
-    "DeleteBucket": "BUCKET",
-    "DeleteObject": "OBJECT",
-    "DeleteObjects": "MULTI_OBJECT_DELETE",
-    "GetObject": "OBJECT",
-    "HeadBucket": "BUCKET",
-    "HeadObject": "OBJECT",
-    "ListMultipartUploads": "UPLOADS",
+    **dict.fromkeys(("CreateBucket", "HeadBucket", "DeleteBucket", "ListObjects", "ListObjectsV2"), "BUCKET"),
     "ListObjectVersions": "BUCKETVERSIONS",
-    "ListObjects": "BUCKET",
-    "ListObjectsV2": "BUCKET",
-    "ListParts": "UPLOAD",
-    "PutObject": "OBJECT",
-    "RestoreObject": "OBJECT",
+    "GetBucketLocation": "LOCATION",
+    **dict.fromkeys(("GetBucketVersioning", "PutBucketVersioning"), "VERSIONING"),
+    **dict.fromkeys(("GetBucketTagging", "PutBucketTagging", "DeleteBucketTagging"), "TAGGING"),
+    **dict.fromkeys(("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"), "BUCKETPOLICY"),
+    "GetBucketPolicyStatus": "POLICY_STATUS",
+    **dict.fromkeys(("GetBucketCors", "PutBucketCors", "DeleteBucketCors"), "CORS"),
+    **dict.fromkeys(("GetPublicAccessBlock", "PutPublicAccessBlock", "DeletePublicAccessBlock"), "PUBLIC_ACCESS_BLOCK"),
+    **dict.fromkeys(
+        ("GetBucketOwnershipControls", "PutBucketOwnershipControls", "DeleteBucketOwnershipControls"),
+        "OWNERSHIP_CONTROLS",
+    ),
+    **dict.fromkeys(("GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"), "ENCRYPTION"),
+    **dict.fromkeys(("GetBucketNotificationConfiguration", "PutBucketNotificationConfiguration"), "NOTIFICATION"),
+    **dict.fromkeys(("GetObjectLockConfiguration", "PutObjectLockConfiguration"), "OBJECT_LOCK_CONFIGURATION"),
+    **dict.fromkeys(("GetObjectRetention", "PutObjectRetention"), "OBJECT_LOCK_RETENTION"),
+    **dict.fromkeys(("GetObjectLegalHold", "PutObjectLegalHold"), "OBJECT_LOCK_LEGALHOLD"),
+    **dict.fromkeys(("GetBucketAcl", "PutBucketAcl", "GetObjectAcl", "PutObjectAcl"), "ACL"),
+    **dict.fromkeys(("GetBucketRequestPayment", "PutBucketRequestPayment"), "REQUEST_PAYMENT"),
+    **dict.fromkeys(("GetBucketAccelerateConfiguration", "PutBucketAccelerateConfiguration"), "ACCELERATE"),
+    **dict.fromkeys(("GetBucketLogging", "PutBucketLogging"), "LOGGING_STATUS"),
+    **dict.fromkeys(("GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"), "WEBSITE"),
+    **dict.fromkeys(("GetBucketReplication", "PutBucketReplication", "DeleteBucketReplication"), "REPLICATION"),
+    **dict.fromkeys(
+        ("GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"), "LIFECYCLE"
+    ),
+    **{
+        f"{verb}Bucket{kind}Configuration{'s' if verb == 'List' else ''}": resource
+        for kind, resource in (
+            ("Inventory", "INVENTORY"),
+            ("Analytics", "ANALYTICS"),
+            ("Metrics", "METRICS"),
+            ("IntelligentTiering", "INTELLIGENT_TIERING"),
+        )
+        for verb in ("Get", "Put", "Delete", "List")
+    },
+    "DeleteObjects": "MULTI_OBJECT_DELETE",
+    "GetObjectAttributes": "OBJECT_ATTRIBUTES",
+    **dict.fromkeys(("GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"), "OBJECT_TAGGING"),
+    "RestoreObject": "RESTORE",
+    "SelectObjectContent": "SELECT",
+    "GetObjectTorrent": "TORRENT",
+    **dict.fromkeys(("CreateMultipartUpload", "ListMultipartUploads"), "UPLOADS"),
     "UploadPart": "PART",
-    "UploadPartCopy": "PART",
+    **dict.fromkeys(("CompleteMultipartUpload", "AbortMultipartUpload", "ListParts"), "UPLOAD"),
 }
-# Parameters of a query whose resource is called otherwise.
-_SUBRESOURCES = {
-    "logging": "LOGGING_STATUS",
-    "policy": "BUCKETPOLICY",
-    "requestPayment": "REQUEST_PAYMENT",
-    "publicAccessBlock": "PUBLIC_ACCESS_BLOCK",
-    "ownershipControls": "OWNERSHIP_CONTROLS",
-    "object-lock": "OBJECT_LOCK_CONFIGURATION",
-    "legal-hold": "LEGAL_HOLD",
-    "policyStatus": "POLICY_STATUS",
-    "intelligent-tiering": "INTELLIGENT_TIERING",
-}
-_GRANTS = {"FULL_CONTROL": "GrantFullControl", "READ": "GrantRead"}
-
-
-class Line(NamedTuple):
-    # Seconds since the epoch.
-    when: float
-    text: str
+_COPIES = {"CopyObject": "REST.COPY.OBJECT", "UploadPartCopy": "REST.COPY.PART"}
 
 
 class AccessLogs:
-    """`cloud.part(AccessLogs)`: the lines that are still to be delivered, by bucket."""
+    """Records of this node that are not in the store yet; one per node, in `cloud.parts`."""
 
-    def __init__(self) -> None:
-        self.lines: dict[str, list[Line]] = defaultdict(list)
-        self.count = 0
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._waiting: list[AccessRecord] = []
+        # By this records of one moment stand in their order.
+        self.numbers = count()
+        self._writer: asyncio.Task[None] | None = None
 
-    def take(self) -> dict[str, list[Line]]:
-        taken, self.lines, self.count = self.lines, defaultdict(list), 0
-        return taken
+    def add(self, record: AccessRecord) -> None:
+        self._waiting.append(record)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="s3 access records")
 
-    def add(self, bucket: str, lines: list[Line]) -> None:
-        self.lines[bucket] += lines
-        self.count += len(lines)
+    async def flush(self) -> None:
+        """Return once what was added so far is in the store, or could not be put there."""
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait([self._writer])
+
+    async def _write(self) -> None:
+        while self._waiting:
+            records, self._waiting = self._waiting, []
+
+            async def put(tx: Transaction, records: list[AccessRecord] = records) -> None:
+                for record in records:
+                    keep(self._cloud, tx, record)
+
+            try:
+                await self._cloud.store.write(put)
+            except StoreUnavailable as error:
+                log.error("%d access records are lost: %s", len(records), error)
+
+
+def keep(cloud: Cloud, tx: Transaction, record: AccessRecord) -> None:
+    """Keep a record until it is delivered; directly where something happens in a transaction of its own."""
+    number = next(cloud.part(AccessLogs).numbers)
+    tx.put(keys.access_record(record.bucket, record.time, number, cloud.ids.hex(16)), encode(record))
+
+
+# ------------------------------------------------------------------------------------------------------- who is logged
 
 
 def watch(ctx: Context, bucket: Bucket, request: Mapping[str, Any]) -> None:
-    """The call is about a bucket that has logs: when it has been answered, its line is noted."""
+    """Have the call told in the bucket's log, if it has one and the call is a request; may be asked for again."""
+    if bucket.logging and ctx.http.method:
+        name = _COPIES.get(ctx.operation)
+        if name is None:
+            name = f"REST.{ctx.http.method}.{_RESOURCES.get(ctx.operation, 'OBJECT')}"
+        _listen(ctx, ctx.operation, partial(_told, ctx, bucket, request, name))
+
+
+def watch_source(ctx: Context, bucket: Bucket, key: str, version_id: str | None, size: int | None) -> None:
+    """The same for the bucket that a copy reads from: AWS tells of its two sides in two records."""
+    if bucket.logging and ctx.http.method:
+        request = {"Key": key, "VersionId": version_id}
+        _listen(
+            ctx, "source", partial(_told, ctx, bucket, request, f"{_COPIES[ctx.operation]}_GET", size=size, whole=False)
+        )
+
+
+def watch_deleted(
+    ctx: Context, bucket: Bucket, key: str, version_id: str | None, *, status: int = 204, error: str = ""
+) -> None:
+    """The same for each of DeleteObjects' objects."""
+    if bucket.logging and ctx.http.method:
+
+        def told(sent: Sent) -> None:
+            if not sent.error:  # else nothing of it has happened
+                request = {"Key": key, "VersionId": version_id}
+                one = replace(sent, status=status, error=error)
+                _told(ctx, bucket, request, "BATCH.DELETE.OBJECT", one, whole=False)
+
+        _listen(ctx, f"delete {key} {version_id}", told)
+
+
+class _Listeners:
+    """What a call is told in, each by a name of its own: a transaction may run again, and asks again."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Callable[[Sent], None]] = {}
+
+    def __call__(self, sent: Sent) -> None:
+        for listener in self.by_name.values():
+            listener(sent)
+
+
+def _listen(ctx: Context, name: str, listener: Callable[[Sent], None]) -> None:
     if ctx.when_sent is None:
-        ctx.when_sent = partial(_note, ctx, bucket, request.get("Key"), request.get("VersionId"))
+        ctx.when_sent = _Listeners()
+    if isinstance(ctx.when_sent, _Listeners):
+        ctx.when_sent.by_name[name] = listener
 
 
-def _note(ctx: Context, bucket: Bucket, key: str | None, version_id: str | None, sent: Sent) -> None:
-    logs = ctx.cloud.part(AccessLogs)
-    if logs.count < _LINES_MAX:
-        logs.add(bucket.name, [Line(ctx.now, _line(ctx, bucket, key, version_id, sent))])
-        if logs.count == _LINES_SOON:
-            ctx.cloud.nudge(LOOP)
-
-
-# ------------------------------------------------------------------------------------------------------------- lines
-
-
-def _line(ctx: Context, bucket: Bucket, key: str | None, version_id: str | None, sent: Sent) -> str:
-    http = ctx.http
-    headers = {name.lower(): value for name, value in sent.headers}
-    when = datetime.fromtimestamp(ctx.now, UTC)
-    query = http.query
-    target = f"{http.path}?{query}" if query else http.path
-    signature, kind = _signature(http.headers, query)
-    fields = (
-        canonical_id(bucket.account),
-        bucket.name,
-        f"[{when:%d/%b/%Y:%H:%M:%S} +0000]",
-        http.source_ip or "-",
-        _requester(ctx.principal),
-        ctx.request_id,
-        f"REST.{http.method}.{_resource(ctx.operation, query)}",
-        quote(key, safe="/") if key else "-",
-        _quoted(f"{http.method} {target} HTTP/1.1"),
-        str(sent.status),
-        sent.error or "-",
-        str(sent.body_bytes or "-"),
-        _object_size(ctx.operation, http.headers, headers),
-        str(sent.total_ms),
-        str(sent.turn_around_ms),
-        _quoted(http.headers.get("referer", "-")),
-        _quoted(http.user_agent or "-"),
-        headers.get("x-amz-version-id", version_id or "-"),
-        headers.get("x-amz-id-2", "-"),
-        signature,
-        "-",
-        kind,
-        http.headers.get("host", "-"),
-        "-",
-        "-",
-        "-",
+def _told(
+    ctx: Context,
+    bucket: Bucket,
+    request: Mapping[str, Any],
+    operation: str,
+    sent: Sent,
+    *,
+    size: int | None = None,
+    whole: bool = True,
+) -> None:
+    """Make a record; `whole`: the answer and its time are those of the one thing that it tells of."""
+    text = line(
+        bucket,
+        when=ctx.now,
+        remote_ip=ctx.http.source_ip,
+        requester=_requester(ctx.principal),
+        request_id=ctx.request_id,
+        operation=operation,
+        key=request.get("Key"),
+        uri=_uri(ctx),
+        status=sent.status,
+        error="" if sent.status == 304 else sent.error,
+        bytes_sent=sent.body_bytes if whole else 0,
+        size=_size(ctx, sent) if whole else size,
+        total_ms=sent.total_ms if whole else None,
+        turn_around_ms=sent.turn_around_ms if whole else None,
+        referer=ctx.http.headers.get("referer", ""),
+        user_agent=ctx.http.user_agent,
+        version_id=request.get("VersionId"),
+        signed=_signed(ctx),
+        host=ctx.http.headers.get("host", ""),
+        access_point=request.get(_VIA),
     )
-    return " ".join(fields)
+    ctx.cloud.part(AccessLogs).add(of(bucket, ctx.now, text))
+
+
+def of(bucket: Bucket, when: float, text: str) -> AccessRecord:
+    return AccessRecord(
+        bucket=bucket.name, account=bucket.account, region=bucket.region, time=when, line=text, target=bucket.logging
+    )
+
+
+def keep_own(ctx: Context, tx: Transaction, bucket: Bucket, operation: str, key: str, version_id: str = "") -> None:
+    """Tell, in the transaction that does it, of what S3 does for a lifecycle rule: `S3.EXPIRE.OBJECT`."""
+    if bucket.logging:
+        text = line(
+            bucket,
+            when=ctx.now,
+            requester=ITSELF,
+            request_id=ctx.request_id,
+            operation=operation,
+            key=key,
+            version_id=version_id,
+        )
+        keep(ctx.cloud, tx, of(bucket, ctx.now, text))
+
+
+# ------------------------------------------------------------------------------------------------------------- records
+
+
+def line(
+    bucket: Bucket,
+    *,
+    when: float,
+    requester: str,
+    request_id: str,
+    operation: str,
+    key: str | None,
+    version_id: str | None,
+    remote_ip: str = "",
+    uri: str = "",
+    status: int | None = None,
+    error: str = "",
+    bytes_sent: int = 0,
+    size: int | None = None,
+    total_ms: int | None = None,
+    turn_around_ms: int | None = None,
+    referer: str = "",
+    user_agent: str = "",
+    signed: tuple[str, str] = ("", ""),
+    host: str = "",
+    access_point: str | None = None,
+) -> str:
+    """One record, its 27 fields in AWS's order; `-` for what is unknown, does not apply or is zero bytes.
+
+    Of the last eight, the cipher suite, the TLS version, whether a list was needed and the region that the request came
+    from are not known here.
+    """
+    return " ".join(
+        (
+            canonical_id(bucket.account),
+            bucket.name,
+            f"[{datetime.fromtimestamp(when, UTC):%d/%b/%Y:%H:%M:%S} +0000]",
+            remote_ip or _NONE,
+            requester or _NONE,
+            request_id,
+            operation,
+            quote(key, safe="/") if key else _NONE,
+            _quoted(uri) if uri else _NONE,
+            _shown(status),
+            error or _NONE,
+            _shown(bytes_sent or None),
+            _shown(size),
+            _shown(total_ms),
+            _shown(turn_around_ms),
+            _quoted(referer),
+            _quoted(user_agent),
+            quote(version_id) if version_id else _NONE,
+            host_id(request_id),
+            signed[0] or _NONE,
+            _NONE,
+            signed[1] or _NONE,
+            quote(host, safe=":[]") or _NONE,
+            _NONE,
+            access_point or _NONE,
+            _NONE,
+            _NONE,
+        )
+    )
+
+
+def _shown(number: int | None) -> str:
+    return _NONE if number is None else str(number)
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', "%22") + '"'
+    """In quotes, which nothing inside ends."""
+    return '"' + (text.replace('"', "%22") or _NONE) + '"'
 
 
 def _requester(principal: Principal) -> str:
     if principal.kind == "root":
         return canonical_id(principal.account)
-    return principal.arn or principal.service or "-"
+    return principal.arn or principal.service
 
 
-def _resource(operation: str, query: str) -> str:
-    """Source: the names in "Amazon S3 server access log format" and in the Guide's examples."""
-    known = _RESOURCES.get(operation)
-    if known is not None:
-        return known
-    name = query.split("&", 1)[0].partition("=")[0]
-    if name == "tagging" and "Object" in operation:
-        return "OBJECT_TAGGING"
-    return _SUBRESOURCES.get(name, name.upper().replace("-", "_") or "BUCKET")
+def _uri(ctx: Context) -> str:
+    query = ctx.http.query
+    if query and any(name in query.lower() for name in _SECRET_PARAMETERS):
+        parts = []
+        for part in query.split("&"):
+            name, equals, value = part.partition("=")
+            parts.append(name + equals + ("REDACTED" if name.lower() in _SECRET_PARAMETERS else value))
+        query = "&".join(parts)
+    return f"{ctx.http.method} {ctx.http.path}{'?' if query else ''}{query} HTTP/1.1"
 
 
-def _object_size(operation: str, asked: Mapping[str, str], answered: Mapping[str, str]) -> str:
-    if operation in ("GetObject", "HeadObject"):
-        ranged = answered.get("content-range", "").rpartition("/")[2]
-        return ranged or answered.get("content-length", "-")
-    if operation in ("PutObject", "UploadPart"):
-        return asked.get("x-amz-decoded-content-length") or asked.get("content-length", "-")
-    return "-"
+def _signed(ctx: Context) -> tuple[str, str]:
+    """(signature version, authentication type)."""
+    if ctx.principal.kind == "anonymous":
+        return "", ""
+    if authorization := ctx.http.headers.get("authorization"):
+        return "SigV4" if authorization.startswith("AWS4-") else "SigV2", "AuthHeader"
+    if ctx.http.query:
+        return "SigV4" if "X-Amz-Algorithm" in ctx.http.query else "SigV2", "QueryString"
+    return "SigV4", ""
 
 
-def _signature(headers: Mapping[str, str], query: str) -> tuple[str, str]:
-    """The signature's version, and where it stands."""
-    if "authorization" in headers:
-        return "SigV4", "AuthHeader"
-    if "X-Amz-Signature=" in query:
-        return "SigV4", "QueryString"
-    if "Signature=" in query and "AWSAccessKeyId=" in query:
-        return "SigV2", "QueryString"
-    return "-", "-"
-
-
-# -------------------------------------------------------------------------------------------------------- deliveries
-
-
-async def deliver(cloud: Cloud) -> None:
-    """The loop: write what has been noted to the buckets that are to have it."""
-    logs = cloud.part(AccessLogs)
-    for name, lines in logs.take().items():
-        bucket = await cloud.store.read(partial(_load, name))
-        if bucket is None or not bucket.logging:
-            continue
-        try:
-            await _write(cloud, bucket, lines)
-        except AWSError as error:
-            # As at AWS nobody is told, but by the logs that are missing.
-            log.warning("no access logs of %s are delivered to %s: %s", name, bucket.logging["TargetBucket"], error)
-            if error.fault == "server" and logs.count < _LINES_MAX:
-                logs.add(name, lines)
-
-
-async def _load(name: str, tx: Reader) -> Bucket | None:
-    data = await tx.get(keys.bucket(name))
-    return None if data is None else decode_bucket(data)
-
-
-async def _write(cloud: Cloud, bucket: Bucket, lines: list[Line]) -> None:
-    settings = bucket.logging
-    partitioned = (settings.get("TargetObjectKeyFormat") or {}).get("PartitionedPrefix")
-    by_day: dict[str, list[str]] = defaultdict(list)
-    now = datetime.fromtimestamp(cloud.clock.time(), UTC)
-    for line in lines:
-        # Only logs that are sorted by the time of the event are parted by its day.
-        is_by_event = partitioned is not None and partitioned.get("PartitionDateSource") == "EventTime"
-        day = (
-            f"{datetime.fromtimestamp(line.when, UTC):%Y-%m-%d}-00-00-00" if is_by_event else f"{now:%Y-%m-%d-%H-%M-%S}"
-        )
-        by_day[day].append(line.text)
-    for time, texts in by_day.items():
-        beginning = settings.get("TargetPrefix") or ""
-        if partitioned is not None:
-            day = time[:10].replace("-", "/")
-            beginning += f"{bucket.account}/{bucket.region}/{bucket.name}/{day}/"
-        request: dict[str, Any] = {
-            "Bucket": settings["TargetBucket"],
-            "Key": f"{beginning}{time}-{cloud.ids.string(16, _HEX)}",
-            "Body": ("\n".join(texts) + "\n").encode(),
-            "ContentType": "text/plain",
-            **_granted(settings.get("TargetGrants") or ()),
-        }
-        principal = service_principal("logging.s3", account=bucket.account, source_arn=bucket.arn)
-        await cloud.call(principal, "s3", "PutObject", request, region=bucket.region)
-
-
-def _granted(grants: Any) -> dict[str, str]:
-    """The target grants, as PutObject takes them; to write is nothing that an object can grant."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for grant in grants:
-        grantee = grant["Grantee"]
-        who = f'id="{grantee["ID"]}"' if grantee.get("ID") else f'uri="{grantee.get("URI", "")}"'
-        if grant["Permission"] in _GRANTS:
-            found[_GRANTS[grant["Permission"]]].append(who)
-    return {member: ", ".join(given) for member, given in found.items()}
+def _size(ctx: Context, sent: Sent) -> int | None:
+    """The size of the object that the request read or wrote."""
+    given = ctx.http.headers
+    found: str | None = None
+    if sent.error:
+        return None
+    if ctx.operation in ("PutObject", "UploadPart") and ctx.http.method == "PUT":
+        found = given.get("x-amz-decoded-content-length") or given.get("content-length")
+    elif ctx.operation in ("GetObject", "HeadObject"):
+        headers = {name.lower(): value for name, value in sent.headers}
+        found = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length")
+    return int(found) if found and found.isdigit() else None

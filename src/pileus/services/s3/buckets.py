@@ -116,8 +116,7 @@ async def find(ctx: Context, tx: Reader, request: Mapping[str, Any]) -> Bucket:
     bucket = await load(tx, request["Bucket"])
     if bucket is None:
         raise errors.no_such_bucket(request["Bucket"])
-    if bucket.logging:
-        access_logs.watch(ctx, bucket, request)
+    access_logs.watch(ctx, bucket, request)
     check_region(ctx, bucket)
     check_owner(request.get("ExpectedBucketOwner"), bucket)
     if bucket.cors and (origin := ctx.http.headers.get("origin")):

@@ -13,6 +13,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
     lifecycle (s3, "", "", "lifecycle", bucket)                        buckets with rules, and the day of their last run
     inventory (s3, "", "", "inventory", bucket)                        buckets with inventories; the last reports' days
+    access    (s3, "", "", "access", bucket, microseconds, n, id)      a line of an access log, not delivered yet
     job       (s3, account, region, "job", id)                         a batch job
     job-token (s3, account, region, "job-token", token)                the job that a client request token made
     tasks     (s3, "", "", "job-tasks", id, number)                    a stretch of a job's tasks, from that one on
@@ -152,6 +153,14 @@ def inventory(bucket: str) -> bytes:
 
 def inventories_range() -> tuple[bytes, bytes]:
     return prefix_range("s3", "", "", "inventory")
+
+
+def access_record(bucket: str, time: float, number: int, id: str) -> bytes:
+    return pack("s3", "", "", "access", bucket, int(time * 1e6), number, id)
+
+
+def access_records_range() -> tuple[bytes, bytes]:
+    return prefix_range("s3", "", "", "access")
 
 
 def body(token: str) -> bytes:

@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.kernel.principal import service_principal
-from pileus.services.s3 import buckets, deleting, keys, lifecycle, locks, notifications, uploading, versions
+from pileus.services.s3 import (
+    access_logs,
+    buckets,
+    deleting,
+    keys,
+    lifecycle,
+    locks,
+    notifications,
+    uploading,
+    versions,
+)
 from pileus.services.s3.records import Bucket, Object, decode_object, decode_upload
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto, unpack
@@ -21,6 +31,15 @@ from pileus.store.keys import after, range_onto, unpack
 SCAN_BATCH = 500
 # Versions that one transaction removes or moves: other writers wait no longer than for these.
 WRITE_BATCH = 100
+# How access logs tell of moves, by the class that an object comes to ("Lifecycle and logging").
+_MOVES = {
+    "STANDARD_IA": "S3.TRANSITION_SIA.OBJECT",
+    "ONEZONE_IA": "S3.TRANSITION_ZIA.OBJECT",
+    "INTELLIGENT_TIERING": "S3.TRANSITION_INT.OBJECT",
+    "GLACIER_IR": "S3.TRANSITION_GIR.OBJECT",
+    "GLACIER": "S3.TRANSITION.OBJECT",
+    "DEEP_ARCHIVE": "S3.TRANSITION_GDA.OBJECT",
+}
 
 
 class _Seen(NamedTuple):
@@ -153,6 +172,7 @@ async def _change(cloud: Cloud, name: str, seen: Sequence[_Seen], now: float, tx
         if due.storage_class:
             version.storage_class = due.storage_class
             await versions.change(tx, bucket, one.key, version)
+            access_logs.keep_own(ctx, tx, bucket, _MOVES[due.storage_class], one.key, version.version_id)
             moved = {"transitionEventData": {"destinationStorageClass": version.storage_class}}
             notifications.announce(
                 ctx,
@@ -165,11 +185,14 @@ async def _change(cloud: Cloud, name: str, seen: Sequence[_Seen], now: float, tx
                 more={"lifecycleEventData": moved},
             )
         elif one.newer >= 0 or not bucket.versioning:
+            access_logs.keep_own(ctx, tx, bucket, "S3.EXPIRE.OBJECT", one.key, version.version_id)
             await deleting.remove(ctx, tx, bucket, one.key, version, latest, "s3:LifecycleExpiration:Delete")
         elif not version.delete_marker:
+            access_logs.keep_own(ctx, tx, bucket, "S3.CREATE.DELETEMARKER", one.key)
             await deleting.mark(ctx, tx, bucket, one.key, latest, "s3:LifecycleExpiration:DeleteMarkerCreated")
         elif len(await tx.scan(*range_onto(keys.versions_of(name, one.key)), limit=2)) == 1:
             # A delete marker behind which nothing is left to hide.
+            access_logs.keep_own(ctx, tx, bucket, "S3.EXPIRE.OBJECT", one.key, version.version_id)
             await deleting.remove(ctx, tx, bucket, one.key, version, latest, "s3:LifecycleExpiration:Delete")
 
 
@@ -196,9 +219,10 @@ async def _uploads(cloud: Cloud, bucket: Bucket) -> None:
             key = _object_key(at, space)
             due = lifecycle.abort_of(bucket, key, decode_upload(value).initiated)
             if due is not None and due.when <= now:
-                await cloud.store.write(partial(_abort, cloud, bucket.name, key, keys.upload_id(at)))
+                await cloud.store.write(partial(_abort, _context(cloud, bucket, now), bucket, key, keys.upload_id(at)))
 
 
-async def _abort(cloud: Cloud, bucket: str, key: str, upload_id: str, tx: Transaction) -> None:
-    if await tx.get(keys.upload(bucket, key, upload_id)) is not None:
-        await uploading.drop(cloud, tx, bucket, key, upload_id)
+async def _abort(ctx: Context, bucket: Bucket, key: str, upload_id: str, tx: Transaction) -> None:
+    if await tx.get(keys.upload(bucket.name, key, upload_id)) is not None:
+        access_logs.keep_own(ctx, tx, bucket, "S3.DELETE.UPLOAD", key)
+        await uploading.drop(ctx.cloud, tx, bucket.name, key, upload_id)

@@ -227,8 +227,7 @@ async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
         if ctx.principal.kind == "anonymous":
             raise errors.no_such_bucket(request["Bucket"])
         return Guard()
-    if bucket.logging:
-        access_logs.watch(ctx, bucket, request)
+    access_logs.watch(ctx, bucket, request)
     check_region(ctx, bucket)
     check_payer(ctx, bucket, request)
     guard = await _guard(
@@ -258,14 +257,15 @@ async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     owners: dict[str, str] = {}
     target = await load(tx, request["Bucket"])
     if target is not None:
-        if target.logging:
-            access_logs.watch(ctx, target, request)
+        access_logs.watch(ctx, target, request)
         check_region(ctx, target)
         found = await _guard(ctx, tx, target, None, None, of_object=False)
         documents += found.documents
         owners |= found.owners
     source = parse_copy_source(request["CopySource"])
     bucket = target if source.bucket == request["Bucket"] else await load(tx, source.bucket)
+    if bucket is not None:
+        access_logs.watch_source(ctx, bucket, source.key, source.version_id, None)
     if bucket is not None and (bucket is not target or bucket.ownership != acls.ENFORCED):
         found = await _guard(ctx, tx, bucket, source.key, source.version_id, of_object=True)
         documents += found.documents

@@ -217,6 +217,20 @@ class Part(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     checksum: str = ""
 
 
+class AccessRecord(msgspec.Struct, kw_only=True, array_like=True, tag=1):
+    """A line of a server access log that waits for its delivery."""
+
+    # The bucket that the request was for.
+    bucket: str
+    account: str
+    region: str
+    # Of the request, seconds since the epoch.
+    time: float
+    line: str
+    # LoggingEnabled, as it was then.
+    target: dict[str, Any]
+
+
 _encoder = msgspec.msgpack.Encoder()
 _object_decoder = msgspec.msgpack.Decoder(Object)
 _upload_decoder = msgspec.msgpack.Decoder(Upload)
@@ -231,6 +245,7 @@ decode_upload = _upload_decoder.decode
 decode_part = _part_decoder.decode
 decode_pieces = _pieces_decoder.decode
 decode_access_point = msgspec.msgpack.Decoder(AccessPoint).decode
+decode_access_record = msgspec.msgpack.Decoder(AccessRecord).decode
 decode_public_access = _public_access_decoder.decode
 
 

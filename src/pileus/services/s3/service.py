@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pileus.cloud.manifest import Loop, Operation, Service, free, reading, writing
 from pileus.services.s3 import (
-    access_logs,
     accesspoints,
     configurations,
     inventories,
+    log_delivery,
     loops,
     policies,
     replicating,
@@ -198,7 +198,7 @@ SERVICE = Service(
     loops=(
         Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),
         Loop("s3.inventory", inventories.run_inventories, period_s=3600),
-        Loop(access_logs.LOOP, access_logs.deliver, period_s=access_logs.PERIOD_S),
+        Loop("s3.access-logs", log_delivery.run_access_logs, period_s=log_delivery.PERIOD_S),
     ),
     preflight=preflight,
     start=start.start,
@@ -208,6 +208,7 @@ SERVICE = Service(
     hosts={serving.LABEL: serving.serve},
     targets={
         events.TARGET: targets.deliver,
+        log_delivery.TARGET: log_delivery.deliver,
         replication.TARGET: replicating.deliver,
         replication.THRESHOLD_TARGET: replicating.tell_threshold,
     },

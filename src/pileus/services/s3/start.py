@@ -8,8 +8,8 @@ from pileus.services.s3 import access_logs, sealing
 
 async def start(cloud: Cloud) -> None:
     await sealing.start(cloud)
-    cloud.parts[access_logs.AccessLogs] = access_logs.AccessLogs()
+    cloud.parts[access_logs.AccessLogs] = access_logs.AccessLogs(cloud)
 
 
 async def stop(cloud: Cloud) -> None:
-    await access_logs.deliver(cloud)
+    await cloud.part(access_logs.AccessLogs).flush()

@@ -6,7 +6,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import accesspoints, acls, buckets, errors, keys, listing, uploading
+from pileus.services.s3 import access_logs, accesspoints, acls, buckets, errors, keys, listing, uploading
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
 from pileus.services.s3.records import Bucket, decode_bucket, encode
@@ -83,6 +83,7 @@ async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict
 async def get_bucket_location(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     """The one call that may be made in any region."""
     bucket = await buckets.find_source(tx, request["Bucket"], request.get("ExpectedBucketOwner"))
+    access_logs.watch(ctx, bucket, request)
     if bucket.region == buckets.DEFAULT_REGION:
         return {}
     return {"LocationConstraint": bucket.location or bucket.region}

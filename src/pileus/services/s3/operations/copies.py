@@ -9,6 +9,7 @@ import msgspec
 from pileus.cloud.context import Context
 from pileus.kernel import digests
 from pileus.services.s3 import (
+    access_logs,
     bodies,
     buckets,
     checksums,
@@ -131,6 +132,8 @@ async def find_source(
     """The source's bucket, and the version meant: it is readable, and its conditions hold."""
     bucket = await buckets.find_source(tx, source.bucket, request.get("ExpectedSourceBucketOwner"))
     version = await versions.wanted(tx, bucket, source.key, source.version_id)
+    size = version.size if version is not None and not version.delete_marker else None
+    access_logs.watch_source(ctx, bucket, source.key, source.version_id, size)
     if version is not None and version.delete_marker and source.version_id is not None:
         raise errors.invalid_request(
             "The source of a copy request may not specifically refer to a delete marker by version id."

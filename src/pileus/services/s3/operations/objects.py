@@ -7,6 +7,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.services.s3 import (
+    access_logs,
     acls,
     bodies,
     buckets,
@@ -140,9 +141,11 @@ async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any])
         named = {"Key": key, **({"VersionId": version_id} if version_id is not None else {})}
         error = denied.get((key, version_id)) or await _refusal(ctx, tx, bucket, one, bypass=bypass)
         if error is not None:
+            access_logs.watch_deleted(ctx, bucket, key, version_id, status=error.status or 400, error=error.code)
             failed.append({**named, "Code": error.code, "Message": error.message})
             continue
         removed = await deleting.delete(ctx, tx, bucket, key, named, bypass=bypass)
+        access_logs.watch_deleted(ctx, bucket, key, version_id)
         if removed.delete_marker:
             named |= {"DeleteMarker": True, "DeleteMarkerVersionId": removed.version_id}
         deleted.append(named)

@@ -6,7 +6,8 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import acls, buckets, errors, replication, websites
+from pileus.services.s3 import acls, buckets, errors, log_delivery, replication, websites
+from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.operations.configuration import save
 from pileus.services.s3.records import Bucket
 from pileus.store.contract import Reader, Transaction
@@ -79,6 +80,20 @@ async def _check_log_target(tx: Reader, bucket: Bucket, logging: dict[str, Any])
         raise errors.invalid_argument(
             "You can't specify TargetGrants, because the target bucket has the bucket owner enforced setting."
         )
+    _check_log_form(bucket, logging)
+
+
+def _check_log_form(bucket: Bucket, logging: dict[str, Any]) -> None:
+    form = logging.get("TargetObjectKeyFormat")
+    if form is not None:
+        source = (form.get("PartitionedPrefix") or {}).get("PartitionDateSource", "EventTime")
+        if len(form) != 1 or source not in ("EventTime", "DeliveryTime"):
+            raise errors.malformed_xml()
+    grants = logging.get("TargetGrants") or []
+    if not all(grant.get("Permission") in ("FULL_CONTROL", "READ", "WRITE") for grant in grants):
+        raise errors.malformed_xml()
+    owner = canonical_id(bucket.account)
+    acls.of_headers(log_delivery.grant_members(grants, bucket.account), (), owner=owner, bucket_owner=owner)
 
 
 # ---------------------------------------------------------------------------------------------------------- websites
