@@ -21,8 +21,9 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from pileus.kernel.errors import AWSError
+from pileus.kernel.sockets import listen
 from pileus.wire import bodies, connection
-from pileus.wire.http import HttpServer, bind
+from pileus.wire.http import HttpServer
 from pileus.wire.message import HttpAnswer
 
 
@@ -223,7 +224,7 @@ async def test_who_never_finishes_the_body_is_told_and_let_go(monkeypatch: pytes
 
 async def _until_closed(handle: Any, raw: bytes) -> bytes:
     """All that a server with this handler answers to `raw` before it closes the connection by itself."""
-    sock = bind("127.0.0.1", 0)
+    sock = listen("127.0.0.1", 0)
     server = HttpServer(handle)
     await server.start(sock)
     try:
