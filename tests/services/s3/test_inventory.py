@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import gzip
 import hashlib
@@ -48,6 +49,13 @@ def test_reports(aws, start_pileus, fails):
 
     # The order of the columns is S3's, not the configuration's.
     put("all", target, OptionalFields=["StorageClass", "ETag", "Size", "IsMultipartUploaded"])
+    lists = ["LifecycleExpirationDate", "ObjectOwner", "ObjectAccessControlList"]
+    put("lists", target, OptionalFields=lists, Filter={"Prefix": "a "})
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": "a "}, "Expiration": {"Days": 3}}
+    s3.put_bucket_lifecycle_configuration(Bucket=source, LifecycleConfiguration={"Rules": [rule]})
+    refused = fails(lambda: put("events", target, OptionalFields=["IntelligentTieringReferenceDate"]))
+    assert refused["Code"] == "NotImplemented"
+    assert fails(lambda: put("parquet", target, format_="Parquet"))["Code"] == "NotImplemented"
     put("some", target, IncludedObjectVersions="Current", Filter={"Prefix": "a "})
     put("weekly", target, Schedule={"Frequency": "Weekly"})
     put("off", target, enabled=False)
@@ -97,6 +105,13 @@ def test_reports(aws, start_pileus, fails):
     assert (third[2:4], third[6]) == (["false", "false"], "STANDARD_IA")
     assert marker[2:] == ["true", "true", "", "", "", ""]
     assert report("some")[1] == [[source, "a+b%2C%C3%A9"]]
+    manifest, (new, old) = report("lists")
+    assert manifest["fileSchema"].endswith("ObjectAccessControlList, ObjectOwner, LifecycleExpirationDate")
+    owner = s3.list_buckets()["Owner"]["ID"]
+    grants = [{"canonicalId": owner, "permission": "FULL_CONTROL", "type": "CanonicalUser"}]
+    assert json.loads(base64.b64decode(new[5])) == {"version": "2022-11-10", "status": "AVAILABLE", "grants": grants}
+    assert (new[6], old[6], old[7]) == (owner, owner, "")
+    assert new[7].endswith("T00:00:00.000Z")
     for id_ in ("off", "denied"):
         assert "Contents" not in s3.list_objects_v2(Bucket=target, Prefix=f"reports/{source}/{id_}/")
     assert "Contents" not in s3.list_objects_v2(Bucket=closed)

@@ -9,6 +9,7 @@ when it is written again: a run that is cut off is repeated.
 
 from __future__ import annotations
 
+import base64
 import csv
 import gzip
 import hashlib
@@ -25,7 +26,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import service_principal
-from pileus.services.s3 import acls, buckets, keys, replication, versions
+from pileus.services.s3 import acls, buckets, keys, lifecycle, replication, versions
 from pileus.services.s3.listing import url_encoded
 from pileus.services.s3.records import Bucket, Object, decode_object, encode
 from pileus.store.contract import Reader, Transaction
@@ -39,34 +40,60 @@ _SCAN_BATCH = 500
 _THURSDAY_TO_SUNDAY = 3
 
 Row = tuple[str, Object, bool]
+# (bucket, key, version, whether it is the latest): what a row has there.
+_Column = Callable[[Bucket, str, Object, bool], str]
 
 
 def _date(when: float | None) -> str:
     return "" if not when else datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def _of_object(value: Callable[[Object], Any]) -> Callable[[Bucket, Object], str]:
+def _of_object(value: Callable[[Object], Any]) -> _Column:
     """A column that delete markers leave empty."""
-    return lambda bucket, version: "" if version.delete_marker else str(value(version))
+    return lambda bucket, key, version, latest: "" if version.delete_marker else str(value(version))
+
+
+def _list(bucket: Bucket, key: str, version: Object, latest: bool) -> str:
+    """The access control list, in base64 of JSON ("Working with the Object ACL field")."""
+    if version.delete_marker:
+        return ""
+    grants = [
+        {
+            "canonicalId" if grant.type == "CanonicalUser" else "uri": grant.grantee,
+            "permission": grant.permission,
+            "type": grant.type,
+        }
+        for grant in acls.effective(version.acl, acls.owner_id(bucket, version))
+    ]
+    shown = {"version": "2022-11-10", "status": "AVAILABLE", "grants": grants}
+    return base64.b64encode(orjson.dumps(shown)).decode()
+
+
+def _expires(bucket: Bucket, key: str, version: Object, latest: bool) -> str:
+    due = lifecycle.expires(bucket, key, version) if latest else None
+    return "" if due is None else _date(due.when)
 
 
 # In this order, whatever that of the configuration.
-_FIELDS: dict[str, tuple[str, Callable[[Bucket, Object], str]]] = {
+_FIELDS: dict[str, tuple[str, _Column]] = {
     "Size": ("Size", _of_object(lambda version: version.size)),
-    "LastModifiedDate": ("LastModifiedDate", lambda bucket, version: _date(version.modified)),
+    "LastModifiedDate": ("LastModifiedDate", lambda bucket, key, version, latest: _date(version.modified)),
     "ETag": ("ETag", _of_object(lambda version: version.etag)),
     "StorageClass": ("StorageClass", _of_object(lambda version: version.storage_class)),
     "IsMultipartUploaded": ("IsMultipartUploaded", _of_object(lambda version: str(version.parts > 0).lower())),
-    "ReplicationStatus": ("ReplicationStatus", lambda bucket, version: replication.status(version)),
+    "ReplicationStatus": ("ReplicationStatus", lambda bucket, key, version, latest: replication.status(version)),
     "EncryptionStatus": (
         "EncryptionStatus",
         _of_object(lambda version: "SSE-S3" if version.customer_key is None else "SSE-C"),
     ),
     "ObjectLockRetainUntilDate": (
         "ObjectLockRetainUntilDate",
-        lambda bucket, version: _date(version.lock.until if version.lock else None),
+        lambda bucket, key, version, latest: _date(version.lock.until if version.lock else None),
     ),
-    "ObjectLockMode": ("ObjectLockMode", lambda bucket, version: version.lock.mode if version.lock else ""),
+    "ObjectLockMode": (
+        "ObjectLockMode",
+        lambda bucket, key, version, latest: version.lock.mode if version.lock else "",
+    ),
     "ObjectLockLegalHoldStatus": (
         "ObjectLockLegalHoldStatus",
         _of_object(lambda version: (version.lock.legal_hold if version.lock else "") or "OFF"),
@@ -80,7 +107,9 @@ _FIELDS: dict[str, tuple[str, Callable[[Bucket, Object], str]]] = {
         "ChecksumAlgorithm",
         _of_object(lambda version: version.checksum.algorithm if version.checksum else ""),
     ),
-    "ObjectOwner": ("ObjectOwner", acls.owner_id),
+    "ObjectAccessControlList": ("ObjectAccessControlList", _list),
+    "ObjectOwner": ("ObjectOwner", lambda bucket, key, version, latest: acls.owner_id(bucket, version)),
+    "LifecycleExpirationDate": ("LifecycleExpirationDate", _expires),
 }
 
 
@@ -206,7 +235,7 @@ async def _files(
         if every:
             shown = version.version_id or (versions.NULL_VERSION if bucket.versioning else "")
             row += [shown, str(latest).lower(), str(version.delete_marker).lower()]
-        writer.writerow([*row, *(_FIELDS[field][1](bucket, version) for field in fields)])
+        writer.writerow([*row, *(_FIELDS[field][1](bucket, key, version, latest) for field in fields)])
         count += 1
         if count % ROWS_PER_FILE == 0:
             yield number, gzip.compress(text.getvalue().encode(), mtime=0)

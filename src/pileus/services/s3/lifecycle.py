@@ -308,14 +308,18 @@ def chosen(dues: Sequence[Due], now: float) -> Due | None:
     return min(due, key=lambda one: (bool(one.storage_class), -_WATERFALL.index(one.storage_class or "STANDARD")))
 
 
+def expires(bucket: Bucket, key: str, version: Object) -> Due | None:
+    """When a current object expires."""
+    if not bucket.lifecycle or version.delete_marker:
+        return None
+    return min((one for one in of_current(bucket, key, version) if not one.storage_class), default=None)
+
+
 def expiration_header(bucket: Bucket, key: str, version: Object) -> dict[str, str]:
     """`Expiration` as answers about a current object give it (`x-amz-expiration`)."""
-    if not bucket.lifecycle or version.delete_marker:
+    first = expires(bucket, key, version)
+    if first is None:
         return {}
-    dues = [one for one in of_current(bucket, key, version) if not one.storage_class]
-    if not dues:
-        return {}
-    first = min(dues)
     return {"Expiration": f'expiry-date="{http_date(first.when)}", rule-id="{quote(first.rule_id, safe="")}"'}
 
 
