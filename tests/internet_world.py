@@ -40,12 +40,13 @@ def become_a_machine() -> None:
     go, going = os.pipe()
     neighbour = os.fork()
     if neighbour == 0:
-        kernel.die_with_parent()
         os.close(told)
         os.close(going)
         kernel.unshare(kernel.CLONE_NEWNET)
         os.write(tell, b"1")
         os.read(go, 1)
+        # It ends with this machine, whoever that has become by then.
+        threading.Thread(target=lambda: os._exit(len(os.read(go, 1))), daemon=True).start()
         try:
             _be_the_internet(tell)
         finally:
@@ -59,9 +60,14 @@ def become_a_machine() -> None:
         routes.route("add", dst=f"{METADATA}/32", oif=routes.link_lookup(ifname="up0")[0])
     os.write(going, b"1")
     os.read(told, 1)
-    for each in (told, tell, go, going):
+    for each in (told, tell, go):
         os.close(each)
-    # What this machine serves itself, on every address.
+    os.set_inheritable(going, True)
+    be_served()
+
+
+def be_served() -> None:
+    """What this machine serves itself, on every address; again, where it has become another program."""
     _serve("0.0.0.0")
 
 

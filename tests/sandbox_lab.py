@@ -146,7 +146,7 @@ class Lab:
 
 
 def _make_backend(name: str) -> Backend:
-    return Processes() if name == "process" else Namespaces(internet=name == "internet")
+    return Processes() if name == "process" else Namespaces(internet=name.startswith("internet"))
 
 
 async def _run_all(
@@ -176,9 +176,8 @@ def _left_over() -> str:
     found = []
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     commands = {each: Path(f"/proc/{each}/cmdline").read_text() for each in children}
-    # What has this very command line is the lab's own.
-    own = Path("/proc/self/cmdline").read_text()
-    found += [f"process {each}: {command}" for each, command in commands.items() if command != own]
+    # What has the command line of a lab is its own.
+    found += [f"process {each}: {command}" for each, command in commands.items() if "sandbox_lab.py" not in command]
     # os.walk passes over what others take away meanwhile.
     for folder, names, _files in os.walk("/sys/fs/cgroup"):
         found += [f"{folder}/{name}" for name in names if fnmatch(name, f"pileus-*-{os.getpid()}-*")]
@@ -212,7 +211,15 @@ def run_scenarios(module: str, backend: str) -> dict[str, str]:
     return results
 
 
-def _become_nobody() -> None:
+def _open_the_device() -> None:
+    """To everybody, as on most machines: what makes devices for networks."""
+    folder = Path(tempfile.mkdtemp())
+    os.mknod(folder / "tun", 0o020666, os.makedev(10, 200))
+    (folder / "tun").chmod(0o666)
+    kernel.mount(str(folder / "tun"), "/dev/net/tun", None, kernel.MS_BIND)
+
+
+def _become_nobody(backend: str = "namespaces") -> None:
     """Go on as nobody, with the same interpreter and packages, all of them where nobody may read them."""
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
@@ -237,7 +244,7 @@ def _become_nobody() -> None:
     }
     script = next(each for each in paths if os.path.exists(f"{each}/sandbox_lab.py"))
     os.chdir("/")
-    os.execve(python, [python, f"{script}/sandbox_lab.py", sys.argv[1], "namespaces"], environment)
+    os.execve(python, [python, f"{script}/sandbox_lab.py", sys.argv[1], backend], environment)
 
 
 def main() -> None:
@@ -245,8 +252,13 @@ def main() -> None:
     sys.path[:] = [each for each in dict.fromkeys(sys.path) if each]
     if backend == "nobody":
         _become_nobody()
-    if backend == "internet":
+    if backend in ("internet", "internet as nobody"):
         importlib.import_module("internet_world").become_a_machine()
+    if backend == "internet as nobody":
+        _open_the_device()
+        _become_nobody("internet without root")
+    if backend == "internet without root":
+        importlib.import_module("internet_world").be_served()
     module = importlib.import_module(module_name)
     scenarios = {
         name: value

@@ -88,9 +88,9 @@ def run(settings: Settings, ready: Callable[[str], None]) -> None:
             "(or PILEUS_ROOT_KEY), or listen on 127.0.0.1."
         )
     if settings.internet and settings.sandbox != "process":
-        from pileus.sandbox import internet
+        from pileus.sandbox.choice import no_internet
 
-        if missing := internet.check():
+        if missing := no_internet():
             raise StartError(f"{missing[0].upper()}{missing[1:]}.")
     _raise_file_limit()
     with contextlib.suppress(ImportError):
@@ -211,9 +211,10 @@ async def _in_use(names: Sequence[str], reader: Reader) -> list[str]:
 
 async def _sweep_environments() -> None:
     """End what a killed node has left of its environments: frozen processes outlive their parent."""
-    from pileus.sandbox import cgroups
+    from pileus.sandbox import cgroups, internet
 
     await asyncio.to_thread(cgroups.sweep)
+    await asyncio.to_thread(internet.sweep)
 
 
 async def _begin(cloud: Cloud, loops: Driver, deliverer: Deliverer, service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from pileus.sandbox.cgroups import _GroupsV2, _GroupV2, open_groups
 from pileus.sandbox.contract import Limits
+from pileus.sandbox.slirp import PROGRAM
 from pileus.services.lambda_.hosting.python import LANGUAGE
 from sandbox_lab import run_scenarios
 
@@ -36,6 +38,15 @@ def test_backend(backend: str) -> None:
 def test_outgoing_internet() -> None:
     results = run_scenarios("internet_scenarios", "internet")
     assert len(results) > 3
+    failed = {name: trace for name, trace in results.items() if trace}
+    assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the machine that this is tried on")
+@pytest.mark.skipif(not shutil.which(PROGRAM), reason=f"{PROGRAM} is not installed")
+def test_outgoing_internet_without_root() -> None:
+    results = run_scenarios("slirp_scenarios", "internet as nobody")
+    assert len(results) > 5
     failed = {name: trace for name, trace in results.items() if trace}
     assert not failed, "\n\n".join(f"{name}\n{trace}" for name, trace in failed.items())
 

@@ -23,7 +23,7 @@ def command(*, data_dir: Path, as_json: bool) -> None:
     """Show what this machine can do, what is missing and how to get it. Exits with 1 when functions cannot run."""
     from pileus.cli.runtimes import overview
     from pileus.sandbox import internet
-    from pileus.sandbox.choice import probe_all
+    from pileus.sandbox.choice import no_internet, probe_all
 
     probes = asyncio.run(probe_all())
     chosen = next((probe.backend for probe in probes if probe.works), None)
@@ -37,7 +37,7 @@ def command(*, data_dir: Path, as_json: bool) -> None:
             for probe in probes
         ],
         "internet": {
-            "works": not (missing := internet.check()),
+            "works": not (missing := no_internet()),
             "reason": missing,
             "name_servers": internet.name_servers(),
         },

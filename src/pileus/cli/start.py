@@ -72,7 +72,7 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     "--internet/--no-internet",
     default=False,
     show_default=True,
-    help="Whether functions reach the internet; --internet needs root.",
+    help="Whether functions reach the internet; --internet needs root, or slirp4netns.",
 )
 @click.option(
     "--replication-lag",

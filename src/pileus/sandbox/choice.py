@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Literal
 
+from pileus.sandbox import internet as _internet
+from pileus.sandbox import slirp
 from pileus.sandbox.contract import Backend, Probe, SandboxError
 from pileus.sandbox.namespaces import Namespaces
 from pileus.sandbox.process import Processes
@@ -26,6 +29,12 @@ async def choose(wanted: Literal["auto", "namespaces", "process"] = "auto", *, i
         reasons.append(f"{name}: {probe.reason}")
         await backend.close()
     raise SandboxError("; ".join(reasons) or f"there is no sandbox backend {wanted}")
+
+
+def no_internet() -> str:
+    """Empty where sandboxes can have a way out on this machine; else why not."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return _internet.check() if is_root else slirp.check()
 
 
 async def probe_all() -> list[Probe]:

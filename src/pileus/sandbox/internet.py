@@ -2,8 +2,9 @@
 
 A sandbox reaches what this machine reaches, through the machine's own forwarding. It does not reach the machine itself
 (none of its addresses, so neither its loopback nor what it serves), other sandboxes, what is behind its published
-ports, or link-local addresses, where clouds answer with the machine's own credentials. All of it is one table of
-nftables, named after this instance, and one device of the host for each sandbox, which goes with the sandbox.
+ports, or link-local addresses, where clouds answer with the machine's own credentials. This is
+for root; `slirp` is for others. All of it is one table of nftables, named after this instance, and one device of the
+host for each sandbox, which goes with the sandbox.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pileus.sandbox.inside import kernel
 DEVICE_PREFIX = "pls"
 # The range kept for tests of networks (RFC 2544): no machine's neighbours have such addresses.
 _NETWORK, _NETWORK_BITS = 0xC6120000, 15
-_LINK_LOCAL = ("169.254.0.0", 16)
+LINK_LOCAL = ("169.254.0.0", 16)
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 # What instances have changed, for whoever comes after one that was killed: a file each, with what was there before.
 _MARKS = Path("/run/pileus-internet")
@@ -42,10 +43,6 @@ _EQUAL, _NOT_EQUAL = 0, 1
 _SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x890B, 0x8914, 0x8916, 0x891C
 _IFF_UP = 1
 
-NEEDS_ROOT = (
-    "outgoing internet for functions needs root, which alone may connect their networks to the machine's:"
-    " start Pileus as root, or without --internet"
-)
 Expression = dict[str, Any]
 _numbers = count(1)
 
@@ -119,9 +116,7 @@ class Internet:
 
 
 def check() -> str:
-    """Empty where this machine can; else why not. Changes nothing that stays."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return NEEDS_ROOT
+    """Empty where this machine can, as root; else why not. Changes nothing that stays."""
     try:
         table = f"pileus-check-{secrets.token_hex(4)}"
         try:
@@ -144,7 +139,7 @@ def name_servers() -> list[str]:
         with contextlib.suppress(OSError):
             lines = [line.split() for line in Path(path).read_text().splitlines()]
             found += [line[1] for line in lines if len(line) > 1 and line[0] == "nameserver"]
-    own = _own_addresses()
+    own = own_addresses()
     return [
         each
         for each in dict.fromkeys(found)
@@ -154,7 +149,7 @@ def name_servers() -> list[str]:
 
 def sweep() -> None:
     """Undo what killed instances have left."""
-    if not _MARKS.is_dir():
+    if not os.access(_MARKS, os.W_OK):
         return
     _undo(
         mark
@@ -193,7 +188,7 @@ def _make_table(table: str, *, forwards_already: bool) -> None:
         rules: list[tuple[str, list[Expression]]] = [
             (_INPUT, [*inside, _verdict(_DROP)]),
             (_FORWARD, [*inside, *outside, _verdict(_DROP)]),
-            (_FORWARD, [*inside, *_address_in(_DESTINATION, *_LINK_LOCAL), _verdict(_DROP)]),
+            (_FORWARD, [*inside, *_address_in(_DESTINATION, *LINK_LOCAL), _verdict(_DROP)]),
             (_FORWARD, [*inside, *_flags("ct", _CT_STATUS, _DESTINATION_CHANGED), _verdict(_DROP)]),
             (_FORWARD, [*outside, *_flags("ct", _CT_STATE, _ESTABLISHED_OR_RELATED), _verdict(_ACCEPT)]),
             (_FORWARD, [*outside, _verdict(_DROP)]),
@@ -281,7 +276,8 @@ def _configure(device: str, address: str, gateway: str = "") -> None:
             fcntl.ioctl(control, _SIOCADDRT, entry)
 
 
-def _own_addresses() -> set[str]:
+def own_addresses() -> set[str]:
+    """Of this machine, of version 4."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/net/fib_trie").read_text().splitlines()
         return {before.split()[-1] for before, line in pairwise(lines) if "/32 host LOCAL" in line}

@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pileus.sandbox import filters, roots
+from pileus.sandbox import filters, roots, slirp
 from pileus.sandbox.cgroups import Groups, open_groups
 from pileus.sandbox.clones import Clones, boot_arguments
 from pileus.sandbox.contract import Assignment, Limits, Probe, SandboxError, Template, TemplateSpec
 from pileus.sandbox.inside import bootstrap, kernel
 from pileus.sandbox.inside.messages import Message
-from pileus.sandbox.internet import NEEDS_ROOT, Internet, name_servers
+from pileus.sandbox.internet import Internet, name_servers
 from pileus.sandbox.parts import Parts
 
 T = TypeVar("T")
@@ -45,8 +45,9 @@ class Namespaces:
     private_root = True
 
     def __init__(self, *, internet: bool = False) -> None:
-        self._internet = Internet() if internet else None
         self._unprivileged = not hasattr(os, "geteuid") or os.geteuid() != 0
+        self._goes_out = internet
+        self._internet = Internet() if internet and not self._unprivileged else None
         self._groups: Groups | None = None
         self._groups_opened = False
         self._names = itertools.count(1)
@@ -62,10 +63,10 @@ class Namespaces:
         return self._probed
 
     async def _probe(self) -> Probe:
-        if self._internet is not None and self._unprivileged:
-            return Probe(backend=self.name, works=False, reason=NEEDS_ROOT)
         if sys.platform != "linux":
             return Probe(backend=self.name, works=False, reason="namespaces are a feature of Linux")
+        if self._goes_out and self._unprivileged and (missing := slirp.check()):
+            return Probe(backend=self.name, works=False, reason=missing)
         reason = ""
         for self._user_namespace in (True, False):
             try:
@@ -166,7 +167,7 @@ class Namespaces:
         if spec.entry is not None:
             binds[f"{_PACKAGE_DIR}/entry.py"] = str(spec.entry)
         files = dict(spec.files)
-        if self._internet is not None:
+        if self._goes_out:
             files["/etc/resolv.conf"] = "".join(f"nameserver {each}\n" for each in name_servers()).encode()
         return {
             "isolation": "namespaces",
@@ -226,6 +227,9 @@ class Namespaces:
                 if self._internet is not None and self._internet.is_open:
                     self._internet.connect(pids[0])
                 parts.listeners = dict(zip([*ports, *datagrams], sockets, strict=True))
+            # What is made to see whether that works goes nowhere.
+            if self._unprivileged and self._goes_out and self._probed is not None and not joins:
+                parts.way_out = slirp.connect(pids[0])
         except OSError as error:
             raise SandboxError(f"cannot prepare a sandbox: {error}") from error
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from pileus.sandbox.cgroups import Group
 from pileus.sandbox.contract import Assignment, TemplateSpec
 from pileus.sandbox.inside.messages import Message
+from pileus.sandbox.slirp import WayOut
 
 T = TypeVar("T")
 
@@ -26,12 +27,17 @@ class Parts:
     # A directory outside that is its own, where it has no private root.
     scratch: Path | None = None
     listeners: dict[int, socket.socket] = field(default_factory=dict)
+    # Out of its network, where a program beside it is that.
+    way_out: WayOut | None = None
 
     def drop(self) -> None:
         """All but the listeners: somebody may be serving them."""
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch = None
+        if self.way_out is not None:
+            self.way_out.close()
+            self.way_out = None
 
 
 class Isolation(Protocol):
