@@ -1,8 +1,12 @@
-"""EventBridge on a node that is killed again and again: nothing acknowledged is lost on its way, nor in a replay."""
+"""EventBridge on a node that is killed again and again: nothing acknowledged is lost on its way, nor in a replay.
+
+`PILEUS_KILL_ROUNDS` says how many kills, where somebody has the time for hundreds.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,7 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from events_kit import Group, until
 
-KILLS = 5
+KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "5"))
 EVENTS_PER_LIFE = 40
 
 

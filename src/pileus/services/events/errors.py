@@ -21,6 +21,14 @@ def no_rule(name: str, bus: str) -> AWSError:
     return not_found(f"Rule {name} does not exist on EventBus {bus}.")
 
 
+def no_source(name: str) -> AWSError:
+    return not_found(f"Event source {name} does not exist.")
+
+
+def bad_state(message: str) -> AWSError:
+    return AWSError("InvalidStateException", message)
+
+
 def no_archive(name: str) -> AWSError:
     return not_found(f"Archive {name} does not exist.")
 

@@ -11,6 +11,8 @@ archive-garbage  archive's id                              a deleted archive who
 replay           account, region, name                     Replay
 connection       account, region, name                     Connection
 api-destination  account, region, name                     ApiDestination
+partner-source   account, region, name                     PartnerSource that was offered to the account
+partner-offer    partner, region, name, account            by partner, the accounts that it offers a source to
 seal             what seals the secrets of connections
 """
 
@@ -122,6 +124,34 @@ def api_destination(account: str, region: str, name: str) -> bytes:
 
 def api_destinations(account: str, region: str, prefix: str = "") -> Range:
     return _named(account, region, "api-destination", prefix)
+
+
+def partner_source(account: str, region: str, name: str) -> bytes:
+    return pack("events", account, region, "partner-source", name)
+
+
+def partner_sources(account: str, region: str, prefix: str = "") -> Range:
+    return _named(account, region, "partner-source", prefix)
+
+
+def partner_offer(partner: str, region: str, name: str, account: str) -> bytes:
+    return pack("events", partner, region, "partner-offer", name, account)
+
+
+def partner_offers(partner: str, region: str, name: str) -> Range:
+    return prefix_range("events", partner, region, "partner-offer", name)
+
+
+def all_partner_offers(partner: str, region: str, prefix: str = "") -> Range:
+    return _named(partner, region, "partner-offer", prefix)
+
+
+def offered_name(key: bytes) -> str:
+    return str(unpack(key)[4])
+
+
+def offered_to(key: bytes) -> str:
+    return str(unpack(key)[5])
 
 
 def seal() -> bytes:

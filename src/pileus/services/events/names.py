@@ -61,6 +61,11 @@ def rule_of_arn(text: str) -> RuleName | None:
     return RuleName(BusName(arn.account, arn.region, bus or DEFAULT), name)
 
 
+def source_arn(region: str, name: str) -> str:
+    """Of a partner event source: nobody's account."""
+    return make_arn("events", region, "", f"event-source/{name}")
+
+
 def archive_arn(account: str, region: str, name: str) -> str:
     return make_arn("events", region, account, f"archive/{name}")
 

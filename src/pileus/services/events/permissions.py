@@ -13,7 +13,7 @@ from pileus.cloud.manifest import Permission, Request
 from pileus.kernel.arn import make_arn
 from pileus.services.events import keys
 from pileus.services.events.lookup import find_bus
-from pileus.services.events.names import DEFAULT, BusName, api_destination_arn, bus_name, connection_arn
+from pileus.services.events.names import DEFAULT, BusName, api_destination_arn, bus_name, connection_arn, source_arn
 from pileus.services.events.records import ApiDestination, Connection, decode
 from pileus.store.contract import Reader
 
@@ -25,6 +25,10 @@ def on_bus(action: str, member: str = "Name") -> Needed:
         return [Permission(f"events:{action}", bus_name(ctx, request.get(member)).arn)]
 
     return permissions
+
+
+def on_source(action: str, member: str = "Name") -> Needed:
+    return lambda ctx, request: [Permission(f"events:{action}", source_arn(ctx.region, request[member]))]
 
 
 def on_rule(action: str, member: str = "Name") -> Needed:

@@ -95,6 +95,18 @@ class Connection(msgspec.Struct, kw_only=True, omit_defaults=True):
     sealed: bytes = b""
 
 
+class PartnerSource(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A partner event source, as it was offered to one account."""
+
+    name: str
+    # The account that offers it.
+    partner: str
+    account: str
+    created: float
+    state: str = "PENDING"
+    expires: float | None = None
+
+
 class ApiDestination(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str
     id: str
@@ -110,7 +122,7 @@ class ApiDestination(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (Bus, Rule, Archive, ArchiveSize, Replay, Connection, ApiDestination)
+    for kind in (Bus, Rule, Archive, ArchiveSize, Replay, Connection, ApiDestination, PartnerSource)
 }
 
 

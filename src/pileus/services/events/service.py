@@ -12,6 +12,7 @@ from pileus.services.events.operations import (
     buses,
     connections,
     events,
+    partner_sources,
     replays,
     rules,
     tags,
@@ -24,6 +25,7 @@ from pileus.services.events.permissions import (
     on_resource,
     on_rule,
     on_rules,
+    on_source,
     policies_of_entries,
     policy_of_bus,
     put_events,
@@ -70,6 +72,27 @@ SERVICE = Service(
         "DeleteArchive": writing(archives.delete_archive, on_named("DeleteArchive", "archive", "ArchiveName")),
         "DescribeArchive": reading(archives.describe_archive, on_named("DescribeArchive", "archive", "ArchiveName")),
         "ListArchives": reading(archives.list_archives, on_all("ListArchives")),
+        "CreatePartnerEventSource": writing(
+            partner_sources.create_partner_event_source, on_source("CreatePartnerEventSource")
+        ),
+        "DeletePartnerEventSource": writing(
+            partner_sources.delete_partner_event_source, on_source("DeletePartnerEventSource")
+        ),
+        "DescribePartnerEventSource": reading(
+            partner_sources.describe_partner_event_source, on_source("DescribePartnerEventSource")
+        ),
+        "ListPartnerEventSources": reading(
+            partner_sources.list_partner_event_sources, on_all("ListPartnerEventSources")
+        ),
+        "ListPartnerEventSourceAccounts": reading(
+            partner_sources.list_partner_event_source_accounts,
+            on_source("ListPartnerEventSourceAccounts", "EventSourceName"),
+        ),
+        "PutPartnerEvents": writing(partner_sources.put_partner_events, on_all("PutPartnerEvents")),
+        "ActivateEventSource": writing(partner_sources.activate_event_source, on_source("ActivateEventSource")),
+        "DeactivateEventSource": writing(partner_sources.deactivate_event_source, on_source("DeactivateEventSource")),
+        "DescribeEventSource": reading(partner_sources.describe_event_source, on_source("DescribeEventSource")),
+        "ListEventSources": reading(partner_sources.list_event_sources, on_all("ListEventSources")),
         "StartReplay": writing(replays.start_replay, on_named("StartReplay", "replay", "ReplayName")),
         "CancelReplay": writing(replays.cancel_replay, on_named("CancelReplay", "replay", "ReplayName")),
         "DescribeReplay": reading(replays.describe_replay, on_named("DescribeReplay", "replay", "ReplayName")),

@@ -12,10 +12,11 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
-from pileus.kernel.errors import AWSError, NotBuilt
+from pileus.kernel.errors import AWSError
 from pileus.services.events import errors, keys, paging
 from pileus.services.events.lookup import get_bus, make_default, save_bus
 from pileus.services.events.names import DEFAULT, BusName, bus_name
+from pileus.services.events.operations.partner_sources import find_source, get_source, set_state
 from pileus.services.events.operations.tags import tags_of
 from pileus.services.events.records import Bus, decode
 from pileus.store.contract import Transaction
@@ -25,11 +26,14 @@ POLICY_BYTES_MAX = 10_240
 
 async def create_event_bus(ctx: Context, tx: Transaction, request: Request) -> Answer:
     name = request["Name"]
-    if "EventSourceName" in request or name.startswith("aws.partner/"):
-        raise NotBuilt("Partner event sources")
-    if "/" in name:
-        raise errors.invalid("Event bus name must not contain '/'.")
     at = BusName(ctx.account, ctx.region, name)
+    source = None
+    if name.startswith("aws.partner/") or request.get("EventSourceName"):
+        if request.get("EventSourceName") != name:
+            raise errors.invalid("A partner event bus has the name of its event source.")
+        source = await get_source(tx, at, ctx.now)
+    elif "/" in name:
+        raise errors.invalid("Event bus name must not contain '/'.")
     if name == DEFAULT or await tx.get(keys.bus(*at)) is not None:
         raise errors.exists(f"Event bus {name}")
     bus = Bus(
@@ -43,6 +47,8 @@ async def create_event_bus(ctx: Context, tx: Transaction, request: Request) -> A
         tags=tags_of(request),
     )
     save_bus(tx, at, bus, ctx.now)
+    if source is not None:
+        await set_state(tx, at, source, "ACTIVE", ctx.now)
     return {"EventBusArn": at.arn, **_settings(bus)}
 
 
@@ -79,6 +85,11 @@ async def delete_event_bus(ctx: Context, tx: Transaction, request: Request) -> N
         raise errors.invalid("Event bus can't be deleted since it has rules.")
     tx.delete(keys.bus(*at))
     tx.delete(keys.rules_version(*at))
+    source = await find_source(tx, at, ctx.now)
+    if source is not None and source.state == "DELETED":
+        tx.delete(keys.partner_source(*at))
+    elif source is not None:
+        await set_state(tx, at, source, "PENDING", ctx.now)
 
 
 async def describe_event_bus(ctx: Context, tx: Transaction, request: Request) -> Answer:

@@ -30,10 +30,14 @@ async def put_events(ctx: Context, tx: Transaction, request: Request) -> Answer:
         # The bus of this region alone would not be what the caller has asked for.
         raise NotBuilt("Putting events on a global endpoint")
     entries = request["Entries"]
-    if sum(_size(entry) for entry in entries) > SIZE_MAX:
-        raise errors.invalid("Total size of the entries in the request is over the limit.")
+    check_size(entries)
     answers = [await _put(ctx, tx, entry) for entry in entries]
     return {"FailedEntryCount": sum("ErrorCode" in one for one in answers), "Entries": answers}
+
+
+def check_size(entries: list[dict[str, Any]]) -> None:
+    if sum(_size(entry) for entry in entries) > SIZE_MAX:
+        raise errors.invalid("Total size of the entries in the request is over the limit.")
 
 
 def _size(entry: dict[str, Any]) -> int:
@@ -49,39 +53,49 @@ async def _put(ctx: Context, tx: Transaction, entry: dict[str, Any]) -> Answer:
     if forwarded is not None:
         event, way = forwarded["event"], forwarded["way"]
     else:
-        for member in ("Source", "DetailType", "Detail"):
-            if not entry.get(member):
-                return _failed(
-                    "InvalidArgument", f"Parameter {member} is not valid. Reason: {member} is a required argument."
-                )
-        if entry["Source"].startswith("aws.") and ctx.principal.kind != "service":
-            return _failed("NotAuthorizedForSourceException", "Not authorized for the source.")
-        try:
-            detail = orjson.loads(entry["Detail"])
-            # What is nested so deep that it could not be written again reaches nobody.
-            orjson.dumps({"event": {"detail": detail}})
-        except (orjson.JSONDecodeError, TypeError):
-            detail = None
-        if not isinstance(detail, dict):
-            return _failed("MalformedDetail", "Detail is malformed.")
+        event = new_event(ctx, entry, own=ctx.principal.kind != "service")
+        if "ErrorCode" in event:
+            return event
         way = ()
-        event = {
-            "version": "0",
-            "id": ctx.cloud.ids.uuid(),
-            "detail-type": entry["DetailType"],
-            "source": entry["Source"],
-            "account": ctx.principal.account or ctx.account,
-            "time": routing.shown_time(entry["Time"] if entry.get("Time") is not None else ctx.now),
-            "region": ctx.region,
-            "resources": list(entry.get("Resources") or ()),
-            "detail": detail,
-        }
     # An event for a bus that is not there is taken, and nobody gets it.
     if await find_bus(tx, bus) is not None:
         await routing.route(
             ctx.cloud, tx, bus, event, now=ctx.now, way=way, trace=entry.get("TraceHeader") or _trace(ctx)
         )
     return {"EventId": event["id"]}
+
+
+def new_event(ctx: Context, entry: dict[str, Any], *, own: bool = False) -> dict[str, Any]:
+    """The event that an entry means; an answer with an `ErrorCode` where it means none.
+
+    `own`: from a source of the caller's own, which is not AWS's nor a partner's.
+    """
+    for member in ("Source", "DetailType", "Detail"):
+        if not entry.get(member):
+            return _failed(
+                "InvalidArgument", f"Parameter {member} is not valid. Reason: {member} is a required argument."
+            )
+    if own and entry["Source"].startswith("aws."):
+        return _failed("NotAuthorizedForSourceException", "Not authorized for the source.")
+    try:
+        detail = orjson.loads(entry["Detail"])
+        # What is nested so deep that it could not be written again reaches nobody.
+        orjson.dumps({"event": {"detail": detail}})
+    except (orjson.JSONDecodeError, TypeError):
+        detail = None
+    if not isinstance(detail, dict):
+        return _failed("MalformedDetail", "Detail is malformed.")
+    return {
+        "version": "0",
+        "id": ctx.cloud.ids.uuid(),
+        "detail-type": entry["DetailType"],
+        "source": entry["Source"],
+        "account": ctx.principal.account or ctx.account,
+        "time": routing.shown_time(entry["Time"] if entry.get("Time") is not None else ctx.now),
+        "region": ctx.region,
+        "resources": list(entry.get("Resources") or ()),
+        "detail": detail,
+    }
 
 
 def _trace(ctx: Context) -> str:
