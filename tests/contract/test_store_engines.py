@@ -149,6 +149,45 @@ async def test_a_transaction_sees_its_own_writes(store):
     assert await everything(store) == expected[::-1]
 
 
+async def test_transactions_read_what_those_before_them_left(store):
+    """Whatever an engine remembers of one transaction for the next."""
+    small, large = b"s" * 10, b"l" * 100_000
+    values: dict[bytes, bytes] = {}
+
+    async def look(tx):
+        assert await tx.get_many([b"a", b"b", b"c"]) == [values.get(key) for key in (b"a", b"b", b"c")]
+
+    for value in (small, large, small, large):
+        await store.write(look)
+        await put(store, (b"a", value), (b"b", value))
+        values |= {b"a": value, b"b": value}
+        await store.write(look)
+
+        async def refuse(tx):
+            await look(tx)
+            tx.put(b"a", b"never")
+            tx.put(b"c", b"never")
+            assert len(await tx.scan(b"", END, limit=10)) == 3
+            assert await tx.get(b"c") == b"never"
+            tx.delete_range(b"b", END)
+            assert await tx.get(b"b") is None
+            raise Boom
+
+        with pytest.raises(Boom):
+            await store.write(refuse)
+        await store.write(look)
+
+    async def drop(tx):
+        await look(tx)
+        tx.delete(b"a")
+        tx.delete_range(b"b", b"c")
+
+    await store.write(drop)
+    values.clear()
+    await store.write(look)
+    assert await store.read(lambda tx: tx.get_many([b"a", b"b"])) == [None, None]
+
+
 async def test_deleting_what_is_not_there_is_no_error(store):
     async def fn(tx):
         tx.delete(b"x")

@@ -80,28 +80,35 @@ class _Reader:
         return rows
 
 
-class _SnapshotReader(_Reader):
-    """Reads of one snapshot, in which a key always has the same value.
+class _Kept(dict[bytes, bytes | None]):
+    """What keys are known to hold: most calls get the same few records, of the table or bucket they are about, of who
+    asks. Small values only, and few; whoever has it clears it where they may have changed."""
 
-    Most calls get the same few records: the table or bucket that they are about, the policies of who asks. Small values
-    are kept until the snapshot ends; the store says when.
-    """
+    __slots__ = ()
+
+    def keep(self, key: bytes, value: bytes | None) -> None:
+        if value is None or len(value) <= _KEPT_BYTES_MAX:
+            if len(self) >= _KEPT_MAX:
+                self.clear()
+            self[key] = value
+        else:
+            self.pop(key, None)
+
+
+class _SnapshotReader(_Reader):
+    """Reads of one snapshot, in which a key always has the same value. `kept`: until the snapshot ends."""
 
     __slots__ = ("kept",)
 
     def __init__(self, db: apsw.Connection) -> None:
         super().__init__(db)
-        self.kept: dict[bytes, bytes | None] = {}
+        self.kept = _Kept()
 
     async def get(self, key: bytes) -> bytes | None:
-        kept = self.kept
-        if key in kept:
-            return kept[key]
+        if key in self.kept:
+            return self.kept[key]
         value: bytes | None = self._db.execute(_GET, (key,)).get
-        if value is None or len(value) <= _KEPT_BYTES_MAX:
-            if len(kept) >= _KEPT_MAX:
-                kept.clear()
-            kept[key] = value
+        self.kept.keep(key, value)
         return value
 
 
@@ -111,10 +118,12 @@ class _Transaction(_Reader):
     Most transactions get and put single keys, and so need no savepoint: when they fail, nothing is there to undo.
     """
 
-    __slots__ = ("_over", "_read", "_savepoint", "_writes", "callbacks")
+    __slots__ = ("_kept", "_over", "_read", "_savepoint", "_writes", "callbacks")
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, kept: _Kept) -> None:
+        """`kept`: of the transactions before this one, which nobody else can have changed since."""
         self._db = db
+        self._kept = kept
         self._writes: dict[bytes, bytes | None] = {}
         # What was got before: a policy and the operation it is about often rest on one record.
         self._read: dict[bytes, bytes | None] = {}
@@ -127,7 +136,15 @@ class _Transaction(_Reader):
             return self._writes[key]
         if key in self._read:
             return self._read[key]
-        value: bytes | None = self._db.execute(_GET, (key,)).get
+        value: bytes | None
+        if self._savepoint:
+            # It may be what this transaction has written.
+            value = self._db.execute(_GET, (key,)).get
+        elif key in self._kept:
+            value = self._kept[key]
+        else:
+            value = self._db.execute(_GET, (key,)).get
+            self._kept.keep(key, value)
         self._read[key] = value
         return value
 
@@ -190,6 +207,11 @@ class _Transaction(_Reader):
     def end(self) -> None:
         """Hand the writes to the database."""
         self._over = True
+        if self._savepoint:
+            # What was written before is not told here by key.
+            self._kept.clear()
+        for key, value in self._writes.items():
+            self._kept.keep(key, value)
         self._apply()
         if self._savepoint:
             self._db.execute("RELEASE caller")
@@ -243,6 +265,8 @@ class SqliteStore:
         self._grouped = folder is not None
         self._snapshot_reader = _SnapshotReader(self._read_db)
         self._reader = self._snapshot_reader if self._grouped else _Reader(self._read_db)
+        # What the database holds with all writes of the group that is open; of no use to readers.
+        self._kept = _Kept()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_lock = threading.Lock()
         # The group that callers may still join, and whether nobody may write now: a commit is under way.
@@ -357,7 +381,7 @@ class SqliteStore:
 
     def _run(self, fn: Callable[[Transaction], Awaitable[T]], group: _Group) -> tuple[T | None, BaseException | None]:
         """Run `fn` in the group's transaction; returns its result or what it raised."""
-        tx = _Transaction(self._db)
+        tx = _Transaction(self._db, self._kept)
         result: T | None = None
         failure: BaseException | None = None
         try:
@@ -416,6 +440,7 @@ class SqliteStore:
         """The database refused something: nothing of the group is kept, and its callers are told so."""
         group.failure = StoreUnavailable(f"the store cannot be written: {error}")
         group.failure.__cause__ = error
+        self._kept.clear()
         if self._group is group:
             self._group = None
         try:
