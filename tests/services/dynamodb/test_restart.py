@@ -44,11 +44,14 @@ def test_what_was_acknowledged_is_there_again(
         ExpressionAttributeValues={":g": {"S": "g"}},
     )
     assert found["Count"] == 30
-    described = client.describe_table(TableName="table")["Table"]
-    while killed and described["ItemCount"] != 30:  # counted anew by a loop
+
+    def counts() -> tuple[int, int]:
         described = client.describe_table(TableName="table")["Table"]
-    assert described["ItemCount"] == 30
-    assert described["GlobalSecondaryIndexes"][0]["ItemCount"] == 30
+        return described["ItemCount"], described["GlobalSecondaryIndexes"][0]["ItemCount"]
+
+    while killed and counts() != (30, 30):  # counted anew by a loop, one after the other
+        pass
+    assert counts() == (30, 30)
     ttl = client.describe_time_to_live(TableName="table")["TimeToLiveDescription"]
     assert ttl["AttributeName"] == "expires"
 

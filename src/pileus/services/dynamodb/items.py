@@ -140,7 +140,7 @@ def _grow(cloud: Cloud, tx: Transaction, table: Table, statistics: bytes, count:
     if table.statistics not in known.marked:
         mark = keys.watch("counts", table.account, table.region, table.name, table.record.id)
         tx.put(mark, b"")
-        tx.on_commit(partial(known.marked.__setitem__, table.statistics, mark))
+        tx.on_commit(partial(known.mark, cloud, table.statistics, mark))
     if count or size:
         tx.on_commit(partial(known.grown, statistics, count, size, place))
 

@@ -19,9 +19,8 @@ async def stop(cloud: Cloud) -> None:
     await statistics.write(cloud, last=True)
 
 
-async def count(cloud: Cloud) -> None:
-    await statistics.count_anew(cloud)
-    await statistics.write(cloud)
+async def count(cloud: Cloud) -> float:
+    return await statistics.step(cloud)
 
 
 async def trim_streams(cloud: Cloud) -> None:

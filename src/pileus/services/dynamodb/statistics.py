@@ -8,11 +8,13 @@ they are in use: what changes behind the place where the count stands is added u
 
 from __future__ import annotations
 
+import math
+
 from pileus.cloud.context import Cloud, Context
 from pileus.services.dynamodb import batching, keys, records, tables
 from pileus.services.dynamodb.items import Stored
 from pileus.services.dynamodb.keys import Range
-from pileus.services.dynamodb.tables import Memory, memory
+from pileus.services.dynamodb.tables import COUNTING_S, Memory, memory
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
@@ -29,6 +31,23 @@ async def held(ctx: Context, tx: Reader, key: bytes) -> tuple[int, int]:
     if growth is None:
         return written.items, written.size_bytes
     return max(0, written.items + growth.items), max(0, written.size_bytes + growth.size_bytes)
+
+
+async def step(cloud: Cloud) -> float:
+    """Count anew what has to be, and write what is due; returns the seconds until more is.
+
+    Where nothing has changed there is nothing to wait for: the first change of a table has it run.
+    """
+    known = memory(cloud)
+    left = known.counts_at - cloud.clock.time()
+    # Later than that only where the clock was set back.
+    if not known.uncounted and (0 < left <= COUNTING_S or left == math.inf):
+        return left
+    await count_anew(cloud)
+    await write(cloud)
+    changing = known.marked or known.growth or known.touched
+    known.counts_at = cloud.clock.time() + COUNTING_S if changing else math.inf
+    return known.counts_at - cloud.clock.time()
 
 
 async def write(cloud: Cloud, *, last: bool = False) -> None:

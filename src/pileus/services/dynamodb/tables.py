@@ -6,6 +6,7 @@ once on every node; decoding it and laying out its schema is done once.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,8 @@ from pileus.store.contract import Reader, Transaction
 NAME_LENGTH_MIN = 3
 NAME_LENGTH_MAX = 255
 CACHED_TABLES_MAX = 4096
+# What tables have grown by is written so often, while it is changing.
+COUNTING_S = 5.0
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
 
@@ -111,6 +114,8 @@ class Memory:
         # statistics; and those changed since the last writing. See `statistics`.
         self.marked: dict[bytes, bytes] = {}
         self.touched: set[bytes] = set()
+        # When what has been added up is written, seconds since the epoch; infinite where there is nothing.
+        self.counts_at = math.inf
         # The marks that the node before this one has left.
         self.uncounted: list[bytes] = []
         # What is being counted anew, and up to which key it is.
@@ -123,6 +128,13 @@ class Memory:
         self.meters: dict[bytes, Any] = {}
         # When the loop that hands changes on to replicas looks again, seconds since the epoch.
         self.replicates_at = 0.0
+
+    def mark(self, cloud: Cloud, key: bytes, mark: bytes) -> None:
+        """Note a table's mark, and have its growth written when it is time."""
+        self.marked[key] = mark
+        if self.counts_at == math.inf:
+            self.counts_at = cloud.clock.time() + COUNTING_S
+            cloud.nudge("dynamodb.statistics")
 
     def hand_on(self, cloud: Cloud, now: float) -> None:
         """Have a change of a global table handed on to the other replicas, when it is time."""
