@@ -16,7 +16,7 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context, HttpInfo
 from pileus.cloud.roles import RoleSessions
-from pileus.delivery.contract import Delivery, Retry
+from pileus.delivery.contract import Dead, Delivery, Retry
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal, service_principal
 from pileus.services.s3 import acls, bodies, buckets, errors, keys, notifications, policies, replication, versions
@@ -350,6 +350,12 @@ async def _fail(cloud: Cloud, job: Job, reason: str, tx: Transaction) -> None:
     await _note(tx, job, bucket, version, replication.FAILED)
     if replication.is_on(job.rule["Destination"].get("Metrics")):
         _tell(cloud, tx, job, bucket, version, "OperationFailedReplication", reason)
+
+
+async def give_up(cloud: Cloud, delivery: Delivery) -> None:
+    """A day of attempts has come to nothing, for no reason that S3 has a name for."""
+    job = msgspec.convert(msgspec.convert(delivery.payload, Dead).delivery.payload, Job)
+    await cloud.store.write(partial(_fail, cloud, job, ""))
 
 
 async def tell_threshold(cloud: Cloud, delivery: Delivery) -> None:

@@ -19,6 +19,7 @@ from pileus.store.contract import Transaction
 
 TARGET = "s3.replication"
 THRESHOLD_TARGET = "s3.replication-threshold"
+DEAD_TARGET = "s3.replication-dead"
 PENDING, COMPLETED, FAILED = "PENDING", "COMPLETED", "FAILED"
 # S3 Replication Time Control knows no other.
 THRESHOLD_MINUTES = 15
@@ -186,7 +187,7 @@ def _send(
             "since": ctx.now,
         }
         order = f"{bucket.name}/{destination_name(rule)}/{key}"
-        ctx.cloud.outbox.put(tx, target=TARGET, payload=payload, now=ctx.now, order=order)
+        ctx.cloud.outbox.put(tx, target=TARGET, payload=payload, now=ctx.now, order=order, dead_target=DEAD_TARGET)
         if whole and is_on(rule["Destination"].get("ReplicationTime")):
             due = ctx.now + THRESHOLD_MINUTES * 60
             ctx.cloud.outbox.put(tx, target=THRESHOLD_TARGET, payload=payload, now=ctx.now, due=due)

@@ -211,5 +211,6 @@ SERVICE = Service(
         log_delivery.TARGET: log_delivery.deliver,
         replication.TARGET: replicating.deliver,
         replication.THRESHOLD_TARGET: replicating.tell_threshold,
+        replication.DEAD_TARGET: replicating.give_up,
     },
 )
