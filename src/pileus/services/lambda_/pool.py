@@ -211,9 +211,11 @@ class EnvironmentPool:
             rest = result.rest
             if not answer.done():
                 answer.set_result(result)
-        except Exception as error:  # noqa: BLE001 -- whoever asked gets it
+        except Exception as error:
             if not answer.done():
                 answer.set_exception(error)
+            elif not isinstance(error, AWSError | SandboxError):
+                log.exception("an invocation failed that nobody waits for any more")
         finally:
             if rest is None:
                 ended()
