@@ -60,6 +60,7 @@ SERVICES = {
     "s3": "pileus.services.s3.service:SERVICE",
     "s3control": "pileus.services.s3.control:CONTROL",
     "scheduler": "pileus.services.scheduler.service:SERVICE",
+    "schemas": "pileus.services.schemas.service:SERVICE",
     "sns": "pileus.services.sns.service:SERVICE",
     "sqs": "pileus.services.sqs.service:SERVICE",
     "sts": "pileus.services.sts.service:SERVICE",

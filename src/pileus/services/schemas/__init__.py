@@ -1,0 +1,1 @@
+"""EventBridge Schemas: registries, schemas and their versions."""
