@@ -14,7 +14,7 @@ from pileus.model import load
 
 ROOT = Path(__file__).parents[2]
 # What IAM knows as an action and no client can call: services ask each other for it.
-_ACTIONS = {"InvokeApiDestination"}
+_ACTIONS = {"InvokeApiDestination", "OpenBroker"}
 
 
 def test_the_list_of_operations_is_the_one_that_is_built() -> None:
