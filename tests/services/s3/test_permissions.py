@@ -20,6 +20,8 @@ OPERATIONS = [
     ("delete_bucket", {}, "DeleteBucket", False),
     ("get_bucket_versioning", {}, "GetBucketVersioning", False),
     ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}, "PutBucketVersioning", False),
+    ("get_bucket_abac", {}, "GetBucketABAC", False),
+    ("put_bucket_abac", {"AbacStatus": {"Status": "Enabled"}}, "PutBucketABAC", False),
     ("get_bucket_tagging", {}, "GetBucketTagging", False),
     ("put_bucket_tagging", TAGGING, "PutBucketTagging", False),
     ("delete_bucket_tagging", {}, "PutBucketTagging", False),

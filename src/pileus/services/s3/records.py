@@ -65,6 +65,8 @@ class Bucket(msgspec.Struct, kw_only=True, tag=1):
     replication: dict[str, Any] = {}
     # By kind ("inventory", "analytics", "metrics", "tiering") and id.
     configurations: dict[str, dict[str, dict[str, Any]]] = {}
+    # Whether policies see its tags.
+    abac: bool = False
 
     @property
     def arn(self) -> str:

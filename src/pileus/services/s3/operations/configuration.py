@@ -63,12 +63,25 @@ async def get_bucket_tagging(ctx: Context, tx: Reader, request: dict[str, Any]) 
 
 async def put_bucket_tagging(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
     bucket = await buckets.find(ctx, tx, request)
+    _check_tags_are_free(ctx, bucket)
     save(tx, bucket, tags=body_tags(request.get("Tagging"), BUCKET_TAGS_MAX, "Bucket"))
     ctx.status = 204
 
 
 async def delete_bucket_tagging(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
-    await _change(ctx, tx, request, tags=())
+    bucket = await buckets.find(ctx, tx, request)
+    _check_tags_are_free(ctx, bucket)
+    save(tx, bucket, tags=())
+    ctx.status = 204
+
+
+def _check_tags_are_free(ctx: Context, bucket: Bucket) -> None:
+    """Where tags decide who may do what, they are changed by the operations with permissions of their own for that."""
+    if bucket.abac:
+        raise errors.invalid_request(
+            f"{ctx.operation} is not supported for buckets with attribute-based access control (ABAC) enabled. Use "
+            "TagResource and UntagResource instead."
+        )
 
 
 async def get_bucket_policy(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:

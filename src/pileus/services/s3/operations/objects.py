@@ -7,6 +7,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.services.s3 import (
+    abac,
     access_logs,
     acls,
     bodies,
@@ -163,7 +164,9 @@ async def _denied(
     """Those of the objects (key, version id) that the caller may not delete."""
     assert ctx.permit is not None
     needed = [
-        [permissions.delete_one(bucket, one), *([permissions.bypass_one(bucket, one)] if bypass else ())]
+        await abac.with_tags(
+            tx, [permissions.delete_one(bucket, one), *([permissions.bypass_one(bucket, one)] if bypass else ())]
+        )
         for one in wanted
     ]
     try:

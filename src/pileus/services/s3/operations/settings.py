@@ -44,6 +44,19 @@ async def put_bucket_accelerate_configuration(ctx: Context, tx: Transaction, req
     save(tx, bucket, accelerate=status)
 
 
+async def get_bucket_abac(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    bucket = await buckets.find(ctx, tx, request)
+    return {"AbacStatus": {"Status": "Enabled" if bucket.abac else "Disabled"}}
+
+
+async def put_bucket_abac(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    bucket = await buckets.find(ctx, tx, request)
+    status = (request.get("AbacStatus") or {}).get("Status")
+    if status not in ("Enabled", "Disabled"):
+        raise errors.malformed_xml()
+    save(tx, bucket, abac=status == "Enabled")
+
+
 async def get_bucket_logging(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
     return {"LoggingEnabled": bucket.logging} if bucket.logging else {}
