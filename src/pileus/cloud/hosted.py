@@ -64,6 +64,8 @@ class HostedAnswer:
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
+    # Called with how many bytes of the body were handed to the client, when that is over.
+    when_sent: Callable[[int], None] | None = None
 
 
 # Errors it raises are answered in JSON: {"Message": ...}.

@@ -114,7 +114,8 @@ async def serve(
     except Exception:  # a fault of ours must not take the connection down, nor show its insides
         log.exception("%s %s failed", named.domain, hosted.request_id)
         return _error(500, "InternalFailure", "Internal Server Error", hosted.request_id)
-    return HttpAnswer(answer.status, [*answer.headers, ("x-amzn-requestid", hosted.request_id)], answer.body)
+    headers = [*answer.headers, ("x-amzn-requestid", hosted.request_id)]
+    return HttpAnswer(answer.status, headers, answer.body, answer.when_sent)
 
 
 def _error(status: int, code: str, message: str, request_id: str) -> HttpAnswer:

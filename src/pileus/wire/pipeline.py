@@ -387,7 +387,7 @@ class _HttpCall:
 
     async def _answer_form(self, service: Service, posted: Posted, family: Family, target: Route) -> HttpAnswer:
         cloud = self._pipeline.cloud
-        ctx = Context(
+        ctx = self._ctx = Context(
             cloud=cloud,
             request_id=self._request_id,
             service=target.service,

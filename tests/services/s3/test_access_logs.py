@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import boto3
@@ -14,8 +16,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from tests.services.s3.conftest import new_name
 from tests.services.s3.replication_kit import until
+from tests.services.s3.test_posting import post
 
 PERIOD_S = 61.0
+# Of 60 KB, these are 18 MB.
+FULL = 300
 LINE = re.compile(
     r"(?P<owner>[0-9a-f]{64}) (?P<bucket>\S+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000)\] (?P<ip>\S+) "
     r"(?P<requester>\S+) (?P<request_id>[0-9A-Z]{16}) (?P<operation>\S+) (?P<key>\S+) \"(?P<uri>[^\"]*)\" "
@@ -300,3 +305,43 @@ def test_a_list_lets_deliveries_in(logged: Logged) -> None:
     s3.list_objects_v2(Bucket=logged.bucket)
     logged.server.advance(PERIOD_S)
     assert [one["operation"] for one in logged.lines()] == ["REST.GET.BUCKET"]
+
+
+def test_forms_and_visitors(logged: Logged) -> None:
+    s3, bucket = logged.s3, logged.bucket
+    s3.delete_public_access_block(Bucket=bucket)
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    s3.put_bucket_website(Bucket=bucket, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
+    logged.log()
+    signed = s3.generate_presigned_post(bucket, "index.html")
+    assert post(signed["url"], signed["fields"])[0] == 204
+    site = f"{logged.server.endpoint}/_aws/s3-website/{bucket}"
+    with urlopen(f"{site}/?a=b") as answer:
+        assert answer.read() == b"abcdef"
+    with pytest.raises(OSError, match="403"):
+        urlopen(f"{site}/none")
+    logged.server.advance(PERIOD_S)
+    lines = logged.lines()
+    assert [(one["operation"], one["key"], one["status"], one["error"], one["size"]) for one in lines] == [
+        ("REST.POST.OBJECT", "index.html", "204", "-", "-"),
+        ("WEBSITE.GET.OBJECT", "index.html", "200", "-", "6"),
+        ("WEBSITE.GET.OBJECT", "none", "403", "AccessDenied", "-"),
+    ]
+    assert [one["requester"] for one in lines[1:]] == ["-", "-"]
+    assert (lines[1]["sent"], lines[1]["auth"]) == ("6", "-")
+    assert lines[1]["uri"] == f"GET /_aws/s3-website/{bucket}/?a=b HTTP/1.1"
+
+
+def test_strangers_fill_their_headers(logged: Logged) -> None:
+    """More than one value of the store holds."""
+    logged.log()
+    address = urlsplit(logged.server.endpoint).netloc
+    connection = http.client.HTTPConnection(address, timeout=30)
+    for _ in range(FULL):
+        connection.request("GET", f"/{logged.bucket}/k", headers={"Referer": "x" * 60_000})
+        assert connection.getresponse().read()
+    connection.close()
+    logged.server.advance(PERIOD_S)
+    assert len(logged.delivered()) > 1
+    assert len(logged.lines()) == FULL

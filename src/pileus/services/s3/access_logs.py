@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pileus.cloud.context import Cloud, Context, Sent
+from pileus.cloud.hosted import HostedAnswer, HostedRequest
 from pileus.kernel.ids import host_id
-from pileus.kernel.principal import Principal
+from pileus.kernel.principal import ANONYMOUS, Principal
 from pileus.services.s3 import keys
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.records import AccessRecord, Bucket, encode
@@ -165,6 +166,32 @@ def watch_deleted(
         _listen(ctx, f"delete {key} {version_id}", told)
 
 
+def watch_visit(cloud: Cloud, request: HostedRequest, bucket: Bucket, key: str, answer: HostedAnswer) -> None:
+    """The same for a visitor of the bucket's website, who is shown `answer`; `key` is the object that is meant."""
+    if not bucket.logging:
+        return
+    ctx = Context(
+        cloud=cloud,
+        request_id=request.request_id,
+        service="s3",
+        operation="GetObject",
+        account=bucket.account,
+        region=bucket.region,
+        principal=ANONYMOUS,
+        now=request.now,
+        http=request.http,
+    )
+    error = next((value for name, value in answer.headers if name == "x-amz-error-code"), "")
+    turn_around_ms = int((cloud.clock.time() - request.now) * 1000)
+
+    def sent(body_bytes: int) -> None:
+        total_ms = int((cloud.clock.time() - request.now) * 1000)
+        what = Sent(answer.status, answer.headers, error, body_bytes, total_ms, turn_around_ms)
+        _told(ctx, bucket, {"Key": key}, f"WEBSITE.{request.http.method}.OBJECT", what)
+
+    answer.when_sent = sent
+
+
 class _Listeners:
     """What a call is told in, each by a name of its own: a transaction may run again, and asks again."""
 
@@ -280,7 +307,7 @@ def line(
             requester or _NONE,
             request_id,
             operation,
-            quote(key, safe="/") if key else _NONE,
+            quote(key, safe="/", errors="replace") if key else _NONE,
             _quoted(uri) if uri else _NONE,
             _shown(status),
             error or _NONE,
@@ -290,7 +317,7 @@ def line(
             _shown(turn_around_ms),
             _quoted(referer),
             _quoted(user_agent),
-            quote(version_id) if version_id else _NONE,
+            quote(version_id, errors="replace") if version_id else _NONE,
             host_id(request_id),
             signed[0] or _NONE,
             _NONE,
@@ -321,11 +348,11 @@ def _requester(principal: Principal) -> str:
 
 def _uri(ctx: Context) -> str:
     query = ctx.http.query
-    if query and any(name in query.lower() for name in _SECRET_PARAMETERS):
+    if query and any(name in unquote(query).lower() for name in _SECRET_PARAMETERS):
         parts = []
         for part in query.split("&"):
             name, equals, value = part.partition("=")
-            parts.append(name + equals + ("REDACTED" if name.lower() in _SECRET_PARAMETERS else value))
+            parts.append(name + equals + ("REDACTED" if unquote(name).lower() in _SECRET_PARAMETERS else value))
         query = "&".join(parts)
     return f"{ctx.http.method} {ctx.http.path}{'?' if query else ''}{query} HTTP/1.1"
 

@@ -23,11 +23,14 @@ from pileus.services.s3.access_logs import AccessLogs
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.records import AccessRecord, decode_access_record
 from pileus.store.contract import Transaction
+from pileus.store.keys import after
 
 TARGET = "s3.access-log"
 PERIOD_S = 60
-# Records of one object, and of one transaction.
-BATCH = 2000
+# Of one transaction, and so of one object: records and their bytes. A stranger may fill each with 64 KiB of headers.
+RECORDS_MAX = 2000
+BYTES_MAX = 4 * 1024 * 1024
+_SCAN_BATCH = 50
 _DAY_S = 86_400
 _GRANT_HEADERS = {"FULL_CONTROL": "GrantFullControl", "READ": "GrantRead", "WRITE": "GrantWrite"}
 
@@ -40,15 +43,23 @@ async def run_access_logs(cloud: Cloud) -> None:
 
 async def _take(cloud: Cloud, tx: Transaction) -> bool:
     """Whether there may be more."""
-    rows = await tx.scan(*keys.access_records_range(), limit=BATCH)
+    at, end = keys.access_records_range()
+    rows: list[tuple[bytes, bytes]] = []
+    size, more = 0, True
+    while more and len(rows) < RECORDS_MAX and size < BYTES_MAX:
+        found = await tx.scan(at, end, limit=_SCAN_BATCH)
+        rows += found
+        size += sum(len(value) for _, value in found)
+        more = len(found) == _SCAN_BATCH
+        at = after(found[-1][0]) if found else end
     objects: dict[str, tuple[AccessRecord, list[str]]] = {}
     now = cloud.clock.time()
-    for at, value in rows:
+    for key, value in rows:
         record = decode_access_record(value)
         beginning = _beginning(record, now)
         first, lines = objects.setdefault(f"{record.bucket} {record.target} {beginning}", (record, []))
         lines.append(record.line)
-        tx.delete(at)
+        tx.delete(key)
     for first, lines in objects.values():
         payload = {
             "bucket": first.bucket,
@@ -60,7 +71,7 @@ async def _take(cloud: Cloud, tx: Transaction) -> bool:
             "lines": lines,
         }
         cloud.outbox.put(tx, target=TARGET, payload=payload, now=now)
-    return len(rows) == BATCH
+    return more
 
 
 def _beginning(record: AccessRecord, now: float) -> str:

@@ -16,7 +16,7 @@ from pileus.cloud.hosted import HostedAnswer, HostedRequest
 from pileus.kernel.errors import AWSError
 from pileus.kernel.ids import host_id
 from pileus.kernel.principal import ANONYMOUS
-from pileus.services.s3 import buckets, cors, errors, websites
+from pileus.services.s3 import access_logs, buckets, cors, errors, websites
 from pileus.services.s3.conditions import http_date
 from pileus.services.s3.records import Bucket
 
@@ -46,6 +46,8 @@ class _Refused(Exception):
 
 
 async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:
+    # In the form of S3's own.
+    request.request_id = cloud.ids.string(16)
     ids = [("x-amz-request-id", request.request_id), ("x-amz-id-2", host_id(request.request_id))]
     bucket: Bucket | None = None
     try:
@@ -63,6 +65,10 @@ async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:
             answer.headers += cors.response_headers(rule, origin).items()
     if request.http.method == "HEAD":
         answer.body = b""
+    if bucket is not None:
+        suffix = (bucket.website.get("IndexDocument") or {}).get("Suffix", "")
+        key = websites.index_key(unquote(request.path.removeprefix("/")), suffix)
+        access_logs.watch_visit(cloud, request, bucket, key, answer)
     return answer
 
 
