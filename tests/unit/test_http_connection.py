@@ -84,6 +84,28 @@ async def test_a_large_body_is_not_copied() -> None:
     assert wire.sent[1] is large
 
 
+async def test_who_wants_to_know_is_told_what_was_sent_and_holds_nobody_up_by_failing() -> None:
+    told: list[int] = []
+
+    def tell(body_bytes: int) -> None:
+        told.append(body_bytes)
+        raise ValueError("cannot make anything of it")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"two"
+        yield b"pieces"
+
+    async def handle(incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        return HttpAnswer(200, [], pieces() if incoming.path == "/stream" else b"body", tell)
+
+    connection, wire = connected(handle)
+    for request in (GET, GET.replace(b"GET", b"HEAD"), GET.replace(b"/path", b"/stream")):
+        connection.data_received(request)
+        await settle()
+    assert told == [4, 0, 9]
+    assert not wire.closed
+
+
 async def test_requests_of_one_connection_are_answered_one_after_the_other() -> None:
     order: list[str] = []
     gates = {"/a": asyncio.Event(), "/b": asyncio.Event()}

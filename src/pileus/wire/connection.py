@@ -239,7 +239,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if answer.when_sent is not None:
-            answer.when_sent(sent)
+            try:
+                answer.when_sent(sent)
+            except Exception:  # whoever wanted to know must not keep the next request waiting
+                log.exception("nobody could be told that an answer was sent")
         arriving.answered()
         self._task = None
         self._requests.popleft()
