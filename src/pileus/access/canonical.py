@@ -48,6 +48,21 @@ def sorted_query(query: str) -> str:
     return "&".join(f"{name}={value}" for name, _, value in sorted(pairs))
 
 
+def amz_parameters(query: str) -> dict[str, bytes]:
+    """The `x-amz-*` of a query, as the headers that they stand for: lower-case names, several of one name joined.
+
+    What is signed and what is done read them here, both: else whoever has a URL could add to it.
+    """
+    found: dict[str, bytes] = {}
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        name = name.lower()
+        if name.startswith("x-amz-"):
+            decoded = unquote_to_bytes(value)
+            found[name] = found[name] + b"," + decoded if name in found else decoded
+    return found
+
+
 def encoded_query(query: str) -> str:
     """The query string in the canonical order and encoding; "+" stands for a space."""
     pairs = []

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from pileus.access import errors
-from pileus.access.canonical import CHARSET
+from pileus.access.canonical import CHARSET, amz_parameters
 from pileus.kernel.errors import AWSError
 
 # The query parameters that are part of what is asked for, and so of what is signed.
@@ -68,6 +68,8 @@ class Claim(NamedTuple):
     session_token: str
     # The query's parameters in their order, decoded; None where there is no "=".
     parameters: list[tuple[str, str | None]]
+    # Those that stand for headers.
+    amz: dict[str, str]
 
 
 def read_claim(query: str) -> Claim | None:
@@ -88,8 +90,9 @@ def read_claim(query: str) -> Claim | None:
     if not (expires.isascii() and expires.isdigit() and len(expires) < 15):
         message = f"Invalid date (should be seconds since epoch): {expires}"
         raise AWSError("AccessDenied", message, status=403)
-    token = found.get("x-amz-security-token", "")
-    return Claim(found["AWSAccessKeyId"], found["Signature"], int(expires), token, parameters)
+    amz = {name: value.decode(CHARSET) for name, value in amz_parameters(query).items()}
+    token = amz.get("x-amz-security-token", "")
+    return Claim(found["AWSAccessKeyId"], found["Signature"], int(expires), token, parameters, amz)
 
 
 def check_signature(claim: Claim, secret: str, *, method: str, path: str, headers: Mapping[str, str]) -> None:
@@ -99,8 +102,7 @@ def check_signature(claim: Claim, secret: str, *, method: str, path: str, header
     def standard(name: str) -> str:
         return (headers.get(name) or found.get(name) or "").strip()
 
-    amz = {name: value for name, value in found.items() if name.startswith("x-amz-")}
-    amz.update((name, value.strip()) for name, value in headers.items() if name.startswith("x-amz-"))
+    amz = claim.amz | {name: value.strip() for name, value in headers.items() if name.startswith("x-amz-")}
     resource = path
     subresources = sorted(
         (name, name if value is None else f"{name}={value}")

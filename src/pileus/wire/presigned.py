@@ -6,7 +6,7 @@ SDKs differ in what they put there (JavaScript's and Version 2's all of `x-amz-*
 
 from __future__ import annotations
 
-from urllib.parse import unquote_to_bytes
+from pileus.access.canonical import amz_parameters
 
 # The signature's own, and what it says of the body.
 _NOT_HEADERS = frozenset(
@@ -28,10 +28,9 @@ def with_query_headers(query: str, headers: dict[str, str]) -> dict[str, str]:
     """`headers`, and each `x-amz-*` of a presigned URL that they do not have."""
     if "Signature=" not in query:
         return headers
-    found: dict[str, str] = {}
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        name = name.lower()
-        if name.startswith("x-amz-") and name not in _NOT_HEADERS and name not in headers:
-            found.setdefault(name, unquote_to_bytes(value).decode(errors="replace").strip())
-    return {**headers, **found} if found else headers
+    found = {
+        name: value.decode(errors="replace").strip()
+        for name, value in amz_parameters(query).items()
+        if name not in _NOT_HEADERS
+    }
+    return {**found, **headers} if found else headers

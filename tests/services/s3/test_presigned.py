@@ -79,6 +79,28 @@ def test_a_header_goes_before_what_the_query_says(s3, bucket, presign):
     assert b"<Code>SignatureDoesNotMatch</Code>" in caught.value.read()
 
 
+@pytest.mark.parametrize("version", [4, 2])
+@pytest.mark.parametrize(
+    "smuggle",
+    [
+        lambda url, source: f"{url}&X-Amz-Copy-Source={source}",
+        lambda url, source: f"{url}&x-amz-meta-b",
+        lambda url, source: url.replace("x-amz-meta-a=1", "x-amz-meta-a=2&x-amz-meta-a=1"),
+        lambda url, source: url.replace("x-amz-meta-a=1", "X-Amz-Meta-A=2&x-amz-meta-a=1"),
+        lambda url, source: f"{url}&x-amz-meta-a=2",
+    ],
+    ids=["capitals", "no-value", "before", "capitals-before", "behind"],
+)
+def test_whoever_has_a_url_adds_nothing_to_it(s3, bucket, presign, fails, smuggle, version):
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"another's")
+    url = presign("PUT", "key", {"x-amz-meta-a": "1"}, version)
+    assert "x-amz-meta-a=1" in url
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        send("PUT", smuggle(url, f"/{bucket}/secret"))
+    assert b"<Code>SignatureDoesNotMatch</Code>" in caught.value.read()
+    assert fails(s3.get_object, Bucket=bucket, Key="key")["Code"] == "NoSuchKey"
+
+
 def test_nothing_in_the_query_counts_where_it_is_not_signed(s3, bucket, raw):
     status, _, _ = raw("PUT", f"/{bucket}/key?x-amz-meta-foo=bar", body=b"1")
     assert status == 200
