@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -261,7 +260,7 @@ class _HttpCall:
         self._request = request
         # Made when it is known whose form it has to have.
         self._request_id = ""
-        self._arrived = time.monotonic()
+        self._arrived = pipeline.cloud.clock.monotonic()
         self._ctx: Context | None = None
         self._service = ""
         self._codec: Codec | None = None
@@ -455,10 +454,11 @@ class _HttpCall:
         """The answer, of which the operation is told when it has been sent, if it wants to be."""
         when_sent = self._ctx.when_sent if self._ctx is not None else None
         if when_sent is not None:
-            answered = time.monotonic()
+            monotonic = self._pipeline.cloud.clock.monotonic
+            answered = monotonic()
 
             def tell(body_bytes: int) -> None:
-                total_ms = int((time.monotonic() - self._arrived) * 1000)
+                total_ms = int((monotonic() - self._arrived) * 1000)
                 turn_around_ms = int((answered - self._arrived) * 1000)
                 when_sent(Sent(answer.status, answer.headers, error, body_bytes, total_ms, turn_around_ms))
 

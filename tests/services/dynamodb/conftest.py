@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from dynamodb_cases import Table, definition
+from replica_cases import World
+
+from conftest import Server
 
 
 @pytest.fixture
@@ -23,3 +27,16 @@ def table(dynamodb: Any) -> Table:
         return name
 
     return make
+
+
+@pytest.fixture(scope="module")
+def replicating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on the virtual clock: what is written comes to other replicas when time goes on."""
+    server = Server(tmp_path_factory.mktemp("global") / "data", "--clock", "virtual", "--replication-lag", "1")
+    yield server
+    assert server.stop() == 0, server.log.read_text()
+
+
+@pytest.fixture
+def world(replicating: Server) -> World:
+    return World(replicating)

@@ -9,21 +9,13 @@ def bad_request(message: str, attribute: str) -> AWSError:
     return AWSError("BadRequestException", message, ErrorAttribute=attribute)
 
 
-def no_broker(id: str) -> AWSError:
+def not_found(kind: str, name: str) -> AWSError:
+    """`kind`: broker (by its id), resource (by its ARN)."""
     return AWSError(
         "NotFoundException",
-        f"Can't find requested broker [{id}]. Make sure your broker exists.",
+        f"Can't find requested {kind} [{name}]. Make sure your {kind} exists.",
         status=404,
-        ErrorAttribute="broker-id",
-    )
-
-
-def no_resource(arn: str) -> AWSError:
-    return AWSError(
-        "NotFoundException",
-        f"Can't find requested resource [{arn}]. Make sure your resource exists.",
-        status=404,
-        ErrorAttribute="resource-arn",
+        ErrorAttribute="broker-id" if kind == "broker" else "resource-arn",
     )
 
 

@@ -130,6 +130,7 @@ class BrokerFeed(Feed):
         if first is None:
             return []
         found, size = [first], _EVENT_BYTES + len(orjson.dumps(_record(first)))
+        # The broker's messages come in real time, whatever time it is in the cloud.
         until = time.monotonic() + (self.mapping.window_s or LINGER_S)
         while len(found) < self.mapping.batch_size and not self.stopping:
             message = self._next(channel, min(POLL_S, max(until - time.monotonic(), 0.001)))

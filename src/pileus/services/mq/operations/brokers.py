@@ -102,7 +102,7 @@ async def create_broker(ctx: Context, request: Request) -> Answer:
 async def find(ctx: Context, tx: Reader, id: str) -> Broker:
     data = await tx.get(keys.broker(ctx.account, ctx.region, id.rpartition(":")[2]))
     if data is None:
-        raise errors.no_broker(id)
+        raise errors.not_found("broker", id)
     return decode(data)
 
 
@@ -166,7 +166,7 @@ async def _of_arn(ctx: Context, tx: Reader, arn: str) -> Broker:
     if parsed is not None and parsed.resource.startswith("broker:"):
         data = await tx.get(keys.broker(ctx.account, ctx.region, arn.rpartition(":")[2]))
     if data is None:
-        raise errors.no_resource(arn)
+        raise errors.not_found("resource", arn)
     return decode(data)
 
 
