@@ -27,6 +27,9 @@ DOCUMENT = {
 }
 CONTENT = json.dumps(DOCUMENT)
 
+# As deep as JSON is read at all.
+DEEP = '{"a":' * 1000 + "1" + "}" * 1000
+
 
 def refused(call: Any, **request: Any) -> tuple[str, int]:
     with pytest.raises(ClientError) as caught:
@@ -116,6 +119,7 @@ def test_an_export(aws: Any) -> None:
         ("OpenApi3", '{"openapi": "2.0", "info": {}, "paths": {}}'),
         ("OpenApi3", '{"openapi": "3.0.0", "paths": {}}'),
         ("JSONSchemaDraft4", '{"$schema": "http://json-schema.org/draft-07/schema#"}'),
+        ("JSONSchemaDraft4", DEEP),
     ],
 )
 def test_what_is_no_schema(aws: Any, type_: str, content: str) -> None:
@@ -166,6 +170,17 @@ def test_what_events_look_like(aws: Any) -> None:
     as_json_schema = json.loads(schemas.get_discovered_schema(Type="JSONSchemaDraft4", Events=events)["Content"])
     assert as_json_schema["properties"]["detail"] == {"$ref": "#/definitions/OrderPlaced"}
     assert refused(schemas.get_discovered_schema, Type="OpenApi3", Events=["[1]"]) == ("BadRequestException", 400)
+    for type_ in ("OpenApi3", "JSONSchemaDraft4"):
+        assert refused(schemas.get_discovered_schema, Type=type_, Events=[DEEP]) == ("BadRequestException", 400)
+
+
+def test_objects_of_one_name_are_told_apart(aws: Any) -> None:
+    event = json.dumps({"x": {"a": {"n": 1}}, "y": {"a": {"s": ""}}, "z": {"a": {"b": True}}})
+    found = aws.client("schemas").get_discovered_schema(Type="OpenApi3", Events=[event])["Content"]
+    components = json.loads(found)["components"]["schemas"]
+    assert list(components) == ["Event", "X", "A", "Y", "A_1", "Z", "A_2"]
+    assert components["Y"]["properties"]["a"] == {"$ref": "#/components/schemas/A_1"}
+    assert components["A_1"]["properties"] == {"s": {"type": "string"}}
 
 
 def test_who_may(aws: Any) -> None:

@@ -18,6 +18,8 @@ _REFERENCE = "#/components/schemas/"
 _ENVELOPE = ("detail-type", "resources", "detail", "id", "source", "time", "region", "version", "account")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
 
+# Deeper documents are refused: what is done with them here goes as deep as they do.
+DEPTH_MAX = 200
 _KINDS = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"))
 
 
@@ -46,6 +48,12 @@ def _parsed(text: str) -> dict[str, Any]:
         document = None
     if not isinstance(document, dict):
         raise BadDocument("The content is not a JSON object.")
+    level: list[Any] = [document]
+    for _ in range(DEPTH_MAX):
+        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
+        level = [each for each in level if isinstance(each, dict | list)]
+    if level:
+        raise BadDocument(f"The content is nested more than {DEPTH_MAX} levels deep.")
     return document
 
 
@@ -53,7 +61,7 @@ def discover(events: Iterable[str], type_: str) -> str:
     """The schema that all of the events have."""
     parsed = [_parsed(text) for text in events]
     first = parsed[0]
-    components: dict[str, Any] = {}
+    components = _Components()
     if all(member in first for member in ("detail-type", "source", "detail")):
         title = _name(str(first["detail-type"]))
         root = _object(parsed, components, "AWSEvent", names={"detail": title})
@@ -62,17 +70,36 @@ def discover(events: Iterable[str], type_: str) -> str:
         ]
         root["x-amazon-events-detail-type"] = first["detail-type"]
         root["x-amazon-events-source"] = first["source"]
-        components = {"AWSEvent": root, **components}
+        named = {"AWSEvent": root}
     else:
         title = "Event"
-        components = {title: _object(parsed, components, title), **components}
+        named = {title: _object(parsed, components, title)}
     document = {
         "openapi": "3.0.0",
         "info": {"version": "1.0.0", "title": title},
         "paths": {},
-        "components": {"schemas": components},
+        "components": {"schemas": named | components.found},
     }
     return orjson.dumps(document if type_ == OPENAPI else to_json_schema(document)).decode()
+
+
+class _Components:
+    """The schemas of objects within objects, each under a name of its own."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        # The number behind which names are free, by what they begin with.
+        self._numbers: dict[str, int] = {}
+
+    def add(self, name: str, taken: str) -> str:
+        """A name for one more, which is not `taken`; what is under it comes later."""
+        unique, number = name, self._numbers.get(name, 0)
+        while unique in self.found or unique == taken:
+            number += 1
+            unique = f"{name}_{number}"
+        self._numbers[name] = number
+        self.found[unique] = {}
+        return unique
 
 
 def _name(text: str) -> str:
@@ -81,7 +108,7 @@ def _name(text: str) -> str:
 
 
 def _object(
-    values: Sequence[dict[str, Any]], components: dict[str, Any], name: str, names: dict[str, str] | None = None
+    values: Sequence[dict[str, Any]], components: _Components, name: str, names: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """The schema of objects, whose objects become components of their own. What one of them lacks is not required."""
     members = list(dict.fromkeys(member for value in values for member in value))
@@ -96,7 +123,7 @@ def _object(
     }
 
 
-def _value(values: Sequence[Any], components: dict[str, Any], name: str, taken: str) -> dict[str, Any]:
+def _value(values: Sequence[Any], components: _Components, name: str, taken: str) -> dict[str, Any]:
     kinds = {_kind(value) for value in values}
     nullable = "null" in kinds and len(kinds) > 1
     if nullable:
@@ -107,11 +134,8 @@ def _value(values: Sequence[Any], components: dict[str, Any], name: str, taken: 
     # Values of several kinds, or of none that is known, are any objects.
     shown: dict[str, Any] = {"type": "object"}
     if kinds == {"object"}:
-        unique, n = name, 1
-        while unique in components or unique == taken:
-            unique, n = f"{name}_{n}", n + 1
-        components[unique] = {}
-        components[unique] = _object(rest, components, unique)
+        unique = components.add(name, taken)
+        components.found[unique] = _object(rest, components, unique)
         shown = {"$ref": _REFERENCE + unique}
     elif kinds == {"array"}:
         items = [item for value in rest for item in value]
