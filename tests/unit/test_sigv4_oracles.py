@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pileus.access.errors import Family
 from pileus.access.sigv4 import check_signature, check_time, read_claim
 from pileus.kernel.errors import AWSError
 
@@ -124,10 +125,12 @@ def test_presigned_urls_of_botocore(parts: list[str], pairs: Any) -> None:
     pairs=st.lists(st.tuples(names, values), max_size=4),
     header=header_values,
     body=st.binary(max_size=20),
-    s3=st.booleans(),
+    kind=st.sampled_from(["s3", "v4", "v4a"]),
 )
-def test_signatures_of_the_common_runtime(*, parts: list[str], pairs: Any, header: str, body: bytes, s3: bool) -> None:
+def test_signatures_of_the_common_runtime(*, parts: list[str], pairs: Any, header: str, body: bytes, kind: str) -> None:
     import io
+
+    s3 = kind == "s3"
 
     from awscrt.auth import (
         AwsCredentialsProvider,
@@ -145,9 +148,9 @@ def test_signatures_of_the_common_runtime(*, parts: list[str], pairs: Any, heade
     digest = hashlib.sha256(body).hexdigest()
     request = HttpRequest("POST", target, HttpHeaders(list(given_headers.items())), io.BytesIO(body))
     config = AwsSigningConfig(
-        algorithm=AwsSigningAlgorithm.V4,
+        algorithm=AwsSigningAlgorithm.V4_ASYMMETRIC if kind == "v4a" else AwsSigningAlgorithm.V4,
         credentials_provider=AwsCredentialsProvider.new_static(ACCESS_KEY, SECRET),
-        region="us-east-1",
+        region="*" if kind == "v4a" else "us-east-1",
         service="s3" if s3 else "lambda",
         date=datetime.datetime.fromtimestamp(NOW, datetime.UTC),
         use_double_uri_encode=not s3,
@@ -157,15 +160,57 @@ def test_signatures_of_the_common_runtime(*, parts: list[str], pairs: Any, heade
     )
     aws_sign_request(request, config).result(10)
     headers = {name.lower(): value for name, value in request.headers}
-    claim = read_claim(query, headers, "s3" if s3 else "rest-json")
+    family: Family = "s3" if s3 else "json"
+    claim = read_claim(query, headers, family)
+    assert claim is not None
+    assert (claim.region, claim.regions) == (("", "*") if kind == "v4a" else ("us-east-1", ""))
+
+    def check(secret: str) -> None:
+        check_signature(
+            claim,
+            secret,
+            method="POST",
+            path=path,
+            query=query,
+            headers=headers,
+            body_sha256=digest,
+            family=family,
+        )
+
+    check(SECRET)
+    with pytest.raises(AWSError, match="does not match the signature"):
+        check("another")
+
+
+@pytest.mark.parametrize("signature", ["00" * 200, "not hex", "", "3006020101020101"])
+def test_asymmetric_signatures_of_a_wrong_form_are_wrong(signature: str) -> None:
+    headers = {
+        "host": "h",
+        "x-amz-date": "20150830T123600Z",
+        "x-amz-region-set": "eu-west-1",
+        "authorization": "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/events/aws4_request, "
+        f"SignedHeaders=host;x-amz-date;x-amz-region-set, Signature={signature}",
+    }
+    refusal = "does not match the signature" if signature else "requires 'Signature' parameter"
+    with pytest.raises(AWSError, match=refusal):
+        check_headers(headers)
+
+
+def test_asymmetric_signatures_cover_their_regions() -> None:
+    headers = {
+        "host": "h",
+        "x-amz-date": "20150830T123600Z",
+        "x-amz-region-set": "eu-west-1",
+        "authorization": "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/events/aws4_request, "
+        "SignedHeaders=host;x-amz-date, Signature=3006020101020101",
+    }
+    with pytest.raises(AWSError, match="'X-Amz-Region-Set' must be a 'SignedHeader'"):
+        check_headers(headers)
+
+
+def check_headers(headers: dict[str, str]) -> None:
+    claim = read_claim("", headers, "json")
     assert claim is not None
     check_signature(
-        claim,
-        SECRET,
-        method="POST",
-        path=path,
-        query=query,
-        headers=headers,
-        body_sha256=digest,
-        family="s3" if s3 else "rest-json",
+        claim, SECRET, method="POST", path="/", query="", headers=headers, body_sha256="0" * 64, family="json"
     )

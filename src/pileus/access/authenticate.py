@@ -36,7 +36,7 @@ class Authenticated(NamedTuple):
     """Who calls, and what is left to check of a payload that streams."""
 
     principal: Principal
-    # As signed; empty for an anonymous caller.
+    # As signed; empty for an anonymous caller, and where the signature is good in more than one.
     region: str = ""
     service: str = ""
     # The SHA-256 (hex) that a streaming payload must turn out to have; empty where it is not signed as a whole.
@@ -110,7 +110,7 @@ async def authenticate(
         body_sha256=body_sha256 or EMPTY_SHA256,
         family=family,
     )
-    _note_use(keyring, credential, scope.service, scope.region, now)
+    _note_use(keyring, credential, scope.service, claim.region, now)
     chunks = None
     payload_sha256 = ""
     if claim.payload in (STREAMING_SIGNED, STREAMING_SIGNED_TRAILER):
@@ -123,7 +123,7 @@ async def authenticate(
             raise errors.invalid_signature(family, message)
     elif body is None and len(claim.payload or EMPTY_SHA256) == 64:
         payload_sha256 = claim.payload or EMPTY_SHA256
-    return Authenticated(credential.principal, scope.region, scope.service, payload_sha256, chunks)
+    return Authenticated(credential.principal, claim.region, scope.service, payload_sha256, chunks)
 
 
 async def find_credential(

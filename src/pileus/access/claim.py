@@ -15,13 +15,13 @@ from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from pileus.access import errors
+from pileus.access import errors, sigv4a
 from pileus.access.canonical import CHARSET
 from pileus.access.errors import Family
 from pileus.kernel.errors import AWSError
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-ALGORITHM_ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
+ALGORITHM_ASYMMETRIC = sigv4a.ALGORITHM
 TERMINATOR = "aws4_request"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -70,12 +70,20 @@ class Claim(NamedTuple):
     # What stands for the payload in the canonical request: a hash in hex, one of the markers, or "" where it is the
     # body's own hash.
     payload: str
+    # Of version 4A, whose scope has no region: the regions for which it is good, "*" or some with commas between.
+    regions: str = ""
+
+    @property
+    def region(self) -> str:
+        """The one region for which it is good; "" where there are more."""
+        return self.scope.region or ("" if "*" in self.regions or "," in self.regions else self.regions)
 
 
 def read_claim(query: str, headers: Mapping[str, str], family: Family) -> Claim | None:
     """What the request claims in its Authorization header or its query string; None where it is not signed.
 
-    Raises AWS's error where what is there cannot be read, or is of another kind than Signature Version 4.
+    Raises AWS's error where what is there cannot be read, or is of another kind than Signature Version 4 or, in a
+    header and for the JSON services, 4A.
     """
     authorization = headers.get("authorization")
     presigned = "X-Amz-" in query and any(
@@ -96,9 +104,11 @@ def read_claim(query: str, headers: Mapping[str, str], family: Family) -> Claim 
 def _read_header(authorization: str, headers: Mapping[str, str], family: Family) -> Claim:
     # All but the signature is the same in every request of a client on one day: it is read once.
     head, _, signature = authorization.rpartition("Signature=")
+    regions = ""
     scope = _scope_of_header(head, family) if 0 < len(head) <= _HEAD_LENGTH_MAX else None
     if scope is None or not _is_signature(signature):
         scope, signature = _scope_slowly(authorization, headers, family)
+        regions = _regions(scope, headers, family) if not scope.region else ""
     timestamp = headers.get("x-amz-date")
     if timestamp is None:
         timestamp = _date_header(authorization, headers, family)
@@ -116,7 +126,17 @@ def _read_header(authorization: str, headers: Mapping[str, str], family: Family)
     elif family == "s3":
         message = "Missing required header for this request: x-amz-content-sha256"
         raise AWSError("InvalidRequest", message, status=400)
-    return Claim(scope, signature, timestamp, when, headers.get("x-amz-security-token", ""), None, payload)
+    return Claim(scope, signature, timestamp, when, headers.get("x-amz-security-token", ""), None, payload, regions)
+
+
+def _regions(scope: Scope, headers: Mapping[str, str], family: Family) -> str:
+    """The regions of a signature of version 4A, which must cover them."""
+    regions = headers.get("x-amz-region-set", "")
+    if not regions or "x-amz-region-set" not in scope.signed_headers:
+        raise errors.incomplete_signature(
+            family, "'X-Amz-Region-Set' must be a 'SignedHeader' in the AWS Authorization."
+        )
+    return regions
 
 
 @lru_cache(maxsize=1024)
@@ -140,7 +160,9 @@ def _scope_of_header(head: str, family: Family) -> Scope | None:
 def _scope_slowly(authorization: str, headers: Mapping[str, str], family: Family) -> tuple[Scope, str]:
     """The scope and signature of a header in any form, or AWS's error of what is wrong with it."""
     algorithm, _, rest = authorization.strip().partition(" ")
-    if algorithm != ALGORITHM:
+    # What takes it beside S3 is EventBridge's global endpoints.
+    asymmetric = algorithm == ALGORITHM_ASYMMETRIC and family == "json"
+    if algorithm != ALGORITHM and not asymmetric:
         raise _unsupported(authorization, algorithm, family)
     parts: dict[str, str] = {}
     for item in rest.split(","):
@@ -164,6 +186,17 @@ def _scope_slowly(authorization: str, headers: Mapping[str, str], family: Family
         if "x-amz-date" not in headers and "date" not in headers:
             texts.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         raise errors.incomplete_signature(family, f"{' '.join(texts)} Authorization={authorization}")
+    if asymmetric:
+        named = parts["Credential"].split("/")
+        if len(named) != 4:
+            raise errors.incomplete_signature(
+                family,
+                "Credential must have exactly 4 slash-delimited elements, e.g. keyid/date/service/term, "
+                f"got '{parts['Credential']}'",
+            )
+        # It names no region.
+        scope = _scope("/".join((*named[:2], "*", *named[2:])), parts["SignedHeaders"], "header", family)
+        return scope._replace(region=""), _as_signature(parts["Signature"])
     # A signature of another form than 64 hex digits is simply a wrong one.
     return _scope(parts["Credential"], parts["SignedHeaders"], "header", family), _as_signature(parts["Signature"])
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 
-from pileus.access import errors
+from pileus.access import errors, sigv4a
 from pileus.access.canonical import (
     CHARSET,
     canonical_request,
@@ -102,7 +102,7 @@ def check_signature(
     body_sha256: str,
     family: Family,
 ) -> bytes:
-    """Check that whoever knows `secret` signed this very request; returns the signing key.
+    """Check that whoever knows `secret` signed this very request; returns the signing key (of version 4A: b"").
 
     `body_sha256` (hex) is the body's own hash, counted where the claim does not bring the payload's.
     """
@@ -115,7 +115,7 @@ def check_signature(
     payload = claim.payload or body_sha256
     if claim.expires_s is not None:
         query = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
-    key = signing_key(secret, scope.date, scope.region, scope.service)
+    key = b"" if claim.regions else signing_key(secret, scope.date, scope.region, scope.service)
     canonical = canonical_request(
         method=method,
         uri=uri,
@@ -125,8 +125,7 @@ def check_signature(
         payload=payload,
     )
     to_sign = _string_to_sign(claim, canonical)
-    expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    if hmac.compare_digest(expected, claim.signature):
+    if _is_signed(claim, secret, key, to_sign):
         return key
     # The client may have signed the encoded form of characters that it sent unencoded.
     canonical_encoded = canonical_request(
@@ -140,8 +139,7 @@ def check_signature(
     if canonical_encoded != canonical:
         canonical = canonical_encoded
         to_sign = _string_to_sign(claim, canonical)
-        expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
-        if hmac.compare_digest(expected, claim.signature):
+        if _is_signed(claim, secret, key, to_sign):
             return key
     raise errors.signature_mismatch(
         family,
@@ -150,6 +148,12 @@ def check_signature(
         string_to_sign=to_sign,
         canonical_request=canonical,
     )
+
+
+def _is_signed(claim: Claim, secret: str, key: bytes, to_sign: str) -> bool:
+    if claim.regions:
+        return sigv4a.is_signed(secret, claim.scope.access_key_id, to_sign, claim.signature)
+    return hmac.compare_digest(hmac.digest(key, to_sign.encode(), "sha256").hex(), claim.signature)
 
 
 @lru_cache(maxsize=4096)
@@ -163,10 +167,10 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 def _string_to_sign(claim: Claim, canonical: str) -> str:
     scope = claim.scope
-    return (
-        f"{ALGORITHM}\n{claim.timestamp}\n{scope.date}/{scope.region}/{scope.service}/{TERMINATOR}\n"
-        f"{sha256(canonical.encode(CHARSET)).hexdigest()}"
-    )
+    hashed = sha256(canonical.encode(CHARSET)).hexdigest()
+    if claim.regions:
+        return f"{sigv4a.ALGORITHM}\n{claim.timestamp}\n{scope.date}/{scope.service}/{TERMINATOR}\n{hashed}"
+    return f"{ALGORITHM}\n{claim.timestamp}\n{scope.date}/{scope.region}/{scope.service}/{TERMINATOR}\n{hashed}"
 
 
 def wrong_service(scope: Scope, expected: str, family: Family) -> AWSError:
