@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from events_kit import Group, bare, refused, until
+from events_kit import Group, refused, until
 
 DETAIL = {"command": "update-account", "payload": {"acc_id": "0a787ecb-4015", "sf_id": "baz"}}
 ENTRY = {"Source": "core.update", "DetailType": "core.type", "Detail": json.dumps(DETAIL)}
@@ -252,12 +252,6 @@ def test_a_rule_that_matches_its_own_events_ends(aws: Any) -> None:
     events.put_events(Entries=[{**ENTRY, "EventBusName": "one"}])
     group.wait(2)
     assert sorted(group.texts()) == ['"one"', '"two"']
-
-
-def test_what_is_not_built_says_so(aws: Any) -> None:
-    events = aws.client("events")
-    assert refused(events.list_endpoints)[0] == "NotImplemented"
-    assert bare(events.list_event_buses(NamePrefix="none")) == {"EventBuses": []}
 
 
 @pytest.fixture

@@ -45,6 +45,14 @@ def no_api_destination(name: str) -> AWSError:
     return not_found(f"Failed to describe the api-destination(s). An api-destination '{name}' does not exist.")
 
 
+def no_endpoint(name: str) -> AWSError:
+    return not_found(f"Endpoint {name} does not exist.")
+
+
+def concurrent(message: str) -> AWSError:
+    return AWSError("ConcurrentModificationException", message)
+
+
 def exists(what: str) -> AWSError:
     return AWSError("ResourceAlreadyExistsException", f"{what} already exists.")
 

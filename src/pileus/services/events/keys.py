@@ -13,6 +13,8 @@ connection       account, region, name                     Connection
 api-destination  account, region, name                     ApiDestination
 partner-source   account, region, name                     PartnerSource that was offered to the account
 partner-offer    partner, region, name, account            by partner, the accounts that it offers a source to
+endpoint         account, region, name                     Endpoint, by its primary region
+endpoint-id      id                                        EndpointName
 seal             what seals the secrets of connections
 """
 
@@ -152,6 +154,18 @@ def offered_name(key: bytes) -> str:
 
 def offered_to(key: bytes) -> str:
     return str(unpack(key)[5])
+
+
+def endpoint(account: str, region: str, name: str) -> bytes:
+    return pack("events", account, region, "endpoint", name)
+
+
+def endpoints(account: str, region: str, prefix: str = "") -> Range:
+    return _named(account, region, "endpoint", prefix)
+
+
+def endpoint_id(id: str) -> bytes:
+    return pack("events", "", "", "endpoint-id", id)
 
 
 def seal() -> bytes:

@@ -80,3 +80,7 @@ def connection_arn(account: str, region: str, name: str, id: str) -> str:
 
 def api_destination_arn(account: str, region: str, name: str, id: str) -> str:
     return make_arn("events", region, account, f"api-destination/{name}/{id}")
+
+
+def endpoint_arn(account: str, region: str, name: str) -> str:
+    return make_arn("events", region, account, f"endpoint/{name}")

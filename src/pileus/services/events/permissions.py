@@ -13,7 +13,15 @@ from pileus.cloud.manifest import Permission, Request
 from pileus.kernel.arn import make_arn
 from pileus.services.events import keys
 from pileus.services.events.lookup import find_bus
-from pileus.services.events.names import DEFAULT, BusName, api_destination_arn, bus_name, connection_arn, source_arn
+from pileus.services.events.names import (
+    DEFAULT,
+    BusName,
+    api_destination_arn,
+    bus_name,
+    connection_arn,
+    endpoint_arn,
+    source_arn,
+)
 from pileus.services.events.records import ApiDestination, Connection, decode
 from pileus.store.contract import Reader
 
@@ -23,6 +31,17 @@ Needed = Callable[[Context, Request], Sequence[Permission]]
 def on_bus(action: str, member: str = "Name") -> Needed:
     def permissions(ctx: Context, request: Request) -> list[Permission]:
         return [Permission(f"events:{action}", bus_name(ctx, request.get(member)).arn)]
+
+    return permissions
+
+
+def on_endpoint(action: str) -> Needed:
+    def permissions(ctx: Context, request: Request) -> list[Permission]:
+        arn = endpoint_arn(ctx.account, request.get("HomeRegion", ctx.region), request["Name"])
+        needed = [Permission(f"events:{action}", arn)]
+        if role := request.get("RoleArn"):
+            needed.append(_passing(role))
+        return needed
 
     return permissions
 

@@ -107,6 +107,41 @@ class PartnerSource(msgspec.Struct, kw_only=True, omit_defaults=True):
     expires: float | None = None
 
 
+class EndpointName(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Whose a global endpoint is, by its id."""
+
+    account: str
+    # The primary one.
+    region: str
+    name: str
+
+
+class Endpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A global endpoint."""
+
+    name: str
+    id: str
+    account: str
+    # The primary one.
+    region: str
+    created: float
+    modified: float
+    state: str = ""
+    reason: str = ""
+    description: str | None = None
+    # As they were put: RoutingConfig, the State of ReplicationConfig, the ARNs of EventBuses.
+    routing: dict[str, Any]
+    replication: str
+    buses: list[str]
+    role: str = ""
+    # The buses (ARNs) that have a managed rule of this endpoint.
+    ruled: list[str] = []
+
+    @property
+    def at(self) -> EndpointName:
+        return EndpointName(account=self.account, region=self.region, name=self.name)
+
+
 class ApiDestination(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str
     id: str
@@ -122,7 +157,10 @@ class ApiDestination(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (Bus, Rule, Archive, ArchiveSize, Replay, Connection, ApiDestination, PartnerSource)
+    for kind in (
+        *(Bus, Rule, Archive, ArchiveSize, Replay, Connection, ApiDestination, PartnerSource),
+        *(Endpoint, EndpointName),
+    )
 }
 
 

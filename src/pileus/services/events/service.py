@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pileus.cloud.context import Cloud
 from pileus.cloud.manifest import Loop, Service, free, reading, writing
-from pileus.services.events import authorizing, calling, delivering, loops, metrics, replaying, routing, timers
+from pileus.services.events import (
+    authorizing,
+    calling,
+    delivering,
+    failover,
+    loops,
+    metrics,
+    replaying,
+    routing,
+    timers,
+)
 from pileus.services.events.book import Books
 from pileus.services.events.operations import (
     api_destinations,
     archives,
     buses,
     connections,
+    endpoints,
     events,
     partner_sources,
     replays,
@@ -21,6 +32,7 @@ from pileus.services.events.operations import (
 from pileus.services.events.permissions import (
     on_all,
     on_bus,
+    on_endpoint,
     on_named,
     on_resource,
     on_rule,
@@ -132,6 +144,11 @@ SERVICE = Service(
             on_named("DescribeApiDestination", "api-destination", "Name"),
             refine=refined,
         ),
+        "CreateEndpoint": writing(endpoints.create_endpoint, on_endpoint("CreateEndpoint")),
+        "UpdateEndpoint": writing(endpoints.update_endpoint, on_endpoint("UpdateEndpoint")),
+        "DeleteEndpoint": writing(endpoints.delete_endpoint, on_endpoint("DeleteEndpoint")),
+        "DescribeEndpoint": reading(endpoints.describe_endpoint, on_endpoint("DescribeEndpoint")),
+        "ListEndpoints": reading(endpoints.list_endpoints, on_all("ListEndpoints")),
         # From inside only: AWS's API has no such operation.
         "InvokeApiDestination": free(
             calling.invoke_api_destination, on_resource("InvokeApiDestination", "ApiDestinationArn")
@@ -153,10 +170,12 @@ SERVICE = Service(
         routing.target_name("api-destination"): metrics.counted(calling.call),
         routing.DEAD_TARGET: delivering.bury,
         authorizing.TARGET: authorizing.authorize,
+        failover.TARGET: failover.work,
         timers.TARGET: timers.ring,
         replaying.TARGET: replaying.step,
     },
     # Waiting for the world costs little.
     target_limits={routing.target_name("api-destination"): 512},
     start=start,
+    resolve=failover.resolve,
 )

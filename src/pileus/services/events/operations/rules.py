@@ -19,6 +19,9 @@ from pileus.services.events.records import Rule, decode
 from pileus.services.events.timers import drop_timer, set_timer
 from pileus.store.contract import Reader, Transaction
 
+# What a service says with a rule that only it may change; no client can say it.
+MANAGED_BY = "ManagedBy"
+
 
 def check_pattern(text: str) -> None:
     try:
@@ -43,8 +46,7 @@ async def put_rule(ctx: Context, tx: Transaction, request: Request) -> Answer:
         check_pattern(pattern)
     await get_bus(tx, at.bus)
     former = await find_rule(tx, at)
-    if former is not None and former.managed_by:
-        raise errors.managed(at.name)
+    check_manager(former, request)
     tags = tags_of(request)
     # What the request leaves out a rule has no more; its targets and tags stay.
     rule = Rule(
@@ -57,6 +59,7 @@ async def put_rule(ctx: Context, tx: Transaction, request: Request) -> Answer:
         schedule=schedule,
         description=request.get("Description", ""),
         role=request.get("RoleArn", ""),
+        managed_by=request.get(MANAGED_BY, ""),
         tags=tags if former is None else former.tags,
         targets={} if former is None else former.targets,
     )
@@ -67,6 +70,12 @@ async def put_rule(ctx: Context, tx: Transaction, request: Request) -> Answer:
         await set_timer(ctx, tx, at, rule)
     save_rule(ctx, tx, at, rule)
     return {"RuleArn": at.arn}
+
+
+def check_manager(rule: Rule | None, request: Request) -> None:
+    """Raises ManagedRuleException where another may change the rule."""
+    if rule is not None and rule.managed_by and rule.managed_by != request.get(MANAGED_BY):
+        raise errors.managed(rule.name)
 
 
 def _shown(bus: BusName, rule: Rule) -> Answer:

@@ -9,6 +9,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.services.events import errors, targets
 from pileus.services.events.lookup import get_rule, save_rule
+from pileus.services.events.operations.rules import check_manager
 from pileus.services.events.paging import PAGE
 from pileus.store.contract import Reader, Transaction
 
@@ -18,8 +19,7 @@ TARGETS_MAX = 5
 
 async def put_targets(ctx: Context, tx: Transaction, request: Request) -> Answer:
     at, rule = await get_rule(ctx, tx, request, "Rule")
-    if rule.managed_by:
-        raise errors.managed(rule.name)
+    check_manager(rule, request)
     for target in request["Targets"]:
         targets.check(target)
     merged = {**rule.targets, **{target["Id"]: target for target in request["Targets"]}}
