@@ -284,27 +284,3 @@ def test_tags(dynamodb: Any) -> None:
     assert constraint(create, **made_with(("k", "v" * 257))) == f"at 'tags.1.member.value' {longest(256)}"
     assert refusal(create, **made_with(*((f"k{number}", "v") for number in range(51))))[0] == "LimitExceededException"
     create(**made_with(("k" * 128, "v" * 256), *((f"k{number}", "v") for number in range(49))))
-
-
-def test_encryption(dynamodb: Any, table: Table) -> None:
-    """Without KMS there is no key: those of customers are not found, AWS's own is not built."""
-    key = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-    missing = (
-        "ValidationException",
-        f"KMS validation error: com.amazonaws.services.kms.model.NotFoundException: Key '{key}' does not exist "
-        "(Service: AWSKMS; Status Code: 400; Error Code: NotFoundException)",
-    )
-    given = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
-    create = dynamodb.create_table
-    assert refusal(create, TableName="table", **definition("id:S", SSESpecification=given)) == missing
-    without = {name: value for name, value in given.items() if name != "SSEType"}
-    assert refusal(create, TableName="table", **definition("id:S", SSESpecification=without)) == invalid_values(
-        "SSEType KMS is required if KMSMasterKeyId is specified"
-    )
-    assert refusal(create, TableName="table", **definition("id:S", SSESpecification={"Enabled": True}))[0] == (
-        "NotImplemented"
-    )
-    assert dynamodb.list_tables()["TableNames"] == []
-    table(SSESpecification={"Enabled": False})
-    assert "SSEDescription" not in dynamodb.describe_table(TableName="table")["Table"]
-    assert refusal(dynamodb.update_table, TableName="table", SSESpecification=given) == missing

@@ -158,6 +158,21 @@ def test_a_token_makes_it_once(dynamodb: Any, table: Table) -> None:
     assert dynamodb.get_item(**key("a"))["Item"]["n"] == {"N": "2"}
 
 
+def test_a_repeated_call_consumes_what_reading_its_items_does(dynamodb: Any, table: Table) -> None:
+    table()
+    large = put("a", Item={"id": {"S": "a"}, "d": {"S": "x" * 5000}})
+    call = {"TransactItems": [large, put("b")], "ReturnConsumedCapacity": "TOTAL"}
+    first, again = (dynamodb.transact_write_items(**call, ClientRequestToken="token") for _ in range(2))
+    assert first["ConsumedCapacity"] == [{"TableName": "table", "CapacityUnits": 12.0, "WriteCapacityUnits": 12.0}]
+    assert again["ConsumedCapacity"] == [{"TableName": "table", "CapacityUnits": 6.0, "ReadCapacityUnits": 6.0}]
+    statements = [{"Statement": "DELETE FROM \"table\" WHERE id='b'"}]
+    call = {"TransactStatements": statements, "ReturnConsumedCapacity": "TOTAL", "ClientRequestToken": "other"}
+    dynamodb.execute_transaction(**call)
+    assert dynamodb.execute_transaction(**call)["ConsumedCapacity"] == [
+        {"TableName": "table", "CapacityUnits": 2.0, "ReadCapacityUnits": 2.0}
+    ]
+
+
 def test_a_cancelled_call_does_not_use_its_token_up(dynamodb: Any, table: Table) -> None:
     table()
     action = put("a", ConditionExpression="attribute_exists(id)")

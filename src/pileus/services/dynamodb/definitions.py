@@ -10,7 +10,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import errors, records
+from pileus.services.dynamodb import encryption, errors, records
 
 LOCAL_INDEXES_MAX = 5
 GLOBAL_INDEXES_MAX = 20
@@ -24,7 +24,6 @@ Request = Mapping[str, Any]
 
 def refuse_unbuilt(request: Request) -> None:
     """Name what Pileus does not do, rather than pass over it."""
-    check_encryption(request.get("SSESpecification") or {})
     for member in (
         "GlobalTableSourceArn",
         "GlobalTableSettingsReplicationMode",
@@ -33,25 +32,6 @@ def refuse_unbuilt(request: Request) -> None:
     ):
         if request.get(member):
             raise NotBuilt(f"DynamoDB's {member}")
-
-
-def check_encryption(asked: Request) -> None:
-    """Refuse what an SSESpecification asks for: without KMS there is no key, neither a customer's nor AWS's own."""
-    key = asked.get("KMSMasterKeyId")
-    if not asked.get("Enabled"):
-        if key:
-            raise errors.invalid("KMSMasterKeyId can only be specified if SSE is enabled")
-        return
-    if asked.get("SSEType", "KMS") != "KMS":
-        raise errors.invalid("The only valid SSEType is KMS")
-    if key and "SSEType" not in asked:
-        raise errors.invalid("SSEType KMS is required if KMSMasterKeyId is specified")
-    if not key or key.endswith("alias/aws/dynamodb"):
-        raise NotBuilt("DynamoDB's SSESpecification with the KMS key that AWS manages")
-    raise errors.validation(
-        f"KMS validation error: com.amazonaws.services.kms.model.NotFoundException: Key '{key}' does not exist "
-        "(Service: AWSKMS; Status Code: 400; Error Code: NotFoundException)"
-    )
 
 
 def new_table(ctx: Context, name: str, request: Request) -> records.Table:
@@ -88,6 +68,7 @@ def new_table(ctx: Context, name: str, request: Request) -> records.Table:
         warm_write=warm.get("WriteUnitsPerSecond", 0),
         table_class=request.get("TableClass", ""),
         deletion_protection=request.get("DeletionProtectionEnabled", False),
+        managed_key=encryption.is_managed(ctx, request.get("SSESpecification") or {}),
         tags=merged_tags({}, request.get("Tags", ())),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.dynamodb import records, replicas
+from pileus.services.dynamodb import encryption, records, replicas
 from pileus.services.dynamodb.statistics import held
 from pileus.services.dynamodb.streams import stream_arn
 from pileus.services.dynamodb.tables import Index, Table, table_arn
@@ -60,6 +60,8 @@ async def describe(ctx: Context, tx: Reader, table: Table, *, status: str = "ACT
         answer["OnDemandThroughput"] = record.on_demand
     if record.table_class:
         answer["TableClassSummary"] = {"TableClass": record.table_class}
+    if record.managed_key:
+        answer["SSEDescription"] = encryption.describe(table.account, table.region, record)
     if status != "CREATING" or record.warm_read or record.warm_write:
         answer["WarmThroughput"] = {
             **warm_throughput(table, record.warm_read, record.warm_write, record.read_units, record.write_units),
@@ -98,6 +100,8 @@ def _replica(table: Table) -> dict[str, Any]:
         if not index.is_local:
             shown = {"IndexName": index.name, **_overrides(record, index.name)}
             answer.setdefault("GlobalSecondaryIndexes", []).append(shown)
+    if record.managed_key:
+        answer["KMSMasterKeyId"] = encryption.managed_key(table.account, table.region)
     if record.table_class:
         answer["ReplicaTableClassSummary"] = {"TableClass": record.table_class}
     return answer

@@ -24,6 +24,14 @@ def constraint(value: str, member: str, rule: str) -> AWSError:
     )
 
 
+def datatypes(*, some: bool) -> AWSError:
+    """For an attribute value, or a write of a batch, that is nothing, or (`some`) more than one thing."""
+    return validation(
+        f"Supplied AttributeValue {'has more than one datatypes set' if some else 'is empty'}, "
+        "must contain exactly one of the supported datatypes"
+    )
+
+
 def no_resource() -> AWSError:
     """What item operations answer for a table or index that is not there."""
     return AWSError("ResourceNotFoundException", "Requested resource not found")

@@ -22,7 +22,7 @@ def key_range(place: Source, terms: list[KeyTerm]) -> tuple[Range, Range]:
     the last that is named may be compared otherwise.
     """
     layout = place.schema
-    if len(terms) > max(2, len(layout.names)):
+    if not 1 <= len(terms) <= max(2, len(layout.names)):
         raise errors.validation("Conditions can be of length 1 or 2 only")
     by_name = {term.attribute: term for term in terms}
     partition = []

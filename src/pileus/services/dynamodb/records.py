@@ -77,6 +77,9 @@ class Table(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag
     warm_read: int = 0
     warm_write: int = 0
     table_class: str = ""
+    # Encrypted with the key that AWS manages in the account, not with AWS's own; when that was changed, the last day.
+    managed_key: bool = False
+    key_changes: tuple[float, ...] = ()
     deletion_protection: bool = False
     tags: dict[str, str] = {}
     ttl_attribute: str = ""

@@ -21,8 +21,8 @@ import msgspec
 
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery
-from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import errors, keys, records, replication, scaling, streams, tables, work
+from pileus.kernel.errors import AWSError
+from pileus.services.dynamodb import encryption, errors, keys, records, replication, scaling, streams, tables, work
 from pileus.services.dynamodb.scaling import Scaled
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
@@ -76,9 +76,9 @@ async def update(ctx: Context, tx: Transaction, table: Table, updates: list[dict
     if len(asked) != 1:
         raise errors.invalid("Exactly one of Create, Update and Delete must be specified for a replica")
     kind, action = asked[0]
-    if action.get("KMSMasterKeyId"):
-        raise NotBuilt("DynamoDB's ReplicaUpdates with a KMSMasterKeyId")
     region = action["RegionName"]
+    if action.get("KMSMasterKeyId"):
+        encryption.check_key(ctx.account, region, action["KMSMasterKeyId"])
     if region == ctx.region:
         raise errors.validation(
             "Cannot add, delete, or update the local region through ReplicaUpdates. Use CreateTable, DeleteTable, or "
@@ -130,6 +130,7 @@ def synced(source: records.Table, replica: records.Table) -> records.Table:
         on_demand=_on_demand(source, replica, "", source.on_demand),
         warm_read=source.warm_read,
         warm_write=source.warm_write,
+        managed_key=source.managed_key,
         table_class=replica.class_override or (replica if source.class_override else source).table_class,
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from pileus.services.dynamodb import numbers
-from pileus.services.dynamodb.errors import invalid, validation
+from pileus.services.dynamodb.errors import datatypes, invalid, validation
 
 Value = dict[str, Any]
 Item = dict[str, Value]
@@ -72,14 +72,11 @@ def check_item(item: Mapping[str, Any]) -> tuple[Item, int]:
 def check_value(value: Mapping[str, Any], depth: int = 1) -> tuple[Value, int]:
     """One attribute value of a request in its inside form, and its size in bytes."""
     if not value or len(value) != 1:
-        raise validation(
-            f"Supplied AttributeValue {'has more than one datatypes set' if value else 'is empty'}, "
-            "must contain exactly one of the supported datatypes"
-        )
+        raise datatypes(some=bool(value))
     ((name, content),) = value.items()
     check = _CHECKS.get(name)
     if check is None:
-        raise validation("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+        raise datatypes(some=False)
     return check(content, depth)
 
 

@@ -148,6 +148,11 @@ def _check_names(names: Mapping[str, str]) -> int:
     size = 0
     for placeholder, name in names.items():
         _check_placeholder("ExpressionAttributeNames", _NAME, placeholder)
+        if not name:
+            raise errors.validation(
+                "ExpressionAttributeNames contains invalid value: "
+                f"An attribute name must have at least one character for key {placeholder}"
+            )
         size += len(placeholder) + len(name)
     return size
 

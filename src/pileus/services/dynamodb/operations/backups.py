@@ -14,7 +14,17 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Permission, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.dynamodb import copying, definitions, errors, keys, records, schema, statistics, tables, work
+from pileus.services.dynamodb import (
+    copying,
+    encryption,
+    errors,
+    keys,
+    records,
+    schema,
+    statistics,
+    tables,
+    work,
+)
 from pileus.services.dynamodb.copying import Copy
 from pileus.services.dynamodb.descriptions import describe, projection_of
 from pileus.services.dynamodb.permissions import arn_of
@@ -181,6 +191,8 @@ def _description(ctx: Context, backup: records.Backup, status: str = "") -> dict
         features["StreamDescription"] = {"StreamEnabled": True, "StreamViewType": record.stream_view}
     if record.ttl_attribute:
         features["TimeToLiveDescription"] = {"TimeToLiveStatus": "ENABLED", "AttributeName": record.ttl_attribute}
+    if record.managed_key:
+        features["SSEDescription"] = encryption.describe(ctx.account, ctx.region, record)
     return {
         "BackupDetails": _details(ctx, backup, status),
         "SourceTableDetails": {
@@ -324,7 +336,9 @@ async def _new_table(
     name = tables.table_name(ctx, request["TargetTableName"])
     if await tables.find(ctx, tx, name) is not None:
         raise AWSError("TableAlreadyExistsException", f"Table already exists: {name}")
-    definitions.check_encryption(request.get("SSESpecificationOverride") or {})
+    managed_key = source.managed_key
+    if "SSESpecificationOverride" in request:
+        managed_key = encryption.is_managed(ctx, request["SSESpecificationOverride"])
     if request.get("VectorIndexOverride"):
         raise NotBuilt("DynamoDB's VectorIndexOverride")
     billing = request.get("BillingModeOverride", source.billing)
@@ -345,6 +359,7 @@ async def _new_table(
         write_units=write,
         on_demand=dict(request.get("OnDemandThroughputOverride") or {}),
         table_class=source.table_class,
+        managed_key=managed_key,
         restoring=True,
         restored_from=summary,
     )

@@ -132,7 +132,7 @@ async def batch_write_item(ctx: Context, tx: Transaction, request: Request) -> A
 def _parse(part: Request) -> Write:
     """One WriteRequest."""
     if len(part) != 1:
-        raise errors.validation("A WriteRequest must have exactly one of PutRequest and DeleteRequest")
+        raise errors.datatypes(some=bool(part))
     if "PutRequest" in part:
         return writes.parse_put({"Item": part["PutRequest"]["Item"], "TableName": ""})
     return writes.parse_delete({"Key": part["DeleteRequest"]["Key"], "TableName": ""})

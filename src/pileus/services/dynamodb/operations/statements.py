@@ -454,12 +454,15 @@ async def execute_transaction(ctx: Context, request: Request) -> Answer:
 
     async def run(tx: Transaction) -> Answer:
         answer: Answer = {"Responses": [{} for _ in bound]}
-        if token is not None and await transactions.seen(ctx, tx, token, request):
+        again = token is not None and await transactions.seen(ctx, tx, token, request)
+        if again and wanted == "NONE":
             return answer
         asked = []
         for one in bound:
             table = await tables.load(ctx, tx, one.table)
             asked.append((table, binding.write(table, one)))
+        if again:
+            return {**answer, "ConsumedCapacity": await transactions.read_again(ctx, tx, wanted, asked)}
         done = await transactions.commit(ctx, tx, asked)
         if token is not None:
             transactions.remember(ctx, tx, token, request)

@@ -19,6 +19,7 @@ from pileus.services.dynamodb import (
     consistent,
     definitions,
     disassociating,
+    encryption,
     errors,
     keys,
     provisioning,
@@ -44,6 +45,7 @@ _SPREAD = {
     "TableClass",
     "OnDemandThroughput",
     "WarmThroughput",
+    "SSESpecification",
 }
 
 
@@ -136,6 +138,8 @@ async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answ
     if "TableClass" in request:
         changes["table_class"] = request["TableClass"]
     record = msgspec.structs.replace(record, **changes)
+    if "SSESpecification" in request:
+        record = encryption.changed(ctx, record, request["SSESpecification"])
     if "StreamSpecification" in request:
         record = await _with_stream(ctx, tx, record, request)
     for update in request.get("GlobalSecondaryIndexUpdates", ()):
@@ -162,6 +166,9 @@ async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answ
     elif "MultiRegionConsistency" in request:
         raise errors.invalid("MultiRegionConsistency can only be specified when replicas are created")
     answer = await describe(ctx, tx, changed, status="UPDATING")
+    if "SSESpecification" in request:
+        # As it was until now.
+        answer["SSEDescription"] = encryption.describe(ctx.account, ctx.region, table.record, "UPDATING")
     await work.fill_new(ctx, tx, table, changed)
     if request.keys() & _SPREAD:
         await replicas.spread(ctx, tx, changed)

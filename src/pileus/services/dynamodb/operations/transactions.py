@@ -58,8 +58,10 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
     actions = request["TransactItems"]
     parsed = [_parse(action) for action in actions]
     token = request.get("ClientRequestToken")
-    if token is not None and await seen(ctx, tx, token, request):
-        return _answer(request, [])
+    wanted = request.get("ReturnConsumedCapacity", "NONE")
+    again = token is not None and await seen(ctx, tx, token, request)
+    if again and wanted == "NONE":
+        return {}
     known: dict[str, Table] = {}
     located: list[tuple[Table, Write]] = []
     for write in parsed:
@@ -67,10 +69,12 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
         if name not in known:
             known[name] = await tables.load(ctx, tx, name)
         located.append((known[name], write))
+    if again:
+        return {"ConsumedCapacity": await read_again(ctx, tx, wanted, located)}
     done = await commit(ctx, tx, located)
     if token is not None:
         remember(ctx, tx, token, request)
-    answer = _answer(request, done)
+    answer: Answer = {} if wanted == "NONE" else {"ConsumedCapacity": consumed_by(wanted, done)}
     if request.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics: dict[str, list[Any]] = {}
         for table, write, _ in done:
@@ -144,11 +148,6 @@ def _parse(action: Request) -> Write:
     return _PARSERS[given[0]](action[given[0]])
 
 
-def _answer(request: Request, done: list[tuple[Table, Write, Outcome]]) -> Answer:
-    wanted = request.get("ReturnConsumedCapacity", "NONE")
-    return {} if wanted == "NONE" else {"ConsumedCapacity": consumed_by(wanted, done)}
-
-
 def consumed_by(wanted: str, done: list[tuple[Table, Write, Outcome]]) -> list[dict[str, Any]]:
     """As ConsumedCapacity: what the writes of a transaction consumed of each table."""
     consumed: dict[str, Consumed] = {}
@@ -156,6 +155,17 @@ def consumed_by(wanted: str, done: list[tuple[Table, Write, Outcome]]) -> list[d
         name = write.request["TableName"]
         writes.consume(consumed.setdefault(name, Consumed(name)), outcome.written, times=2)
     return [each.describe(wanted, "WriteCapacityUnits") for each in consumed.values()]
+
+
+async def read_again(ctx: Context, tx: Reader, wanted: str, asked: list[tuple[Table, Write]]) -> list[dict[str, Any]]:
+    """As ConsumedCapacity, for a call whose token went through before: what reading its items consumes."""
+    found = [(table, await items.read(tx, writes.locate(table, write))) for table, write in asked]
+    meter_reads(ctx, found)
+    consumed: dict[str, Consumed] = {}
+    for (_, write), (_, stored) in zip(asked, found, strict=True):
+        name = write.request["TableName"]
+        consumed.setdefault(name, Consumed(name)).table += read_units_of(stored)
+    return [each.describe(wanted, "ReadCapacityUnits") for each in consumed.values()]
 
 
 def _digest(request: Request) -> bytes:
