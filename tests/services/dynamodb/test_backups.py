@@ -127,7 +127,9 @@ def test_wrong_settings_of_restored_tables(dynamodb: Any, table: Table) -> None:
         code, message = wrong(GlobalSecondaryIndexOverride=[other])
         assert code == "ValidationException"
         assert "must match an index of the source table" in message
-    assert "KMS" in wrong(SSESpecificationOverride={"Enabled": True})[1]
+    assert (
+        "KMS" in wrong(SSESpecificationOverride={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/none"})[1]
+    )
     assert wrong(OnDemandThroughputOverride={"MaxReadRequestUnits": 5}, BillingModeOverride="PROVISIONED")[0] == (
         "ValidationException"
     )

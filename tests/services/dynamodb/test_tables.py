@@ -250,9 +250,9 @@ def test_what_is_not_built_is_named(dynamodb: Any) -> None:
     _, message = refusal(
         dynamodb.create_table,
         TableName="table",
-        **definition("id:S", SSESpecification={"Enabled": True}),
+        **definition("id:S", GlobalTableSourceArn="arn:aws:dynamodb:us-east-1:111111111111:table/table"),
     )
-    assert "SSESpecification" in message
+    assert "GlobalTableSourceArn" in message
     assert dynamodb.list_tables()["TableNames"] == []
 
 
