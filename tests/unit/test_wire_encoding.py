@@ -134,7 +134,7 @@ def test_json_errors() -> None:
     ("service", "protocol", "error", "type_", "query_error", "status"),
     [
         ("sqs", "json", "QueueDoesNotExist", "com.amazonaws.sqs#QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue;Sender", 400),
-        ("sqs", "json", "MissingParameter", "com.amazonaws.sqs#MissingRequiredParameterException", "MissingParameter;Sender", 400),
+        ("sqs", "json", "MissingParameter", "com.amazon.coral.service#MissingRequiredParameterException", "MissingParameter;Sender", 400),
         ("sqs", "json", "PurgeQueueInProgress", "com.amazonaws.sqs#PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress;Sender", 403),
         ("cloudwatch", "json", "ValidationException", "com.amazon.coral.validate#ValidationException", "ValidationError;Sender", 400),
         ("cloudwatch", "json", "ResourceNotFound", "com.amazonaws.cloudwatch.v2010_08_01#ResourceNotFound", "ResourceNotFound;Sender", 404),

@@ -56,6 +56,7 @@ _SQS_UNMODELLED = {
 # Statuses that the model lost.
 _SQS_STATUSES = {
     "AccessDeniedException": 403,
+    "InvalidAddress": 404,
     "OverLimit": 403,
     "PurgeQueueInProgress": 403,
     "RequestThrottled": 403,

@@ -146,8 +146,21 @@ def test_a_repeated_receive_gets_the_same(later: Any, still: Any) -> None:
     # The repetition began the visibility timeout anew.
     still.advance(40)
     later.delete_message(QueueUrl=url, ReceiptHandle=first[0]["ReceiptHandle"])
-    # Once something has happened to one of them, it is a new receive.
-    assert said(receive(later, url, 10, ReceiveRequestAttemptId="try")) == ["c"]
+    # Once something has happened to one of them, it cannot be repeated any more.
+    over = (
+        "InvalidParameterValue",
+        "Value try for parameter ReceiveRequestAttemptId is invalid. Reason: The receiveRequestAttemptId is not valid "
+        "anymore since the receive call is not retryable.",
+        400,
+    )
+    assert caught(later.receive_message, QueueUrl=url, ReceiveRequestAttemptId="try") == over
+    other = receive(later, url, 1, VisibilityTimeout=60, ReceiveRequestAttemptId="other")
+    assert said(other) == ["c"]
+    later.change_message_visibility(QueueUrl=url, ReceiptHandle=other[0]["ReceiptHandle"], VisibilityTimeout=90)
+    assert caught(later.receive_message, QueueUrl=url, ReceiveRequestAttemptId="other")[0] == "InvalidParameterValue"
+    # What is remembered ends after five minutes.
+    still.advance(300)
+    assert said(receive(later, url, 10, ReceiveRequestAttemptId="other")) == ["b", "c"]
 
 
 def test_the_queue_delays(later: Any, still: Any) -> None:

@@ -220,7 +220,7 @@ def test_large_contents(sqs: Any, url: str) -> None:
         (
             {"MessageBody": "a", "MessageDeduplicationId": "d"},
             "InvalidParameterValue",
-            "Value d for parameter MessageDeduplicationId is invalid. Reason: The request includes a parameter that "
+            "Value d for parameter MessageDeduplicationId is invalid. Reason: The request include parameter that "
             "is not valid for this queue type.",
         ),
     ],

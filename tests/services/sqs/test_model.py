@@ -187,8 +187,8 @@ class Fifo(Machine):
         self.url = self.run(self.node.queue("q.fifo", FifoQueue="true", **self.attributes))
         # By deduplication id: when it was sent, and the message's id.
         self.known: dict[str, tuple[float, str]] = {}
-        # By attempt id: when, and what was handed out.
-        self.attempts: dict[str, tuple[float, list[tuple[Message, int]]]] = {}
+        # By attempt id: when, what was handed out, and until when it was hidden.
+        self.attempts: dict[str, tuple[float, list[tuple[Message, int]], float]] = {}
 
     @rule(group=st.sampled_from("gh"), deduplication=st.integers(0, 12))
     def send(self, group: str, deduplication: int) -> None:
@@ -214,22 +214,26 @@ class Fifo(Machine):
     @rule(limit=limits, seconds=hiding, attempt=st.sampled_from(["", "", "one", "two"]))
     def receive(self, limit: int, seconds: int, attempt: str) -> None:
         lines = {group: self.available(group) for group in "gh"}
-        extra = {"ReceiveRequestAttemptId": attempt} if attempt else {}
-        answer = self.call(
-            "ReceiveMessage",
-            self.url,
-            MaxNumberOfMessages=limit,
-            VisibilityTimeout=seconds,
-            WaitTimeSeconds=0,
-            AttributeNames=["All"],
-            **extra,
-        )
-        got = answer.get("Messages", [])
-        when, handed = self.attempts.get(attempt, (-1000.0, []))
-        if attempt and self.now < when + DEDUPLICATION_S and self._untouched(handed):
+        request: dict[str, Any] = {
+            "MaxNumberOfMessages": limit,
+            "VisibilityTimeout": seconds,
+            "WaitTimeSeconds": 0,
+            "AttributeNames": ["All"],
+        }
+        if attempt:
+            request["ReceiveRequestAttemptId"] = attempt
+        when, handed, hidden = self.attempts.get(attempt, (-1000.0, [], 0.0))
+        repeats = attempt and self.now < when + DEDUPLICATION_S
+        if repeats and not self._untouched(handed, hidden):
+            with pytest.raises(AWSError, match="not valid anymore"):
+                self.call("ReceiveMessage", self.url, **request)
+            return
+        got = self.call("ReceiveMessage", self.url, **request).get("Messages", [])
+        if repeats:
             assert [one["Body"] for one in got] == [one.body for one, _ in handed]
             for message, _ in handed:
                 message.due = self.now + seconds
+            self.attempts[attempt] = when, handed, self.now + seconds
             return
         assert len(got) == min(limit, sum(map(len, lines.values())))
         taken = []
@@ -241,10 +245,10 @@ class Fifo(Machine):
             message.due, message.handle = self.now + seconds, one["ReceiptHandle"]
             taken.append((message, message.count))
         if attempt and taken:
-            self.attempts[attempt] = self.now, taken
+            self.attempts[attempt] = self.now, taken, self.now + seconds
 
-    def _untouched(self, handed: list[tuple[Message, int]]) -> bool:
-        return all(one in self.messages and one.due > self.now and one.count == times for one, times in handed)
+    def _untouched(self, handed: list[tuple[Message, int]], hidden: float) -> bool:
+        return all(one in self.messages and self.now < one.due == hidden and one.count == n for one, n in handed)
 
     @precondition(lambda self: any(one.handle for one in self.messages))
     @rule(data=st.data())

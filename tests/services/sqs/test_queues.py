@@ -130,6 +130,17 @@ def test_making_a_queue_that_is_there(sqs: Any) -> None:
     assert sqs.list_queue_tags(QueueUrl=first)["Tags"] == {"a": "b"}
 
 
+def test_a_queue_that_is_there_with_other_tags(sqs: Any) -> None:
+    url = sqs.create_queue(QueueName="tagged-twice", tags={"a": "b"})["QueueUrl"]
+    assert sqs.create_queue(QueueName="tagged-twice", tags={"a": "b"})["QueueUrl"] == url
+    assert sqs.create_queue(QueueName="tagged-twice")["QueueUrl"] == url
+    assert caught(sqs.create_queue, QueueName="tagged-twice", tags={"a": "c"}) == (
+        "QueueAlreadyExists",
+        "A queue already exists with the same name and different tags",
+        400,
+    )
+
+
 def test_one_kind_of_encryption(sqs: Any) -> None:
     url = sqs.create_queue(QueueName="kms")["QueueUrl"]
     sqs.set_queue_attributes(

@@ -1,6 +1,7 @@
 """Queue attributes: what may be set, what a change makes of them, and how they are shown.
 
-Sources: the API reference's pages CreateQueue, SetQueueAttributes, GetQueueAttributes; recorded answers of AWS.
+Sources: the API reference's pages CreateQueue, SetQueueAttributes, GetQueueAttributes; "Amazon SQS policy quotas"
+(Amazon SQS Developer Guide); recorded answers of AWS.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo")
 RECEIVES_MAX = 1000
 SOURCES_MAX = 10
+# "Amazon SQS policy quotas".
+POLICY_BYTES_MAX = 8192
+STATEMENTS_MAX = 20
+ACTIONS_MAX = 7
+PRINCIPALS_MAX = 50
+CONDITIONS_MAX = 10
 
 _NUMBERS = {
     "DelaySeconds": (0, 900),
@@ -144,18 +151,52 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _policy(text: str) -> str:
+    if len(text.encode()) > POLICY_BYTES_MAX:
+        raise errors.policy_too_large()
     document = _json_object(text)
-    statements = document.get("Statement") if document is not None else None
-    if isinstance(statements, dict):
-        statements = [statements]
-    if not isinstance(statements, list) or not statements:
+    if document is None:
+        raise errors.attribute_value("Policy")
+    statements = statements_of(document)
+    if not statements:
         raise errors.attribute_value("Policy")
     for statement in statements:
         if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
             raise errors.attribute_value("Policy")
         if not ({"Action", "NotAction"} & statement.keys() and {"Principal", "NotPrincipal"} & statement.keys()):
             raise errors.attribute_value("Policy")
+    check_policy_quotas(statements)
     return text
+
+
+def statements_of(document: dict[str, Any]) -> list[Any]:
+    statements = document.get("Statement", [])
+    if isinstance(statements, dict):
+        return [statements]
+    return list(statements) if isinstance(statements, list) else []
+
+
+def check_policy_quotas(statements: list[dict[str, Any]]) -> None:
+    if len(statements) > STATEMENTS_MAX:
+        raise errors.policy_over_limit(f"{len(statements)} statements were found in", STATEMENTS_MAX)
+    principals = conditions = 0
+    for statement in statements:
+        actions = _many(statement.get("Action", statement.get("NotAction")))
+        if actions > ACTIONS_MAX:
+            raise errors.policy_over_limit(f"{actions} actions were found in a statement from", ACTIONS_MAX)
+        principal = statement.get("Principal", statement.get("NotPrincipal"))
+        principals += sum(map(_many, principal.values())) if isinstance(principal, dict) else 1
+        tests = statement.get("Condition")
+        if isinstance(tests, dict):
+            conditions += sum(len(keys) for keys in tests.values() if isinstance(keys, dict))
+    if principals > PRINCIPALS_MAX:
+        raise errors.policy_over_limit(f"{principals} principals were found in", PRINCIPALS_MAX)
+    if conditions > CONDITIONS_MAX:
+        raise errors.policy_over_limit(f"{conditions} conditions were found in", CONDITIONS_MAX)
+
+
+def _many(value: Any) -> int:
+    """How many a policy element names: it may be one or a list."""
+    return len(value) if isinstance(value, list) else 1
 
 
 def _redrive_policy(text: str, arn: str) -> str:
@@ -165,7 +206,7 @@ def _redrive_policy(text: str, arn: str) -> str:
     document = _json_object(text)
     if document is None:
         raise invalid("Redrive policy is not a valid JSON map.")
-    for name in ("deadLetterTargetArn", "maxReceiveCount"):
+    for name in ("maxReceiveCount", "deadLetterTargetArn"):
         if name not in document:
             raise invalid(f"Redrive policy does not contain mandatory attribute: {name}.")
     unknown = [name for name in document if name not in ("deadLetterTargetArn", "maxReceiveCount")]

@@ -29,11 +29,8 @@ def bad_address(url: str) -> AWSError:
     return AWSError("InvalidAddress", f"The address {url} is not valid for this endpoint.")
 
 
-def queue_exists(attribute: str) -> AWSError:
-    return AWSError(
-        "QueueNameExists",
-        f"A queue already exists with the same name and a different value for attribute {attribute}",
-    )
+def queue_exists(difference: str) -> AWSError:
+    return AWSError("QueueNameExists", f"A queue already exists with the same name and {difference}")
 
 
 def unknown_attribute(name: str) -> AWSError:
@@ -88,6 +85,11 @@ def too_long(limit: int) -> AWSError:
     return invalid(f"One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes.")
 
 
+def entry_too_long(limit: int) -> AWSError:
+    """Of a batch's entry AWS says it otherwise."""
+    return invalid(f"One or more parameters cannot be validated. Reason: Message must be shorter than {limit} bytes.")
+
+
 def bad_character(character: str, where: str) -> AWSError:
     return AWSError(
         "InvalidMessageContents",
@@ -115,8 +117,29 @@ def not_available(handle: str) -> AWSError:
     )
 
 
-def over_limit() -> AWSError:
-    return AWSError("OverLimit", "The maximum number of in flight messages is reached.")
+def attempt_over(attempt_id: str) -> AWSError:
+    return invalid_value(
+        attempt_id,
+        "ReceiveRequestAttemptId",
+        "The receiveRequestAttemptId is not valid anymore since the receive call is not retryable.",
+    )
+
+
+def too_many_in_flight() -> AWSError:
+    return AWSError(
+        "OverLimit",
+        "Too many messages have been received without being deleted.\n"
+        "Please delete your received messages or let them timeout before receiving more.",
+    )
+
+
+def policy_too_large() -> AWSError:
+    return AWSError("OverLimit", "Submitted policy is over max allowed size.")
+
+
+def policy_over_limit(found: str, limit: int) -> AWSError:
+    """`found`: what there is too much of, and where: "21 statements were found in"."""
+    return AWSError("OverLimit", f"{found} the submitted policy, max allowed is {limit}")
 
 
 def bad_task_handle() -> AWSError:

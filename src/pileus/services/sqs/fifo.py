@@ -236,17 +236,23 @@ async def change(
 
 
 async def again(
-    tx: Transaction, queue: Live, counts: Counts, messages: list[tuple[str, int, int]], due: int, now: int
+    tx: Transaction,
+    queue: Live,
+    counts: Counts,
+    messages: list[tuple[str, int, int]],
+    was_due: int,
+    due: int,
+    now: int,
 ) -> list[Taken] | None:
     """Hand out once more what a repeated call was answered before: (group, number, receive count) of each message.
 
-    None where one of them was deleted, has become visible or got another visibility timeout by being received again.
+    None where one of them was deleted, has become visible or got another visibility timeout than `was_due`.
     """
     found = []
     for group, seq, count in messages:
         raw = await tx.get(keys.onto(_line(queue, group), seq))
         entry = None if raw is None else decode_entry(raw)
-        if entry is None or entry.count != count or entry.due <= now:
+        if entry is None or entry.count != count or entry.due <= now or entry.due != was_due:
             return None
         found.append((group, seq, entry))
     answered = []

@@ -24,6 +24,7 @@ from pileus.services.sqs.records import Attempt, Counts, decode, encode
 from pileus.services.sqs.sending import sequence_number
 from pileus.store.contract import Transaction
 
+# Of either type of queue: "Amazon SQS standard queue quotas", "Amazon SQS FIFO queue quotas".
 IN_FLIGHT_MAX = 120_000
 VISIBILITY_MAX_S = 43_200
 WAIT_MAX_S = 20
@@ -74,12 +75,11 @@ async def take(
     request: dict[str, Any],
     wanted: Wanted,
     now: int,
-    waits: bool,
     asks: bool,
     join: Callable[[Live], None],
     tx: Transaction,
 ) -> Outcome:
-    """Receive once. `waits`: nobody is told that too many messages are in flight. `asks`: whether it is allowed.
+    """Receive once. `asks`: whether it is allowed. Who waits is not told that too many messages are in flight.
 
     Where there is nothing, `join` is called as the transaction commits: a message that comes with the same commit, and
     after this transaction, finds the receiver in line.
@@ -99,10 +99,11 @@ async def take(
     if counts.in_flight >= IN_FLIGHT_MAX:
         # Those whose time has run out are not in flight any more.
         await kind_of(queue).promote(tx, queue, counts, now, 1000)
-    if counts.in_flight < IN_FLIGHT_MAX:
-        messages = await receive(ctx.cloud, tx, queue, counts, wanted.limit, visibility_s * 1000, now)
-    elif not queue.fifo and not waits:
-        raise errors.over_limit()
+    limit = min(wanted.limit, IN_FLIGHT_MAX - counts.in_flight)
+    if limit > 0:
+        messages = await receive(ctx.cloud, tx, queue, counts, limit, visibility_s * 1000, now)
+    elif not queue.fifo and not request.get("WaitTimeSeconds", queue.wait_s):
+        raise errors.too_many_in_flight()
     after = encode(counts)
     if after != before:
         tx.put(queue.counts_key, after)
@@ -119,18 +120,30 @@ async def take(
 async def _repeat(
     tx: Transaction, queue: Live, counts: Counts, attempt_id: str, due: int, now: int
 ) -> list[Taken] | None:
-    """What an earlier call with the same attempt id was answered, as long as nothing has happened to it."""
-    raw = await tx.get(keys.attempt(queue.id, attempt_id))
+    """What an earlier call with the same attempt id was answered; None where there was none.
+
+    Raises InvalidParameterValue where something has happened to one of its messages since.
+    """
+    key = keys.attempt(queue.id, attempt_id)
+    raw = await tx.get(key)
     if raw is None:
         return None
     attempt = decode(Attempt, raw)
-    return None if attempt.expires <= now else await fifo.again(tx, queue, counts, attempt.messages, due, now)
+    if attempt.expires <= now:
+        return None
+    messages = await fifo.again(tx, queue, counts, attempt.messages, attempt.due, due, now)
+    if messages is None:
+        raise errors.attempt_over(attempt_id)
+    attempt.due = due
+    tx.put(key, encode(attempt))
+    return messages
 
 
 def _note_attempt(tx: Transaction, queue: Live, attempt_id: str, messages: list[Taken], now: int) -> None:
     key = keys.attempt(queue.id, attempt_id)
     expires = now + ATTEMPT_MS
-    tx.put(key, encode(Attempt(expires, [(one.content.group, one.seq, one.entry.count) for one in messages])))
+    taken = [(one.content.group, one.seq, one.entry.count) for one in messages]
+    tx.put(key, encode(Attempt(expires, taken, messages[0].due)))
     tx.put(keys.expiry(expires, key), b"")
 
 
@@ -152,9 +165,8 @@ async def receive_waiting(ctx: Context, request: dict[str, Any]) -> dict[str, An
 
     try:
         while True:
-            waits = wait_s != 0
             moment = int(now * 1000)
-            outcome = await ctx.cloud.store.write(partial(take, ctx, request, wanted, moment, waits, asks, join))
+            outcome = await ctx.cloud.store.write(partial(take, ctx, request, wanted, moment, asks, join))
             asks = False
             if outcome.messages:
                 return {"Messages": [show(outcome.queue, one, wanted) for one in outcome.messages]}

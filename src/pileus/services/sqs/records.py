@@ -87,6 +87,8 @@ class Attempt(msgspec.Struct, array_like=True):
 
     expires: int
     messages: list[tuple[str, int, int]]
+    # When they become visible again, as long as nobody has changed that.
+    due: int = 0
 
 
 class Task(msgspec.Struct, kw_only=True, omit_defaults=True):

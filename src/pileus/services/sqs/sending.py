@@ -54,7 +54,7 @@ def check_sending(request: dict[str, Any], queue: Live) -> None:
             raise errors.invalid_value(
                 deduplication,
                 "MessageDeduplicationId",
-                "The request includes a parameter that is not valid for this queue type.",
+                "The request include parameter that is not valid for this queue type.",
             )
         content.check_id(deduplication, "MessageDeduplicationId")
     elif queue.fifo and queue.setting("ContentBasedDeduplication") != "true":

@@ -15,9 +15,15 @@ _NAMESPACES = {
     "sqs": "com.amazonaws.sqs",
     "stepfunctions": "com.amazonaws.swf.service.v2.model",
 }
-# In those services, what the frame around them answers.
-_FRAME_NAMESPACES = {"ValidationException": "com.amazon.coral.validate"}
 _FRAME_NAMESPACE = "com.amazon.coral.service"
+# In those services, what the frame around them answers.
+_FRAME_NAMESPACES = {
+    "ValidationException": "com.amazon.coral.validate",
+    **dict.fromkeys(
+        ("AccessDeniedException", "InvalidParameterValueException", "MissingRequiredParameterException"),
+        _FRAME_NAMESPACE,
+    ),
+}
 
 
 class Fault(NamedTuple):

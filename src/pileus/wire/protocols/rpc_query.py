@@ -25,6 +25,9 @@ _MAX_DEPTH = 64
 # Services whose timestamps have no fraction: "2024-03-06T18:53:26Z".
 _WHOLE_SECONDS = frozenset({"iam", "sts"})
 _EC2_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+# SQS's operations that a queue's own URL does not take, and those whose errors end without an empty `Detail`.
+_SQS_ACCOUNT = frozenset({"CreateQueue", "ListQueues", "GetQueueUrl"})
+_SQS_NO_DETAIL = frozenset({"ChangeMessageVisibilityBatch", "DeleteMessageBatch"})
 
 
 class QueryCodec:
@@ -57,6 +60,9 @@ class QueryCodec:
                     version = version or decode_query(part[8:])
         if action is None:
             raise AWSError("MissingAction", "Missing Action", status=400)
+        sqs = self._model.name == "sqs"
+        if sqs and (action not in self._model.operations or (action in _SQS_ACCOUNT and _is_queue(request))):
+            raise AWSError("InvalidAction", f"The action {action} is not valid for this endpoint.", status=400)
         if action not in self._model.operations:
             if self._ec2:
                 raise AWSError("InvalidAction", f"The action {action} is not valid for this web service.", status=400)
@@ -77,7 +83,7 @@ class QueryCodec:
             return {}
         tree = self._tree(request)
         members: dict[str, Any] = decoder(tree, "")
-        if self._model.name == "sqs" and "QueueUrl" not in members and request.path.count("/") in (2, 4):
+        if self._model.name == "sqs" and "QueueUrl" not in members and _is_queue(request):
             # In the query protocol the queue may be the path itself.
             assert operation.input is not None
             if "QueueUrl" in operation.input.members:
@@ -163,13 +169,18 @@ class QueryCodec:
                 f"<RequestID>{request_id}</RequestID></Response>"
             )
         else:
-            if self._model.name == "sqs":
+            if self._model.name == "sqs" and not (operation is not None and operation.name in _SQS_NO_DETAIL):
                 shown += "<Detail/>"
             text = (
                 f'{self._declaration}<ErrorResponse xmlns="{self._namespace}"><Error><Type>{fault.type}</Type>{shown}'
                 f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
             )
         return self._answer(fault.status, text, request_id, error.headers)
+
+
+def _is_queue(request: HttpRequest) -> bool:
+    """Whether SQS is called under a queue's own URL: /{account}/{name} or /queue/{region}/{account}/{name}."""
+    return request.path.count("/") in (2, 4) and not request.path.endswith("/")
 
 
 class FormShapes:

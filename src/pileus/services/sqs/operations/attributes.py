@@ -119,7 +119,7 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Ans
         "Id": f"{queue.arn}/SQSDefaultPolicy",
         "Statement": [],
     }
-    statements = _statements(document)
+    statements = attributes.statements_of(document)
     if any(statement.get("Sid") == label for statement in statements):
         raise errors.invalid_value(label, "Label", "Already exists.")
     principals = [f"arn:aws:iam::{account}:root" for account in accounts]
@@ -131,6 +131,7 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Ans
         "Action": named[0] if len(named) == 1 else named,
         "Resource": queue.arn,
     }
+    attributes.check_policy_quotas([*statements, statement])
     _put_policy(ctx, tx, queue, {**document, "Statement": [*statements, statement]})
     return {}
 
@@ -138,17 +139,12 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Ans
 async def remove_permission(ctx: Context, tx: Transaction, request: Request) -> Answer:
     queue = await find(ctx, tx, request["QueueUrl"])
     label = request["Label"]
-    statements = _statements(queue.policy or {})
+    statements = attributes.statements_of(queue.policy or {})
     left = [statement for statement in statements if statement.get("Sid") != label]
     if len(left) == len(statements):
         raise errors.invalid_value(label, "Label", "can't find label.")
     _put_policy(ctx, tx, queue, {**(queue.policy or {}), "Statement": left} if left else None)
     return {}
-
-
-def _statements(document: dict[str, Any]) -> list[dict[str, Any]]:
-    statements = document.get("Statement", [])
-    return [statements] if isinstance(statements, dict) else list(statements)
 
 
 def _put_policy(ctx: Context, tx: Transaction, queue: Live, document: dict[str, Any] | None) -> None:
@@ -157,4 +153,6 @@ def _put_policy(ctx: Context, tx: Transaction, queue: Live, document: dict[str, 
         values.pop("Policy", None)
     else:
         values["Policy"] = orjson.dumps(document).decode()
+        if len(values["Policy"].encode()) > attributes.POLICY_BYTES_MAX:
+            raise errors.policy_too_large()
     put(tx, queue.account, queue.region, _changed(queue.record, values, ctx.now))

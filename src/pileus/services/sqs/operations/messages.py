@@ -57,7 +57,7 @@ async def send_message_batch(ctx: Context, tx: Transaction, request: Request) ->
     counts = await counts_of(tx, queue)
     for entry, sent in checked:
         if sent.size > queue.size_max:
-            failures.append(failed(entry, errors.too_long(queue.size_max)))
+            failures.append(failed(entry, errors.entry_too_long(queue.size_max)))
         else:
             successful.append({"Id": entry["Id"], **await sending.put(ctx, tx, queue, counts, sent)})
     if successful:

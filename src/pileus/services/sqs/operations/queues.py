@@ -38,7 +38,9 @@ async def create_queue(ctx: Context, tx: Transaction, request: Request) -> Answe
     if queue is not None:
         differing = attributes.differing(given, queue)
         if differing:
-            raise errors.queue_exists(differing)
+            raise errors.queue_exists(f"a different value for attribute {differing}")
+        if request.get("tags") and request["tags"] != queue.record.tags:
+            raise errors.queue_exists("different tags")
         return {"QueueUrl": url}
     arn = make_arn("sqs", ctx.region, ctx.account, name)
     record = Queue(
