@@ -147,10 +147,10 @@ def incomplete_body() -> AWSError:
     )
 
 
-def too_large(limit: int) -> AWSError:
+def too_large(limit: int, operation: str) -> AWSError:
     return AWSError(
         "RequestEntityTooLargeException",
-        f"Request must be smaller than {limit} bytes for the operation",
+        f"Request must be smaller than {limit} bytes for the {operation + ' ' if operation else ''}operation",
         status=413,
         headers={"connection": "close"},
     )
@@ -191,25 +191,26 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
-async def read_whole(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
-    """The whole body as sent (not decompressed: that is what was signed), at most `limit` bytes."""
+async def read_whole(receive: Receive, headers: dict[str, str], limit: int, operation: str = "") -> bytes:
+    """The whole body as sent (not decompressed: that is what was signed), at most `limit` bytes; a longer one is
+    refused with the name of the operation, where that is known."""
     announced = headers.get("content-length")
     if announced is not None and int(announced) > limit:
-        raise too_large(limit)
+        raise too_large(limit, operation)
     if announced == "0" or (announced is None and "transfer-encoding" not in headers):
         return b""
     if type(receive) is Arriving and receive.ended:
         # As nearly always: a small body comes with its head.
         body = receive.take()
         if len(body) > limit:
-            raise too_large(limit)
+            raise too_large(limit, operation)
         return body
     parts: list[bytes] = []
     size = 0
     async for piece in _pieces(receive):
         size += len(piece)
         if size > limit:
-            raise too_large(limit)
+            raise too_large(limit, operation)
         parts.append(piece)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -94,6 +94,8 @@ SHAPES: dict[tuple[str, str], dict[str, Any]] = {
     },
     # The service words these itself.
     ("lambda", "Runtime"): {"enum": None},
+    # Of functions on managed instances more is allowed, which are not built.
+    ("lambda", "Timeout"): {"max": 900},
     ("lambda", "TaggableResource"): {
         "pattern": r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:"
         r"(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|"

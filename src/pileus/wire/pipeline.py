@@ -313,7 +313,7 @@ class _HttpCall:
         )
         body_sha256 = ""
         if not streaming and not form:
-            request.body = await read_whole(self._receive, headers, limit)
+            request.body = await read_whole(self._receive, headers, limit, operation.name)
         if len(request.body) > _HASH_INLINE_BYTES:
             body_sha256 = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
 

@@ -7,8 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from feed_kit import allow, feed, make_table, wait_state
+from feed_kit import allow, feed, make_table, put, wait_state
 from lambda_kit import caught, until
+
+WAITS = """
+import time, boto3
+table = boto3.client("dynamodb")
+
+def handler(event, context):
+    table.put_item(TableName="signs", Item={"id": {"S": "started"}})
+    while "Item" not in table.get_item(TableName="signs", Key={"id": {"S": "go"}}, ConsistentRead=True):
+        time.sleep(0.02)
+"""
 
 
 @pytest.fixture
@@ -107,6 +117,24 @@ def test_a_mapping_may_begin_disabled(lambda_: Any, make: Callable[..., Any], st
             "Invalid filter pattern definition.",
         ),
         (
+            {"StartingPosition": "LATEST", "DestinationConfig": {"OnFailure": {}}},
+            "InvalidParameterValueException",
+            "The Destination field is required for an OnFailure configuration.",
+        ),
+        (
+            {
+                "StartingPosition": "LATEST",
+                "DestinationConfig": {"OnSuccess": {"Destination": "arn:aws:sqs:us-east-1:111122223333:q"}},
+            },
+            "InvalidParameterValueException",
+            "Unsupported DestinationConfig parameter for given event source mapping type.",
+        ),
+        (
+            {"StartingPosition": "LATEST", "ScalingConfig": {"MaximumConcurrency": 2}},
+            "InvalidParameterValueException",
+            "Unsupported 'scalingConfig' parameter for given event source mapping type.",
+        ),
+        (
             {"StartingPosition": "LATEST", "FunctionName": "missing"},
             "InvalidParameterValueException",
             "Function does not exist",
@@ -185,6 +213,34 @@ def test_settings_are_kept_and_taken_back(lambda_: Any, make: Callable[..., Any]
     assert changed["FunctionResponseTypes"] == []
 
 
+def test_a_mapping_that_is_being_changed_is_in_use(
+    aws: Any, lambda_: Any, make: Callable[..., Any], stream: str
+) -> None:
+    allow(aws, {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": "*"})
+    make_table(aws, "signs", stream=None)
+    make(code=WAITS, Timeout=30)
+    uuid = feed(lambda_, stream)
+    wait_state(lambda_, uuid)
+    put(aws, "a")
+    until(lambda: _sign(aws, "started"))
+    # What is under way is done before the change counts.
+    assert lambda_.update_event_source_mapping(UUID=uuid, BatchSize=7)["State"] == "Updating"
+    assert caught(lambda_.delete_event_source_mapping, UUID=uuid) == (
+        "ResourceInUseException",
+        400,
+        "Cannot delete the event source mapping because it is in use.",
+    )
+    # Another change is another one on top.
+    assert lambda_.update_event_source_mapping(UUID=uuid, MaximumRetryAttempts=3)["BatchSize"] == 7
+    put(aws, "go", table="signs")
+    assert wait_state(lambda_, uuid)["MaximumRetryAttempts"] == 3
+    assert lambda_.delete_event_source_mapping(UUID=uuid)["State"] == "Deleting"
+
+
+def _sign(aws: Any, name: str) -> bool:
+    return "Item" in aws.client("dynamodb").get_item(TableName="signs", Key={"id": {"S": name}}, ConsistentRead=True)
+
+
 @pytest.mark.parametrize("qualifier", ["", "$LATEST", "1", "live"])
 def test_qualifiers_stay_as_they_were_given(
     lambda_: Any, make: Callable[..., Any], stream: str, qualifier: str
@@ -199,6 +255,9 @@ def test_qualifiers_stay_as_they_were_given(
 def test_other_sources_say_that_they_are_not_built(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
     make()
     arn = f"arn:aws:kinesis:us-east-1:{aws.account}:stream/s"
+    assert (
+        "at 'startingPosition'" in caught(lambda_.create_event_source_mapping, EventSourceArn=arn, FunctionName="f")[2]
+    )
     code, status, message = caught(
         lambda_.create_event_source_mapping, EventSourceArn=arn, FunctionName="f", StartingPosition="LATEST"
     )

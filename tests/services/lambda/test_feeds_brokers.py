@@ -194,10 +194,11 @@ def test_what_a_mapping_of_a_broker_shows_and_refuses(
         "StateTransitionReason": "USER_INITIATED",
     }
     for settings in ({"StartingPosition": "LATEST"}, {"Topics": ["topic"]}, {"BisectBatchOnFunctionError": True}):
+        name = next(iter(settings))
         refused = caught(feed, aws=aws, lambda_=lambda_, arn=arn, queue="q", **settings)
         assert refused[::2] == (
             "InvalidParameterValueException",
-            f"{next(iter(settings))} is not valid for the event source {arn}.",
+            f"Unsupported '{name[0].lower()}{name[1:]}' parameter for given event source mapping type.",
         )
     assert caught(feed, aws=aws, lambda_=lambda_, arn=arn, queue="q", SourceAccessConfigurations=[])[0] == (
         "InvalidParameterValueException"

@@ -132,6 +132,16 @@ def test_sources_that_cannot_be(aws: Any, lambda_: Any, make: Callable[..., Any]
     assert caught(create, EventSourceArn=source, FunctionName="f", StartingPosition="LATEST")[2] == (
         "StartingPosition is not valid for SQS event sources."
     )
+    for settings in (
+        {"MaximumRetryAttempts": 1},
+        {"Topics": ["topic"]},
+        {"DestinationConfig": {"OnFailure": {"Destination": source}}},
+    ):
+        name = next(iter(settings))
+        assert caught(create, EventSourceArn=source, FunctionName="f", **settings)[::2] == (
+            "InvalidParameterValueException",
+            f"Unsupported '{name[0].lower()}{name[1:]}' parameter for given event source mapping type.",
+        )
     fifo = arn_of(aws, make_queue(aws, "q.fifo", FifoQueue="true", VisibilityTimeout="60"))
     assert caught(create, EventSourceArn=fifo, FunctionName="f", MaximumBatchingWindowInSeconds=1)[2] == (
         "Batching window is not supported for FIFO queues"

@@ -122,6 +122,9 @@ def test_the_package_can_be_fetched_where_it_says(lambda_: Any, make: Callable[.
         ({"Architectures": ["X86_64"]}, "ValidationException", "1 validation error detected: Value '[X86_64]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]"),
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "InvalidParameterValueException", "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: AWS_REGION"),
         ({"Environment": {"Variables": {"VV": "x" * 4090}}}, "InvalidParameterValueException", "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: " + json.dumps({"VV": "x" * 4090}, separators=(",", ":"))),
+        ({"Timeout": 901}, "ValidationException", "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"),
+        ({"MemorySize": 10241}, "InvalidParameterValueException", "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240"),
+        ({"MemorySize": 32769}, "ValidationException", "1 validation error detected: Value '32769' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to 32768"),
         ({"Tags": {str(n): "" for n in range(51)}}, "InvalidParameterValueException", "Number of tags exceeds resource tag limit."),
         ({"Code": {"S3Bucket": "no-such-bucket-anywhere", "S3Key": "k"}}, "InvalidParameterValueException", "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist"),
     ],
@@ -133,6 +136,28 @@ def test_what_create_function_refuses(
     request["Code"] = {"ZipFile": package({"index.py": ECHO})}
     assert caught(lambda_.create_function, **{**request, **request_}) == (code, 400, message)
     assert lambda_.list_functions()["Functions"] == []
+
+
+def test_requests_that_are_too_large(lambda_: Any, role: str, make: Callable[..., Any]) -> None:
+    large = b"\0" * 53_000_000
+    content = {"FunctionName": "g", "Runtime": "python3.12", "Handler": "i.h", "Role": role, "Code": {"ZipFile": large}}
+    assert caught(lambda_.create_function, **content) == (
+        "RequestEntityTooLargeException",
+        413,
+        "Request must be smaller than 70167211 bytes for the CreateFunction operation",
+    )
+    make()
+    variables = {"Variables": {"LARGE": "x" * 5120}}
+    assert caught(lambda_.update_function_configuration, FunctionName="f", Environment=variables) == (
+        "RequestEntityTooLargeException",
+        413,
+        "Request must be smaller than 5120 bytes for the UpdateFunctionConfiguration operation",
+    )
+    code, _, message = caught(
+        lambda_.update_function_configuration, FunctionName="f", Environment={"Variables": {"LARGE": "x" * 4096}}
+    )
+    assert code == "InvalidParameterValueException"
+    assert "exceeded the 4KB limit" in message
 
 
 def test_a_runtime_that_is_none_is_told_all_others(lambda_: Any, role: str) -> None:

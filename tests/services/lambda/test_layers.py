@@ -80,6 +80,29 @@ def test_what_functions_cannot_use(aws: Any, lambda_: Any, make: Callable[..., A
         assert caught(make, Layers=layers) == ("InvalidParameterValueException", 400, message)
 
 
+def test_layer_versions_that_cannot_be(aws: Any, lambda_: Any) -> None:
+    refused = ("InvalidParameterValueException", 400, "Layer Version Cannot be less than 1.")
+    for number in (0, -1):
+        assert caught(lambda_.get_layer_version, LayerName="l", VersionNumber=number) == refused
+        assert caught(lambda_.delete_layer_version, LayerName="l", VersionNumber=number) == refused
+    content = {"ZipFile": PYTHON_LAYER}
+    for runtimes in (["nosuch1"], ["python3.12", "python2.7"]):
+        code, _, message = caught(
+            lambda_.publish_layer_version, LayerName="l", Content=content, CompatibleRuntimes=runtimes
+        )
+        assert code == "InvalidParameterValueException"
+        assert message.startswith(
+            f"1 validation error detected: Value '[{', '.join(runtimes)}]' at 'compatibleRuntimes' failed to satisfy "
+            "constraint: Member must satisfy enum value set: [nodejs20.x, "
+        )
+    assert lambda_.list_layer_versions(LayerName="l")["LayerVersions"] == []
+    for call, request in ((lambda_.list_layers, {}), (lambda_.list_layer_versions, {"LayerName": "l"})):
+        found = caught(call, CompatibleRuntime="nosuch1", **request)
+        assert found[0] == "InvalidParameterValueException"
+        assert found[2].startswith("1 validation error detected: Value 'nosuch1' at 'compatibleRuntime' failed")
+        assert call(CompatibleRuntime="python2.7", **request)
+
+
 def test_the_policy_of_a_layer_version(aws: Any, lambda_: Any) -> None:
     lambda_.publish_layer_version(LayerName="l", Content={"ZipFile": PYTHON_LAYER})
     at = {"LayerName": "l", "VersionNumber": 1}

@@ -18,6 +18,8 @@ from pileus.services.lambda_.names import LATEST, Target
 from pileus.services.lambda_.records import Configuration, Version, Vpc
 
 ENVIRONMENT_BYTES_MAX = 4096
+# The model's 32,768 MB are for functions on managed instances.
+MEMORY_MB_MAX = 10_240
 SNAPSHOT_TMP_MB_MAX = 512
 TAGS_MAX = 50
 # "Defined runtime environment variables" of the developer guide: those that cannot be set.
@@ -80,6 +82,11 @@ def check_settings(request: Request) -> None:
     _check_dead_letter((request.get("DeadLetterConfig") or {}).get("TargetArn") or "")
     if (runtime := request.get("Runtime")) is not None:
         runtimes.check(runtime)
+    if (request.get("MemorySize") or 0) > MEMORY_MB_MAX:
+        raise errors.invalid_parameter(
+            "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to "
+            f"{MEMORY_MB_MAX}"
+        )
     if (environment := request.get("Environment")) is not None:
         _check_environment(environment.get("Variables") or {})
 

@@ -57,7 +57,8 @@ async def deploy(cloud: Cloud, delivery: Delivery) -> None:
 
     async def finish(tx: Transaction) -> None:
         current = await find_version(tx, at, number)
-        if current is None or current.revision != version.revision:
+        # By its configuration: tags and permissions give it another revision while it is on its way.
+        if current is None or not _waiting(current) or current.configuration != version.configuration:
             return
         if current.serving is not None:
             await packages.drop(cloud, tx, packages.codes_of(current.serving))

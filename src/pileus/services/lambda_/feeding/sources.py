@@ -97,6 +97,8 @@ def source_of(request: Request) -> Arn | None:
     arn = parse_arn(text)
     assert arn is not None, "the modelled pattern takes ARNs only"
     if arn.service in _SERVICES:
+        if arn.service == "kinesis":
+            _start_of(request)
         raise NotBuilt(f"{_SERVICES[arn.service]} as an event source")
     is_stream = arn.service == "dynamodb" and arn.resource.startswith("table/") and "/stream/" in arn.resource
     if arn.service == "mq" and importlib.util.find_spec("pika") is None:
@@ -131,13 +133,18 @@ def new_mapping(at: Target, source: Arn | None, request: Request, id: str, now: 
     return mapping
 
 
-def _set_start(mapping: EventSource, request: Request) -> None:
-    start = request.get("StartingPosition")
+def _start_of(request: Request) -> str:
+    start: str | None = request.get("StartingPosition")
     if start is None:
         raise errors.invalid_parameter(
             "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must "
             "not be null."
         )
+    return start
+
+
+def _set_start(mapping: EventSource, request: Request) -> None:
+    start = _start_of(request)
     if start == "AT_TIMESTAMP":
         if mapping.source:
             raise errors.invalid_parameter(f"Unsupported starting position for arn type: {mapping.source}")
@@ -185,7 +192,7 @@ def change_mapping(mapping: EventSource, request: Request) -> None:
     others, change = _kind_of(mapping)
     for member in others:
         if request.get(member):
-            raise errors.invalid_parameter(f"{member} is not valid for the event source {mapping.source}.")
+            raise _unsupported(member)
     change(mapping, request)
     for member, field in (
         ("BatchSize", "batch_size"),
@@ -209,6 +216,12 @@ def change_mapping(mapping: EventSource, request: Request) -> None:
         _check_queue(mapping)
 
 
+def _unsupported(member: str) -> AWSError:
+    return errors.invalid_parameter(
+        f"Unsupported '{member[0].lower()}{member[1:]}' parameter for given event source mapping type."
+    )
+
+
 def _kind_of(mapping: EventSource) -> tuple[tuple[str, ...], Callable[[EventSource, Request], None]]:
     """The members that are for other kinds of sources, and what sets those of its own."""
     if is_kafka(mapping):
@@ -221,7 +234,7 @@ def _kind_of(mapping: EventSource) -> tuple[tuple[str, ...], Callable[[EventSour
 def _change_broker(mapping: EventSource, request: Request) -> None:
     for member in ("DestinationConfig", "FunctionResponseTypes", "ScalingConfig"):
         if request.get(member):
-            raise errors.invalid_parameter(f"{member} is not valid for the event source {mapping.source}.")
+            raise _unsupported(member)
     if request.get("SourceAccessConfigurations") is not None:
         mapping.access = [dict(each) for each in request["SourceAccessConfigurations"]]
 
@@ -235,11 +248,13 @@ def _change_kafka(mapping: EventSource, request: Request) -> None:
 
 
 def _change_queue(mapping: EventSource, request: Request) -> None:
+    if request.get("StartingPosition") is not None:
+        raise errors.invalid_parameter("StartingPosition is not valid for SQS event sources.")
     for member in _OF_STREAMS:
         if request.get(member) is not None:
-            raise errors.invalid_parameter(f"{member} is not valid for SQS event sources.")
+            raise _unsupported(member)
     if any((request.get("DestinationConfig") or {}).get(member) for member in ("OnSuccess", "OnFailure")):
-        raise errors.invalid_parameter("DestinationConfig is not valid for SQS event sources.")
+        raise _unsupported("DestinationConfig")
     if request.get("ScalingConfig") is not None:
         mapping.concurrency_max = request["ScalingConfig"].get("MaximumConcurrency") or 0
 
@@ -255,7 +270,7 @@ def _check_queue(mapping: EventSource) -> None:
 
 def _change_stream(mapping: EventSource, request: Request) -> None:
     if (request.get("ScalingConfig") or {}).get("MaximumConcurrency"):
-        raise errors.invalid_parameter("ScalingConfig is not valid for stream event sources.")
+        raise _unsupported("ScalingConfig")
     for member, field in (
         ("ParallelizationFactor", "lanes"),
         ("BisectBatchOnFunctionError", "bisect"),
@@ -278,7 +293,12 @@ def _change_stream(mapping: EventSource, request: Request) -> None:
 
 
 def _destination(given: dict[str, Any]) -> str:
-    destination: str = (given.get("OnFailure") or {}).get("Destination") or ""
+    if given.get("OnSuccess"):
+        raise errors.invalid_parameter("Unsupported DestinationConfig parameter for given event source mapping type.")
+    on_failure = given.get("OnFailure")
+    if on_failure is not None and "Destination" not in on_failure:
+        raise errors.invalid_parameter("The Destination field is required for an OnFailure configuration.")
+    destination: str = (on_failure or {}).get("Destination") or ""
     arn = parse_arn(destination)
     if destination and (arn is None or arn.service not in DESTINATIONS):
         raise errors.invalid_parameter(

@@ -198,7 +198,9 @@ async def update_event_source_mapping(ctx: Context, tx: Transaction, request: Re
 
 async def delete_event_source_mapping(ctx: Context, tx: Transaction, request: Request) -> Answer:
     mapping = await _get(ctx, tx, request)
-    if mapping.state == "Deleting":
+    # "You tried to update an event source mapping in the CREATING state, or you tried to delete an event source mapping
+    # currently UPDATING."
+    if mapping.state in ("Creating", "Updating", "Deleting"):
         raise _in_use("delete")
     mapping.state, mapping.enabled = "Deleting", False
     # Another one may take its place at once.

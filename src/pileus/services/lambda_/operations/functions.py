@@ -49,6 +49,9 @@ from pileus.services.lambda_.records import Configuration, Function, Version, de
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
+# Of a request that changes a configuration.
+CONFIGURATION_BYTES_MAX = 5120
+
 
 async def create_function(ctx: Context, request: Request) -> Answer:
     at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
@@ -248,6 +251,11 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
 
 async def update_function_configuration(ctx: Context, request: Request) -> Answer:
     at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+    if int(ctx.http.headers.get("content-length") or 0) > CONFIGURATION_BYTES_MAX:
+        raise errors.too_large(
+            f"Request must be smaller than {CONFIGURATION_BYTES_MAX} bytes for the UpdateFunctionConfiguration "
+            "operation"
+        )
     configurations.check_settings(request)
 
     async def check(tx: Reader) -> str:

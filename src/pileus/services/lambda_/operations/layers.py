@@ -8,7 +8,7 @@ import json
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.lambda_ import errors, keys, locations, packages, storage
+from pileus.services.lambda_ import errors, keys, locations, packages, runtimes, storage
 from pileus.services.lambda_.configurations import shown_sha256, timestamp
 from pileus.services.lambda_.names import LayerName, parse_layer
 from pileus.services.lambda_.paging import page
@@ -112,10 +112,11 @@ async def publish_layer_version(ctx: Context, request: Request) -> Answer:
     name = parse_layer(ctx, request["LayerName"])
     if name.account != ctx.account or name.region != ctx.region:
         raise errors.access_denied()
+    compatible, architectures = request.get("CompatibleRuntimes"), request.get("CompatibleArchitectures")
+    if architectures is not None and compatible is None:
+        compatible = []
+    runtimes.check_compatible(compatible or ())
     package = await packages.take(ctx, request["Content"])
-    runtimes, architectures = request.get("CompatibleRuntimes"), request.get("CompatibleArchitectures")
-    if architectures is not None and runtimes is None:
-        runtimes = []
 
     async def publish(tx: Transaction) -> Answer:
         key = keys.layer(name.account, name.region, name.name)
@@ -131,7 +132,7 @@ async def publish_layer_version(ctx: Context, request: Request) -> Answer:
             unpacked_bytes=package.unpacked_bytes,
             description=request.get("Description") or "",
             license=request.get("LicenseInfo") or "",
-            runtimes=runtimes,
+            runtimes=compatible,
             architectures=architectures,
         )
         await storage.change(tx, name.account, name.region, version.size_bytes)
@@ -148,7 +149,10 @@ async def publish_layer_version(ctx: Context, request: Request) -> Answer:
 
 
 def _name(ctx: Context, request: Request) -> LayerName:
-    return parse_layer(ctx, request.get("LayerName") or request["Arn"], request.get("VersionNumber") or 0)
+    version = request.get("VersionNumber")
+    if version is not None and version < 1:
+        raise errors.invalid_parameter("Layer Version Cannot be less than 1.")
+    return parse_layer(ctx, request.get("LayerName") or request["Arn"], version or 0)
 
 
 async def get_layer_version(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -179,6 +183,7 @@ def _compatible(request: Request, version: LayerVersion) -> bool:
 
 async def list_layer_versions(ctx: Context, tx: Reader, request: Request) -> Answer:
     name = _name(ctx, request)
+    runtimes.check_known(request.get("CompatibleRuntime"))
     found = await tx.scan(*keys.layer_versions(name.account, name.region, name.name), limit=10_000)
     versions = [decode(LayerVersion, data) for _, data in reversed(found)]
     before = int(request["Marker"]) if (request.get("Marker") or "").isdecimal() else None
@@ -191,6 +196,7 @@ async def list_layer_versions(ctx: Context, tx: Reader, request: Request) -> Ans
 
 
 async def list_layers(ctx: Context, tx: Reader, request: Request) -> Answer:
+    runtimes.check_known(request.get("CompatibleRuntime"))
     found, marker = await page(tx, request, *keys.layers(ctx.account, ctx.region))
     answer: Answer = {"Layers": []}
     for _, data in found:

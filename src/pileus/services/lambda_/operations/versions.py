@@ -7,7 +7,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import NotBuilt
 from pileus.services.lambda_ import configurations, deployments, errors, keys, packages, storage
 from pileus.services.lambda_.lookup import find_version, get_function, get_latest
-from pileus.services.lambda_.names import Target, parse_own
+from pileus.services.lambda_.names import LATEST, Target, parse_own
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.records import Function, Version, decode, encode
@@ -70,6 +70,9 @@ async def publish_version(ctx: Context, tx: Transaction, request: Request) -> An
         if former is not None:
             return configurations.describe(at, former)
     version = await publish(ctx, tx, at, function, latest, description=request.get("Description"))
+    # What it was published from has another revision, too (record "test_lambda_permission_versioning").
+    latest.revision = ctx.cloud.ids.uuid()
+    tx.put(keys.version(at, LATEST), encode(latest))
     tx.put(keys.function(at), encode(function))
     return configurations.describe(at, version)
 
