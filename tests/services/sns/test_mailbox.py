@@ -83,7 +83,9 @@ def test_text_messages(aws: Any, sns: Any, mailbox: Mailbox) -> None:
     number = "+15551234567"
     subscription = sns.subscribe(TopicArn=arn, Protocol="sms", Endpoint=number)["SubscriptionArn"]
     assert subscription.startswith(arn)
-    assert sns.subscribe(TopicArn=arn, Protocol="sms", Endpoint="+1 (555) 123-4568")["SubscriptionArn"].startswith(arn)
+    for punctuated in ("+1 (555) 123-4568", "+15/55-123.4569"):
+        answer = sns.subscribe(TopicArn=arn, Protocol="sms", Endpoint=punctuated)
+        assert answer["SubscriptionArn"].startswith(arn)
     sns.publish(TopicArn=arn, Message=json.dumps({"default": "d", "sms": "short"}), MessageStructure="json")
     (first,) = mailbox.texts(number)
     assert (first["Message"], first["TopicArn"], first["SubscriptionArn"]) == ("short", arn, subscription)

@@ -111,6 +111,16 @@ _TOKEN = (
             '{"deadLetterTargetArn": "fake-arn"}',
             "RedrivePolicy: deadLetterTargetArn is an invalid arn",
         ),
+        (
+            "RedrivePolicy",
+            '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:111122223333:q", "maxReceiveCount": 5}',
+            "RedrivePolicy: invalid JSON. Attribute maxReceiveCount is unknown.",
+        ),
+        (
+            "DeliveryPolicy",
+            '{"healthyRetryPolicy": {"numRetries": 5}}',
+            "DeliveryPolicy: healthyRetryPolicy.minDelayTarget must be specified",
+        ),
     ],
 )
 def test_bad_attributes_are_refused(aws: Any, sns: Any, name: str, value: str, message: str) -> None:
@@ -122,11 +132,11 @@ def test_bad_attributes_are_refused(aws: Any, sns: Any, name: str, value: str, m
         "InvalidParameter",
         f"Invalid parameter: {message}",
     )
-    if name != "FakeAttribute":
-        assert refused(sns.subscribe, **request, Attributes={name: value}) == (
-            "InvalidParameter",
-            f"Invalid parameter: Attributes Reason: {message}",
-        )
+    reason = message if name != "FakeAttribute" else "Unknown attribute FakeAttribute"
+    assert refused(sns.subscribe, **request, Attributes={name: value}) == (
+        "InvalidParameter",
+        f"Invalid parameter: Attributes Reason: {reason}",
+    )
 
 
 def test_a_fifo_subscription_needs_a_fifo_dead_letter_queue(aws: Any, sns: Any) -> None:

@@ -133,6 +133,23 @@ def test_attributes_are_checked(sns: Any) -> None:
     assert wrong("ContentBasedDeduplication", "true") == (
         "Invalid parameter: Content-based deduplication can only be set for FIFO topics"
     )
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sns:Publish", "Resource": arn}
+    crowd = {"AWS": [f"{n:012}" for n in range(201)]}
+    for statements in ([], [statement] * 101, [{**statement, "Principal": crowd}]):
+        assert wrong("Policy", json.dumps({"Statement": statements})) == "Invalid parameter: Policy Error: null"
+    assert wrong("Policy", json.dumps({"Statement": [{**statement, "Resource": [arn, arn + "x"]}]})) == (
+        "Invalid parameter: Policy statement must apply to a single resource."
+    )
+    for name in ("minDelayTarget", "maxDelayTarget", "numRetries"):
+        retries = {"minDelayTarget": 1, "maxDelayTarget": 2, "numRetries": 3}
+        del retries[name]
+        assert wrong("DeliveryPolicy", json.dumps({"http": {"defaultHealthyRetryPolicy": retries}})) == (
+            f"Invalid parameter: DeliveryPolicy: defaultHealthyRetryPolicy.{name} must be specified"
+        )
+    assert wrong("DisplayName", "x" * 101) == "Invalid parameter: DisplayName"
+    assert refused(sns.create_topic, Name="long", Attributes={"DisplayName": "x" * 101})[1] == (
+        "Invalid parameter: Attributes Reason: DisplayName"
+    )
     for name, value in (
         ("SignatureVersion", "3"),
         ("TracingConfig", "Sometimes"),
@@ -140,7 +157,9 @@ def test_attributes_are_checked(sns: Any) -> None:
         ("SQSFailureFeedbackRoleArn", "nobody"),
         ("DeliveryPolicy", "{}"),
         ("DeliveryPolicy", '{"http": {"defaultHealthyRetryPolicy": {"numRetries": 101}}}'),
-        ("DisplayName", "x" * 101),
+        ("MaximumMessageSize", "1023"),
+        ("MaximumMessageSize", "1048577"),
+        ("MaximumMessageSize", "many"),
     ):
         assert wrong(name, value).startswith(f"Invalid parameter: {name}"), name
     assert refused(sns.create_topic, Name="odd", Attributes={"Nonsense": "x"})[1] == (

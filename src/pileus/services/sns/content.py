@@ -12,6 +12,7 @@ import orjson
 
 from pileus.services.sns import errors
 
+# Unless a topic says otherwise.
 MESSAGE_BYTES_MAX = 256 * 1024
 SUBJECT_CHARS_MAX = 100
 ENTRIES_MAX = 10

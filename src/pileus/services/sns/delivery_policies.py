@@ -20,6 +20,8 @@ _RETRIES = {
     "numMinDelayRetries": 0,
     "backoffFunction": "linear",
 }
+# Who gives a retry policy gives these.
+_NEEDED = ("minDelayTarget", "maxDelayTarget", "numRetries")
 _LIMITS = {"minDelayTarget": (1, 3600), "maxDelayTarget": (1, 3600), "numRetries": (0, 100)}
 _FUNCTIONS = ("arithmetic", "exponential", "geometric", "linear")
 _CONTENT_TYPES = (
@@ -61,11 +63,11 @@ def check_topic(text: str) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in http.items():
         if name == "defaultHealthyRetryPolicy":
-            shown[name] = None if value is None else _retries(value)
+            shown[name] = None if value is None else _retries(value, name)
         elif name == "defaultThrottlePolicy":
-            shown[name] = None if value is None else _throttle(value)
+            shown[name] = None if value is None else _throttle(value, name)
         elif name == "defaultRequestPolicy":
-            shown[name] = None if value is None else _request(value)
+            shown[name] = None if value is None else _request(value, name)
         elif name == "disableSubscriptionOverrides" and isinstance(value, bool):
             pass
         elif name not in ("defaultSicklyRetryPolicy",):
@@ -82,7 +84,9 @@ def check_subscription(text: str) -> dict[str, Any]:
     for name in policy:
         if name not in checks and name not in ("sicklyRetryPolicy", "guaranteed"):
             raise InvalidDeliveryPolicy(f"Unrecognized field {name}")
-    shown = {name: check(policy[name]) if policy.get(name) is not None else None for name, check in checks.items()}
+    shown = {
+        name: check(policy[name], name) if policy.get(name) is not None else None for name, check in checks.items()
+    }
     return {
         "healthyRetryPolicy": shown["healthyRetryPolicy"],
         "sicklyRetryPolicy": None,
@@ -92,44 +96,45 @@ def check_subscription(text: str) -> dict[str, Any]:
     }
 
 
-def _retries(value: Any) -> dict[str, Any]:
+def _retries(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidDeliveryPolicy("healthyRetryPolicy must be an object")
-    for name in value:
-        if name not in _RETRIES:
-            raise InvalidDeliveryPolicy(f"Unrecognized field healthyRetryPolicy.{name}")
-    policy = {**_RETRIES, **{name: one for name, one in value.items() if one is not None}}
-    for name, one in policy.items():
-        if name == "backoffFunction":
+        raise InvalidDeliveryPolicy(f"{name} must be an object")
+    for member in value:
+        if member not in _RETRIES:
+            raise InvalidDeliveryPolicy(f"Unrecognized field {name}.{member}")
+    for member in _NEEDED:
+        if value.get(member) is None:
+            raise InvalidDeliveryPolicy(f"{name}.{member} must be specified")
+    policy = {**_RETRIES, **{member: one for member, one in value.items() if one is not None}}
+    for member, one in policy.items():
+        if member == "backoffFunction":
             if one not in _FUNCTIONS:
-                raise InvalidDeliveryPolicy(
-                    f"healthyRetryPolicy.backoffFunction must be one of {', '.join(_FUNCTIONS)}"
-                )
+                raise InvalidDeliveryPolicy(f"{name}.backoffFunction must be one of {', '.join(_FUNCTIONS)}")
             continue
-        least, most = _LIMITS.get(name, (0, 100))
+        least, most = _LIMITS.get(member, (0, 100))
         if isinstance(one, bool) or not isinstance(one, int) or not least <= one <= most:
-            raise InvalidDeliveryPolicy(f"healthyRetryPolicy.{name} must be between {least} and {most}")
+            raise InvalidDeliveryPolicy(f"{name}.{member} must be between {least} and {most}")
     if policy["minDelayTarget"] > policy["maxDelayTarget"]:
-        raise InvalidDeliveryPolicy("healthyRetryPolicy.minDelayTarget must be less than or equal to maxDelayTarget")
+        raise InvalidDeliveryPolicy(f"{name}.minDelayTarget must be less than or equal to maxDelayTarget")
     parts = ("numNoDelayRetries", "numMinDelayRetries", "numMaxDelayRetries")
-    if sum(policy[name] for name in parts) > policy["numRetries"]:
-        raise InvalidDeliveryPolicy("healthyRetryPolicy.numRetries must be greater than or equal to its parts")
+    if sum(policy[part] for part in parts) > policy["numRetries"]:
+        raise InvalidDeliveryPolicy(f"{name}.numRetries must be greater than or equal to its parts")
     if sum(waits(policy)) > TOTAL_S_MAX:
-        raise InvalidDeliveryPolicy(f"healthyRetryPolicy must not take longer than {TOTAL_S_MAX} seconds in total")
+        raise InvalidDeliveryPolicy(f"{name} must not take longer than {TOTAL_S_MAX} seconds in total")
     return policy
 
 
-def _throttle(value: Any) -> dict[str, Any]:
+def _throttle(value: Any, name: str) -> dict[str, Any]:
     rate = value.get("maxReceivesPerSecond") if isinstance(value, dict) else None
     if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
-        raise InvalidDeliveryPolicy("throttlePolicy.maxReceivesPerSecond must be at least 1")
+        raise InvalidDeliveryPolicy(f"{name}.maxReceivesPerSecond must be at least 1")
     return {"maxReceivesPerSecond": rate}
 
 
-def _request(value: Any) -> dict[str, Any]:
+def _request(value: Any, name: str) -> dict[str, Any]:
     kind = value.get("headerContentType") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind.partition(";")[0].strip() not in _CONTENT_TYPES:
-        raise InvalidDeliveryPolicy("requestPolicy.headerContentType is not supported")
+        raise InvalidDeliveryPolicy(f"{name}.headerContentType is not supported")
     return {"headerContentType": kind}
 
 

@@ -12,9 +12,11 @@ from pileus.services.sns import errors
 PROTOCOLS = ("http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose")
 # Who is asked first, whoever subscribes him.
 _ASKED = ("http", "https", "email", "email-json")
+# Who takes messages of more than 256 KiB.
+_LARGE = ("sqs", "lambda", "firehose")
 # Where messages are published to: E.164, however it is punctuated where somebody subscribes it.
 _NUMBER = re.compile(r"\+?[1-9][0-9]{1,14}", re.ASCII)
-_PHONE = re.compile(r"\+?[0-9]([-. ()]?[0-9()]){4,18}", re.ASCII)
+_PHONE = re.compile(r"\+?[0-9]([-./ ()]?[0-9()]){4,18}", re.ASCII)
 _MAIL = re.compile(r"[^@\s<>,;]{1,64}@[^@\s<>,;]{1,255}")
 
 
@@ -53,6 +55,12 @@ def check(protocol: str, endpoint: str, *, fifo: bool) -> str:
     if fifo and protocol != "sqs":
         raise errors.invalid("Invalid parameter: Endpoint Reason: Please use FIFO SQS queue")
     return endpoint
+
+
+def check_for_large_messages(protocol: str) -> None:
+    """Raises unless such endpoints take messages of more than 256 KiB."""
+    if protocol not in _LARGE:
+        raise errors.endpoint_for_small_messages()
 
 
 def needs_confirmation(ctx: Context, protocol: str, endpoint: str) -> bool:

@@ -57,6 +57,34 @@ def too_many_tags() -> AWSError:
     return AWSError("TagLimitExceededException", "Could not complete request: tag quota of per resource exceeded")
 
 
+def too_many_topics() -> AWSError:
+    return AWSError("TopicLimitExceededException", "The customer already owns the maximum allowed number of topics")
+
+
+def too_many_subscriptions() -> AWSError:
+    return AWSError(
+        "SubscriptionLimitExceededException", "The customer already owns the maximum allowed number of subscriptions"
+    )
+
+
+def too_many_filters() -> AWSError:
+    return AWSError(
+        "FilterPolicyLimitExceededException",
+        "The number of filter policies in your Amazon Web Services account exceeds the limit",
+    )
+
+
+def too_many_for_large_messages(most: int) -> AWSError:
+    return invalid(f"A topic with a MaximumMessageSize above 256 KiB must have {most} or fewer subscriptions")
+
+
+def endpoint_for_small_messages() -> AWSError:
+    return invalid(
+        "Each subscription of a topic with a MaximumMessageSize above 256 KiB must be an Amazon SQS, Amazon Data "
+        "Firehose, or Lambda subscription"
+    )
+
+
 def bad_next_token() -> AWSError:
     return invalid_reason("NextToken", "invalid token")
 

@@ -6,6 +6,7 @@ owned          owner, region, subscription's ARN      the subscriptions of an ac
 same           topic's id, protocol, endpoint         the subscription's id: an endpoint subscribes once
 token          the token's secret part                Token
 counts         topic's id                             Counts
+usage          account, region                        Usage
 dedup          topic's id, group, dedup id            Deduplication; group "" where the whole topic is the scope
 expiry         milliseconds, a key                    what is removed at that time: deduplications, tokens
 garbage        account, region, topic's name, id      a deleted topic (its id) whose subscriptions are still to go
@@ -59,6 +60,10 @@ def all_same(topic_id: str) -> Range:
     return prefix_range("sns", "", "", "same", topic_id)
 
 
+def all_same_by(topic_id: str, protocol: str) -> Range:
+    return prefix_range("sns", "", "", "same", topic_id, protocol)
+
+
 def token(secret: str) -> bytes:
     return pack("sns", "", "", "token", secret)
 
@@ -69,6 +74,10 @@ def is_token(key: bytes) -> bool:
 
 def counts(topic_id: str) -> bytes:
     return pack("sns", "", "", "counts", topic_id)
+
+
+def usage(account: str, region: str) -> bytes:
+    return pack("sns", account, region, "usage")
 
 
 def deduplication(topic_id: str, group: str, deduplication_id: str) -> bytes:

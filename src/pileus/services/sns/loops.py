@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.sns import keys, topics
+from pileus.services.sns import keys, quotas, topics
 from pileus.services.sns.names import SubscriptionName, topic_of_arn
 from pileus.services.sns.records import Subscription, Token, decode
 from pileus.store.contract import Transaction
@@ -54,6 +54,8 @@ async def _sweep_topic(cloud: Cloud, garbage: bytes) -> None:
         for key, data in entries:
             subscription = decode(Subscription, data)
             if subscription.topic_id == topic_id:
+                share = quotas.of_subscription(subscription)
+                await quotas.change(tx, subscription.owner, region, share, quotas.NOTHING)
                 tx.delete(key)
                 tx.delete(keys.owned(subscription.owner, region, subscription.arn))
         if len(entries) == _PART:

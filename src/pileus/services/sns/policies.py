@@ -40,7 +40,10 @@ _DEFAULT_ACTIONS = (
     "ListSubscriptionsByTopic",
     "Publish",
 )
+# "Policy quotas".
 POLICY_BYTES_MAX = 30 * 1024
+STATEMENTS_MAX = 100
+PRINCIPALS_MAX = 200
 
 
 def default(topic_arn: str, account: str) -> dict[str, Any]:
@@ -71,6 +74,8 @@ def check(text: str) -> dict[str, Any]:
     if policy.get("Version") not in ("2008-10-17", "2012-10-17", None):
         raise errors.invalid("Policy Error: null")
     statements = policy.get("Statement")
+    if isinstance(statements, list) and not 1 <= len(statements) <= STATEMENTS_MAX:
+        raise errors.invalid("Policy Error: null")
     for statement in statements if isinstance(statements, list) else [statements]:
         if (
             not isinstance(statement, dict)
@@ -80,6 +85,10 @@ def check(text: str) -> dict[str, Any]:
             or not ("Resource" in statement or "NotResource" in statement)
         ):
             raise errors.invalid("Policy Error: null")
+        if _principals(statement) > PRINCIPALS_MAX:
+            raise errors.invalid("Policy Error: null")
+        if len(_texts(statement.get("Resource"))) > 1:
+            raise errors.invalid("Policy statement must apply to a single resource.")
         for action in _texts(statement.get("Action", statement.get("NotAction"))):
             if not is_in_scope(action):
                 raise errors.invalid("Policy statement action out of service scope!")
@@ -97,6 +106,11 @@ def is_in_scope(action: str) -> bool:
     if service.lower() != "sns":
         return False
     return "*" in name or "?" in name or name.lower() in {one.lower() for one in ACTIONS}
+
+
+def _principals(statement: dict[str, Any]) -> int:
+    given = statement.get("Principal", statement.get("NotPrincipal"))
+    return sum(len(_texts(one)) for one in given.values()) if isinstance(given, dict) else 1
 
 
 def _texts(value: Any) -> list[str]:

@@ -53,7 +53,7 @@ def check_message(ctx: Context, topic: Live, request: dict[str, Any]) -> Message
         content.check_id(group, "MessageGroupId")
     if deduplication is not None:
         content.check_id(deduplication, "MessageDeduplicationId")
-    if content.size_of(text, attributes) > content.MESSAGE_BYTES_MAX:
+    if content.size_of(text, attributes) > topic.message_bytes_max:
         raise errors.invalid("Message too long")
     bodies = content.bodies_of(text, request.get("MessageStructure"))
     body = bodies.get("default", text)

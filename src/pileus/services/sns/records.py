@@ -124,6 +124,24 @@ class Counts(msgspec.Struct, array_like=True):
     deleted: int = 0
     # Number of the last message.
     sequence: int = 0
+    # Subscriptions with a filter policy.
+    filters: int = 0
+
+    def add(self, subscription: Subscription, step: int) -> None:
+        if subscription.pending:
+            self.pending += step
+        else:
+            self.confirmed += step
+
+
+class Usage(msgspec.Struct, array_like=True):
+    """What an account has in a region of what is limited."""
+
+    standard: int = 0
+    fifo: int = 0
+    # Of the subscriptions that it has made: those that are not confirmed yet, and those with a filter policy.
+    pending: int = 0
+    filters: int = 0
 
 
 class Deduplication(msgspec.Struct, array_like=True):
@@ -197,7 +215,7 @@ encode = _encoder.encode
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
     for kind in (
-        *(Topic, Subscription, Token, Counts, Deduplication, Sent),
+        *(Topic, Subscription, Token, Counts, Usage, Deduplication, Sent),
         *(Application, Endpoint, SmsSettings, SandboxNumber),
     )
 }

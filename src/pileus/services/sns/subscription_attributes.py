@@ -32,12 +32,16 @@ class InvalidAttribute(Exception):
     """What is wrong with an attribute, in SNS's words after "Invalid parameter: " and whatever stands before it."""
 
 
+class UnknownAttribute(Exception):
+    """There is no attribute of that name."""
+
+
 def check(given: dict[str, str], former: dict[str, str], *, protocol: str, endpoint: str, fifo: bool) -> dict[str, str]:
-    """`former` with what is given, as it is kept. Raises InvalidAttribute."""
+    """`former` with what is given, as it is kept. Raises InvalidAttribute, UnknownAttribute."""
     values = dict(former)
     for name, value in given.items():
         if name not in SETTABLE:
-            raise InvalidAttribute("AttributeName")
+            raise UnknownAttribute(name)
         kept = _check_one(name, value, protocol=protocol, endpoint=endpoint, fifo=fifo)
         if kept:
             values[name] = kept
@@ -99,6 +103,10 @@ def _redrive(value: str, *, endpoint: str, fifo: bool) -> str:
         raise InvalidAttribute(f"RedrivePolicy: {error}") from None
     if policy == {}:
         return ""
+    if isinstance(policy, dict):
+        for name in policy:
+            if name != "deadLetterTargetArn":
+                raise InvalidAttribute(f"RedrivePolicy: invalid JSON. Attribute {name} is unknown.")
     target = policy.get("deadLetterTargetArn") if isinstance(policy, dict) else None
     arn = parse_arn(target) if isinstance(target, str) else None
     if arn is None or arn.service != "sqs" or not arn.account or not arn.resource:

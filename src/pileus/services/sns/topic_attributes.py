@@ -11,13 +11,15 @@ import orjson
 
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.sns import delivery_policies, errors, policies
+from pileus.services.sns import content, delivery_policies, errors, policies
 from pileus.services.sns.delivery_policies import InvalidDeliveryPolicy
 from pileus.services.sns.records import Counts, Topic
 from pileus.services.sns.topics import Live
 
 DISPLAY_NAME_CHARS_MAX = 100
 ARCHIVE_DAYS_MAX = 365
+# What MaximumMessageSize may be.
+MESSAGE_BYTES = (1024, 1024 * 1024)
 # Shown beside an archive policy.
 ARCHIVED_SINCE = "BeginningArchiveTime"
 _FEEDBACK = ("Application", "Firehose", "HTTP", "Lambda", "SQS")
@@ -26,7 +28,7 @@ _BOOLEANS = ("true", "false")
 
 def _display_name(value: str) -> str:
     if len(value) > DISPLAY_NAME_CHARS_MAX:
-        raise errors.invalid_reason("DisplayName", f"must be at most {DISPLAY_NAME_CHARS_MAX} characters long")
+        raise errors.invalid("DisplayName")
     return value
 
 
@@ -73,6 +75,13 @@ def _rate(name: str) -> Callable[[str], str]:
     return check
 
 
+def _message_size(value: str) -> str:
+    least, most = MESSAGE_BYTES
+    if not (value.isascii() and value.isdigit() and len(value) <= 7 and least <= int(value) <= most):
+        raise errors.invalid(f"MaximumMessageSize: Invalid value [{value}]. Must be between {least} and {most}.")
+    return str(int(value))
+
+
 def _archive(value: str) -> str:
     if not value or value == "{}":
         return ""
@@ -91,6 +100,7 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     "Policy": _policy,
     "DeliveryPolicy": _delivery_policy,
     "KmsMasterKeyId": lambda value: value,
+    "MaximumMessageSize": _message_size,
     "SignatureVersion": _one_of("SignatureVersion", "1", "2"),
     "TracingConfig": _one_of("TracingConfig", "PassThrough", "Active"),
     **{
@@ -151,7 +161,12 @@ def with_one(values: dict[str, str], name: str, value: str, *, fifo: bool) -> di
 def is_same(given: dict[str, str], record: Topic) -> bool:
     """Whether a topic that is there has all of the attributes that are asked for."""
     checked = check_new(given, fifo=record.fifo)
-    defaults = {"DisplayName": "", "ContentBasedDeduplication": "false", "FifoThroughputScope": "Topic"}
+    defaults = {
+        "DisplayName": "",
+        "MaximumMessageSize": str(content.MESSAGE_BYTES_MAX),
+        "ContentBasedDeduplication": "false",
+        "FifoThroughputScope": "Topic",
+    }
     return all(record.attributes.get(name, defaults.get(name)) == value for name, value in checked.items())
 
 

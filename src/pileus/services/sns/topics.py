@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from pileus.cloud.context import Cloud
-from pileus.services.sns import delivery_policies, errors, keys, policies
+from pileus.services.sns import content, delivery_policies, errors, keys, policies, quotas
 from pileus.services.sns.filters import Filter, Filters
 from pileus.services.sns.names import SubscriptionName, TopicName
 from pileus.services.sns.records import Counts, Recipient, Subscription, Topic, decode, encode
@@ -98,6 +98,15 @@ class Live:
         found: dict[str, Any] | None = orjson.loads(policy) if policy else None
         return found
 
+    @property
+    def message_bytes_max(self) -> int:
+        return int(self.setting("MaximumMessageSize") or content.MESSAGE_BYTES_MAX)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes larger messages than topics do by default."""
+        return self.message_bytes_max > content.MESSAGE_BYTES_MAX
+
     def setting(self, name: str, default: str = "") -> str:
         return self.record.attributes.get(name, default)
 
@@ -170,32 +179,42 @@ async def keep_subscription(
     cloud: Cloud, tx: Transaction, at: TopicName, subscription: Subscription, *, former: Subscription | None
 ) -> None:
     """Put or replace a subscription, with all that is kept beside it."""
+    await _count(cloud, tx, at, former, subscription)
     key = keys.subscription(*at, subscription.id)
     tx.put(key, encode(subscription))
     tx.put(keys.owned(subscription.owner, at.region, subscription.arn), key)
     tx.put(keys.same(subscription.topic_id, subscription.protocol, subscription.endpoint), subscription.id.encode())
-    if former is None or former.pending != subscription.pending:
-        counts = await counts_of(tx, subscription.topic_id)
-        for one, step in ((subscription, 1), (former, -1)):
-            if one is None:
-                continue
-            if one.pending:
-                counts.pending += step
-            else:
-                counts.confirmed += step
-        tx.put(keys.counts(subscription.topic_id), encode(counts))
     await _touch(cloud, tx, at, subscription.topic_id)
 
 
+async def _count(
+    cloud: Cloud, tx: Transaction, at: TopicName, former: Subscription | None, subscription: Subscription
+) -> None:
+    """Count a subscription that is put, for its topic and for its owner. Raises where there are too many."""
+    old, new = quotas.of_subscription(former), quotas.of_subscription(subscription)
+    if former is not None and old == new:
+        return
+    counts = await counts_of(tx, subscription.topic_id)
+    for one, share, step in ((subscription, new, 1), (former, old, -1)):
+        if one is not None:
+            counts.add(one, step)
+            counts.filters += step * share.filters
+    live = await find(cloud, tx, at)
+    if former is None or new.filters > old.filters:
+        quotas.check_topic(counts, fifo=at.name.endswith(".fifo"), large=live is not None and live.is_large)
+    await quotas.change(tx, subscription.owner, at.region, old, new)
+    tx.put(keys.counts(subscription.topic_id), encode(counts))
+
+
 async def drop_subscription(cloud: Cloud, tx: Transaction, at: TopicName, subscription: Subscription) -> None:
+    share = quotas.of_subscription(subscription)
+    await quotas.change(tx, subscription.owner, at.region, share, quotas.NOTHING)
     tx.delete(keys.subscription(*at, subscription.id))
     tx.delete(keys.owned(subscription.owner, at.region, subscription.arn))
     tx.delete(keys.same(subscription.topic_id, subscription.protocol, subscription.endpoint))
     counts = await counts_of(tx, subscription.topic_id)
-    if subscription.pending:
-        counts.pending -= 1
-    else:
-        counts.confirmed -= 1
+    counts.add(subscription, -1)
+    counts.filters = max(0, counts.filters - share.filters)
     counts.deleted += 1
     tx.put(keys.counts(subscription.topic_id), encode(counts))
     await _touch(cloud, tx, at, subscription.topic_id)

@@ -82,7 +82,7 @@ async def publish_batch(ctx: Context, tx: Transaction, request: Request) -> Answ
     size = sum(
         content.size_of(entry["Message"], message.attributes) for entry, message in zip(entries, messages, strict=True)
     )
-    if size > content.MESSAGE_BYTES_MAX:
+    if size > topic.message_bytes_max:
         raise errors.batch_too_long()
     successful: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []

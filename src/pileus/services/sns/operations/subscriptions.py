@@ -12,15 +12,17 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import archiving, confirming, endpoints, errors, keys, subscription_attributes, topics
+from pileus.services.sns import archiving, confirming, endpoints, errors, keys, quotas, subscription_attributes, topics
 from pileus.services.sns.names import SubscriptionName, TopicName, subscription_of, topic_of, topic_of_arn
 from pileus.services.sns.records import Subscription, decode
-from pileus.services.sns.subscription_attributes import InvalidAttribute
+from pileus.services.sns.subscription_attributes import InvalidAttribute, UnknownAttribute
 from pileus.services.sns.topics import Live
 from pileus.store.contract import Reader, Transaction
 
 PAGE = 100
 PENDING = "pending confirmation"
+# Of delivery streams that are subscribed to a topic, by whomever.
+_STREAMS_READ = 1000
 
 
 async def subscribe(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -34,6 +36,8 @@ async def subscribe(ctx: Context, tx: Transaction, request: Request) -> Answer:
         )
     except InvalidAttribute as error:
         raise errors.invalid_reason("Attributes", str(error)) from None
+    except UnknownAttribute as error:
+        raise errors.invalid_reason("Attributes", f"Unknown attribute {error}") from None
     subscription_attributes.needed_role(protocol, values)
     existing = await _existing(tx, topic, protocol, endpoint)
     if existing is not None:
@@ -41,6 +45,10 @@ async def subscribe(ctx: Context, tx: Transaction, request: Request) -> Answer:
             raise errors.invalid_reason("Attributes", "Subscription already exists with different attributes")
         subscription = existing
     else:
+        if topic.is_large:
+            endpoints.check_for_large_messages(protocol)
+        if protocol == "firehose":
+            await _check_streams(ctx, tx, topic)
         subscription = Subscription(
             id=ctx.cloud.ids.uuid(),
             topic_arn=at.arn,
@@ -77,6 +85,15 @@ async def _existing(tx: Reader, topic: Live, protocol: str, endpoint: str) -> Su
     """The subscription of that endpoint that is there."""
     id = await tx.get(keys.same(topic.id, protocol, endpoint))
     return None if id is None else await topics.find_subscription(tx, SubscriptionName(topic.at, id.decode()))
+
+
+async def _check_streams(ctx: Context, tx: Reader, topic: Live) -> None:
+    """Raises where the caller has subscribed as many delivery streams to the topic as he may."""
+    known = await tx.scan(*keys.all_same_by(topic.id, "firehose"), limit=_STREAMS_READ)
+    places = [keys.subscription(*topic.at, id.decode()) for _, id in known]
+    own = [data for data in await tx.get_many(places) if data and decode(Subscription, data).owner == ctx.account]
+    if len(own) >= quotas.STREAMS_MAX:
+        raise errors.too_many_subscriptions()
 
 
 async def unsubscribe(ctx: Context, tx: Transaction, request: Request) -> None:
@@ -153,6 +170,8 @@ async def set_subscription_attributes(ctx: Context, tx: Transaction, request: Re
         )
     except InvalidAttribute as error:
         raise errors.invalid(str(error)) from None
+    except UnknownAttribute:
+        raise errors.invalid("AttributeName") from None
     changed = msgspec.structs.replace(subscription, attributes=values)
     topic = await topics.find(ctx.cloud, tx, at.topic)
     if request["AttributeName"] == "ReplayPolicy" and topic is not None:

@@ -16,7 +16,18 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import data_protection, errors, keys, metrics, policies, topic_attributes, topics
+from pileus.services.sns import (
+    content,
+    data_protection,
+    endpoints,
+    errors,
+    keys,
+    metrics,
+    policies,
+    quotas,
+    topic_attributes,
+    topics,
+)
 from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.names import TopicName, is_topic_name, topic_of
 from pileus.services.sns.operations.tags import checked_tags
@@ -56,6 +67,7 @@ async def create_topic(ctx: Context, tx: Transaction, request: Request) -> Answe
         else "",
         tags=tags,
     )
+    await quotas.change(tx, at.account, at.region, quotas.NOTHING, quotas.of_topic(record))
     topics.put(tx, at, record)
     return {"TopicArn": at.arn}
 
@@ -67,6 +79,7 @@ async def delete_topic(ctx: Context, tx: Transaction, request: Request) -> None:
     if topic is not None:
         if topic.setting("ArchivePolicy"):
             raise errors.archived()
+        await quotas.change(tx, at.account, at.region, quotas.of_topic(topic.record), quotas.NOTHING)
         tx.delete(keys.topic(*at))
         tx.put(keys.garbage(*at, topic.id), b"")
         tx.on_commit(lambda: metrics.forget(ctx.cloud, at))
@@ -93,7 +106,15 @@ async def set_topic_attributes(ctx: Context, tx: Transaction, request: Request) 
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["TopicArn"]))
     name, value = request["AttributeName"], request.get("AttributeValue") or ""
     changed = topic_attributes.with_one(topic.record.attributes, name, value, fifo=topic.fifo)
+    if name == "MaximumMessageSize" and int(changed.get(name, 0)) > content.MESSAGE_BYTES_MAX:
+        await _check_for_large_messages(tx, topic)
     _put(tx, topic, _with_archive(ctx, tx, topic.at, topic.id, changed))
+
+
+async def _check_for_large_messages(tx: Transaction, topic: Live) -> None:
+    quotas.check_topic(await topics.counts_of(tx, topic.id), fifo=topic.fifo, large=True)
+    for one in await topics.subscriptions_of(tx, topic):
+        endpoints.check_for_large_messages(one.protocol)
 
 
 def _with_archive(
