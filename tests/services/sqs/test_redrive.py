@@ -138,6 +138,40 @@ def test_moving_back_to_where_they_came_from(later: Any, still: Any) -> None:
     )
 
 
+def test_groups_are_given_up_and_moved_back_in_their_order(later: Any, still: Any) -> None:
+    kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    queue, dead = pair(later, "ordered", **kind)
+    sent = [f"{group}{n}" for n in range(5) for group in "xy"]
+    for text in sent:
+        later.send_message(QueueUrl=queue, MessageBody=text, MessageGroupId=text[0])
+
+    def drain(url: str) -> dict[str, list[str]]:
+        """By group, what is handed out until there is nothing more."""
+        found: dict[str, list[str]] = {"x": [], "y": []}
+        while got := later.receive_message(QueueUrl=url, MaxNumberOfMessages=3).get("Messages"):
+            for one in got:
+                found[one["Body"][0]].append(one["Body"])
+                later.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+        return found
+
+    def give_up() -> None:
+        while counts(later, dead)[0] < len(sent):
+            later.receive_message(QueueUrl=queue, MaxNumberOfMessages=4, VisibilityTimeout=0)
+
+    give_up()
+    # One group is handed out, and waits in the dead-letter queue: nothing of it is moved, and the other one is.
+    (held,) = later.receive_message(QueueUrl=dead, VisibilityTimeout=600)["Messages"]
+    later.start_message_move_task(SourceArn=arn_of(later, dead))
+    still.advance(1)
+    group, other = ("x", "y") if held["Body"].startswith("x") else ("y", "x")
+    assert drain(queue) == {other: [f"{other}{n}" for n in range(5)], group: []}
+    later.change_message_visibility(QueueUrl=dead, ReceiptHandle=held["ReceiptHandle"], VisibilityTimeout=0)
+    later.start_message_move_task(SourceArn=arn_of(later, dead))
+    still.advance(1)
+    assert counts(later, dead) == (0, 0, 0)
+    assert drain(queue) == {other: [], group: [f"{group}{n}" for n in range(5)]}
+
+
 def test_moving_slowly_elsewhere_and_stopping(later: Any, still: Any) -> None:
     queue, dead = pair(later, "slow")
     kill(later, queue, *map(str, range(10)))
