@@ -59,6 +59,7 @@ _SQS_STATUSES = {
     "InvalidAddress": 404,
     "OverLimit": 403,
     "PurgeQueueInProgress": 403,
+    "ReceiptHandleIsInvalid": 404,
     "RequestThrottled": 403,
     "ResourceNotFoundException": 404,
 }

@@ -180,6 +180,9 @@ class _Compiler:
             return None
         if style.missing is None or not (style.missing_nested or (top and member.type == "string")):
             return Problem(step, None, _NOT_NULL)
+        if style.only_missing and member.type == "map" and member.key.location_name:
+            # SQS names what the query protocol would send first: Attribute.Name.
+            name = f"{member.traits.get('queryLocationName', name)}.{member.key.location_name}"
         return Problem(step, None, _NOT_NULL, message=style.missing[1].format(path=name) if top else "")
 
     def _step(self, name: str, member: Shape, *, top: bool) -> str:
@@ -233,6 +236,7 @@ class _Compiler:
         size = None if self._style.only_missing else self._size(shape, traits)
         sparse = bool(shape.traits.get("sparse"))
         nested = shape.value.type == "structure"
+        suffix = "" if self._style.only_missing else ".member"
         key_check, value_check = self._scalar(shape.key), self.value(shape.value)
         keys = self._described(shape.key, sparse=True)
         described = "" if nested else self._described(shape.value, sparse=bool(traits.get("sparse")))
@@ -248,7 +252,7 @@ class _Compiler:
             for key, item in value.items():
                 if item is None:
                     if not sparse:
-                        problems = [*(problems or ()), Problem(f"{key}.member", None, _NOT_NULL)]
+                        problems = [*(problems or ()), Problem(f"{key}{suffix}", None, _NOT_NULL)]
                     continue
                 found = value_check(item) if value_check is not None else None
                 if found is None:
@@ -256,7 +260,7 @@ class _Compiler:
                 if not nested:
                     failed = Problem("", _show(value, shape), f"Map value must satisfy constraint: [{described}]")
                     return [*(problems or ()), failed]
-                problems = [*(problems or ()), *_below(f"{key}.member", found)]
+                problems = [*(problems or ()), *_below(f"{key}{suffix}", found)]
             return problems
 
         return check_map

@@ -107,11 +107,19 @@ def test_a_handle_ends_with_its_visibility_timeout(later: Any, still: Any) -> No
     send(later, url, "m")
     handle = receive(later, url, VisibilityTimeout=10)[0]["ReceiptHandle"]
     still.advance(10)
-    assert caught(later.delete_message, QueueUrl=url, ReceiptHandle=handle) == (
+    over = (
         "InvalidParameterValue",
         f"Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.",
         400,
     )
+    assert caught(later.delete_message, QueueUrl=url, ReceiptHandle=handle) == over
+    assert caught(later.change_message_visibility, QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=5) == over
+    entry = {"Id": "a", "ReceiptHandle": handle}
+    (failed,) = later.delete_message_batch(QueueUrl=url, Entries=[entry])["Failed"]
+    assert (failed["Code"], failed["Message"]) == over[:2]
+    entry["VisibilityTimeout"] = 0
+    (failed,) = later.change_message_visibility_batch(QueueUrl=url, Entries=[entry])["Failed"]
+    assert (failed["Code"], failed["Message"]) == over[:2]
     handle = receive(later, url, VisibilityTimeout=10)[0]["ReceiptHandle"]
     later.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=30)
     still.advance(20)

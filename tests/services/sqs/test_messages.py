@@ -64,6 +64,9 @@ def test_what_is_asked_for_is_shown(sqs: Any, url: str) -> None:
 
     assert set(shown()) == {"MessageId", "ReceiptHandle", "MD5OfBody", "Body"}
     assert set(shown(MessageAttributeNames=["a.*"])["MessageAttributes"]) == {"a.one", "a.two"}
+    # What stands before ".*" is a beginning, wherever it ends.
+    assert set(shown(MessageAttributeNames=["a.t.*"])["MessageAttributes"]) == {"a.two"}
+    assert set(shown(MessageAttributeNames=[".*"])["MessageAttributes"]) == set(names)
     assert set(shown(MessageAttributeNames=["b", "c"])["MessageAttributes"]) == {"b"}
     assert "MD5OfMessageAttributes" not in shown(MessageAttributeNames=["c"])
     assert set(shown(AttributeNames=["SenderId"])["Attributes"]) == {"SenderId"}
@@ -252,9 +255,10 @@ def test_what_may_not_be_asked_for(sqs: Any, url: str, request_: Any, message: s
 
 
 def test_handles_that_are_none(sqs: Any, url: str) -> None:
-    assert caught(sqs.delete_message, QueueUrl=url, ReceiptHandle="fake")[:2] == (
+    assert caught(sqs.delete_message, QueueUrl=url, ReceiptHandle="fake") == (
         "ReceiptHandleIsInvalid",
         'The input receipt handle "fake" is not a valid receipt handle.',
+        404,
     )
     other = sqs.create_queue(QueueName="other")["QueueUrl"]
     sqs.send_message(QueueUrl=other, MessageBody="m")

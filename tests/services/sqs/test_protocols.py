@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from sqs_kit import Query, texts
+from sqs_kit import Query, caught, texts
 
 
 def test_errors_of_the_query_protocol(sqs: Any, query: Query) -> None:
@@ -35,6 +35,15 @@ def test_errors_of_the_query_protocol(sqs: Any, query: Query) -> None:
         members = {"Id": "a:b", "MessageBody": "m", "ReceiptHandle": "r", "VisibilityTimeout": "0"}
         status, code, _, has_detail = error(operation, url, **{f"{entry}.{name}": members[name] for name in members})
         assert (status, code, has_detail) == (400, bad, detail)
+    # What would have stood first in the form.
+    nothing = (400, "MissingParameter", "The request must contain the parameter Attribute.Name.", True)
+    assert error("SetQueueAttributes", url) == nothing
+    assert caught(sqs.set_queue_attributes, QueueUrl=url, Attributes={}) == (nothing[1], nothing[2], nothing[0])
+    fields = {"MessageAttribute.1.Name": "a", "MessageAttribute.1.Value.StringValue": "b"}
+    assert error("SendMessage", url, MessageBody="m", **fields)[1:3] == (
+        "MissingParameter",
+        "The request must contain the parameter MessageAttributes.a.DataType.",
+    )
     assert error("DeleteQueue", QueueUrl="http://localhost/nobody")[:2] == (404, "InvalidAddress")
 
 

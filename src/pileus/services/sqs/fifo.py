@@ -179,8 +179,7 @@ async def remove(tx: Transaction, queue: Live, counts: Counts, handle: Handle, n
     if raw is None:
         return True
     entry = decode_entry(raw)
-    # Received with a visibility timeout of 0 it is visible from the start: then nobody may have received it since.
-    if entry.count != handle.receives or (handle.due and (not entry.due or entry.due <= now)):
+    if _is_over(entry, handle, now):
         return False
     first = await _first(tx, queue, handle.group)
     _leave(tx, queue, counts, handle.seq, entry)
@@ -191,6 +190,17 @@ async def remove(tx: Transaction, queue: Live, counts: Counts, handle: Handle, n
             tx.delete(keys.onto(queue.ready, handle.seq))
         await _offer(tx, queue, handle.group)
     return True
+
+
+def _is_over(entry: Entry, handle: Handle, now: int) -> bool:
+    # Received with a visibility timeout of 0 it is visible from the start: then nobody may have received it since.
+    return entry.count != handle.receives or (bool(handle.due) and (not entry.due or entry.due <= now))
+
+
+async def has_expired(tx: Reader, queue: Live, handle: Handle, now: int) -> bool:
+    """Whether the message is there and the visibility timeout has run out for which the handle was given."""
+    raw = await tx.get(_key(queue, handle))
+    return raw is not None and _is_over(decode_entry(raw), handle, now)
 
 
 def _leave(tx: Transaction, queue: Live, counts: Counts, seq: int, entry: Entry) -> None:

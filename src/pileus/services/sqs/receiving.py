@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
     # Seconds; None: the queue's own.
     visibility_s: int | None
     attributes: frozenset[str]
-    # Names, and prefixes that end in ".*".
+    # Names, and beginnings of names with ".*" behind them.
     message_attributes: tuple[str, ...]
     attempt: str
 
@@ -274,9 +274,5 @@ def _choose(attributes: dict[str, dict[str, Any]], names: tuple[str, ...]) -> di
     if "All" in names or ".*" in names:
         return attributes
     exact = {name for name in names if not name.endswith(".*")}
-    prefixes = tuple(name[:-1] for name in names if name.endswith(".*"))
-    return {
-        name: value
-        for name, value in attributes.items()
-        if name in exact or (prefixes and (name + ".").startswith(prefixes)) or (prefixes and name.startswith(prefixes))
-    }
+    prefixes = tuple(name[:-2] for name in names if name.endswith(".*"))
+    return {name: value for name, value in attributes.items() if name in exact or name.startswith(prefixes)}

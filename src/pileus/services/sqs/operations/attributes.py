@@ -85,6 +85,8 @@ def _changed(record: Queue, values: dict[str, str], now: float) -> Queue:
 async def set_queue_attributes(ctx: Context, tx: Transaction, request: Request) -> Answer:
     queue = await find(ctx, tx, request["QueueUrl"])
     given = request["Attributes"]
+    if not given:
+        raise errors.missing("Attribute.Name")
     values = attributes.check(given, queue.record.attributes, fifo=queue.fifo, arn=queue.arn, new=False)
     changed = _changed(queue.record, values, ctx.now)
     await set_source(ctx, tx, changed, queue.dead_letter_arn, queue.arn)

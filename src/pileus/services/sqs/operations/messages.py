@@ -11,7 +11,7 @@ from typing import Any
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.sqs import content, errors, handles, receiving, sending
+from pileus.services.sqs import content, errors, fifo, handles, receiving, sending
 from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.memory import Memory
 from pileus.services.sqs.messages import kind_of
@@ -130,6 +130,8 @@ async def _change(ctx: Context, tx: Transaction, queue: Live, counts: Counts, te
             )
 
     changed = None
+    if queue.fifo and handle.data == queue.data and await fifo.has_expired(tx, queue, handle, now):
+        raise errors.expired_handle(text)
     if handle.data == queue.data:
         changed = await kind_of(queue).change(tx, queue, counts, handle, due, check)
     if changed is None:

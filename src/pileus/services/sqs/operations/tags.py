@@ -44,7 +44,7 @@ def with_tags(record: Queue, tags: dict[str, str]) -> Queue:
 async def tag_queue(ctx: Context, tx: Transaction, request: Request) -> Answer:
     queue = await find(ctx, tx, request["QueueUrl"])
     if not request["Tags"]:
-        raise errors.missing("Tags")
+        raise errors.missing("Tag.Key")
     tags = check_tags(request["Tags"], queue.record.tags)
     put(tx, queue.account, queue.region, with_tags(queue.record, tags))
     return {}
