@@ -203,7 +203,5 @@ def test_who_may(aws: Any) -> None:
 
 def test_what_is_not_built_says_so(aws: Any) -> None:
     schemas = aws.client("schemas")
-    bus = f"arn:aws:events:us-east-1:{aws.account}:event-bus/default"
-    assert refused(schemas.create_discoverer, SourceArn=bus) == ("NotImplemented", 501)
     at = {"RegistryName": "r", "SchemaName": "s", "Language": "Python36"}
     assert refused(schemas.get_code_binding_source, **at) == ("NotImplemented", 501)

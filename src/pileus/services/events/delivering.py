@@ -64,6 +64,9 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     if arn.service == "logs":
         await _to_logs(cloud, principal, arn, payload["rule"], body)
         return
+    if arn.service == "schemas":
+        await _to_discoverer(cloud, principal, arn, body)
+        return
     message = Message(
         body=body,
         group=_group(target, payload),
@@ -108,6 +111,14 @@ async def principal_for(cloud: Cloud, payload: dict[str, Any]) -> Principal:
         return await cloud.part(RoleSessions).principal("events", role, source_arn=rule_arn, session_name=session)
     except AWSError as error:
         raise Failed("FAILED_TO_ASSUME_ROLE", error.message) from error
+
+
+async def _to_discoverer(cloud: Cloud, principal: Principal, arn: Arn, body: bytes) -> None:
+    request = {"DiscovererId": arn.resource.removeprefix("discoverer/"), "Event": body.decode()}
+    try:
+        await cloud.call(principal, "schemas", "DiscoverEvent", request, region=arn.region, account=arn.account)
+    except AWSError as error:
+        raise sort_error(error) from error
 
 
 async def _to_logs(cloud: Cloud, principal: Principal, arn: Arn, rule_arn: str, body: bytes) -> None:

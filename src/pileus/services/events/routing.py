@@ -23,7 +23,7 @@ RETRIES = 185
 AGE_MAX_S = 24 * 3600
 DEAD_TARGET = "events.dead"
 # Each kind of target has deliveries of its own, so that one that is slow holds up no other.
-KINDS = ("lambda", "sqs", "sns", "logs", "bus", "api-destination", "other")
+KINDS = ("lambda", "sqs", "sns", "logs", "bus", "api-destination", "schemas", "other")
 
 
 def target_name(kind: str) -> str:

@@ -42,15 +42,17 @@ _SERVICES = frozenset(
 _WITH_ROLE = frozenset(
     {"batch", "codebuild", "codepipeline", "ecs", "firehose", "kinesis", "redshift", "sagemaker", "states", "ssm"}
 )
+# Those that only services send to, by rules of their own.
+_OF_SERVICES = frozenset({"schemas"})
 _INPUTS = ("Input", "InputPath", "InputTransformer")
 
 
-def check(target: Mapping[str, Any]) -> None:
-    """Raises ValidationException."""
+def check(target: Mapping[str, Any], *, managed: bool = False) -> None:
+    """Raises ValidationException. `managed`: a service says it of a rule of its own."""
     arn = parse_arn(target["Arn"])
     if arn is None or not arn.service:
         raise errors.invalid("Parameter Arn is not valid. Reason: Provided Arn is not in correct format.")
-    if arn.service not in _SERVICES:
+    if arn.service not in _SERVICES and not (managed and arn.service in _OF_SERVICES):
         raise errors.invalid(f"Parameter Arn is not valid. Reason: Provided Arn is not supported: {target['Arn']}.")
     if not target.get("RoleArn") and (
         arn.service in _WITH_ROLE or (arn.service == "events" and arn.resource.startswith("api-destination/"))

@@ -25,5 +25,9 @@ def no_version(name: str, version: str) -> AWSError:
     return not_found(f"Schema with name {name} and version {version} does not exist.")
 
 
+def no_discoverer(id: str) -> AWSError:
+    return not_found(f"Discoverer with id {id} does not exist.")
+
+
 def exists(message: str) -> AWSError:
     return AWSError("ConflictException", message, status=409, Code="Conflict")

@@ -13,6 +13,19 @@ class Registry(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", 
     name: str
     description: str | None = None
     tags: dict[str, str] = {}
+    # Its resource policy as it was put, and which revision of it that is.
+    policy: str = ""
+    policy_revision: str = ""
+
+
+class Discoverer(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+    id: str
+    # The ARN of the bus.
+    source_arn: str
+    state: str
+    cross_account: bool
+    description: str | None = None
+    tags: dict[str, str] = {}
 
 
 class Schema(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
@@ -35,7 +48,7 @@ class Version(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", t
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Registry, Schema, Version)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Registry, Discoverer, Schema, Version)
 }
 
 

@@ -9,7 +9,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.services.events import errors, targets
 from pileus.services.events.lookup import get_rule, save_rule
-from pileus.services.events.operations.rules import check_manager
+from pileus.services.events.operations.rules import MANAGED_BY, check_manager
 from pileus.services.events.paging import PAGE
 from pileus.store.contract import Reader, Transaction
 
@@ -21,7 +21,7 @@ async def put_targets(ctx: Context, tx: Transaction, request: Request) -> Answer
     at, rule = await get_rule(ctx, tx, request, "Rule")
     check_manager(rule, request)
     for target in request["Targets"]:
-        targets.check(target)
+        targets.check(target, managed=MANAGED_BY in request)
     merged = {**rule.targets, **{target["Id"]: target for target in request["Targets"]}}
     if len(merged) > TARGETS_MAX:
         raise errors.too_many()

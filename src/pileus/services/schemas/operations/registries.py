@@ -9,15 +9,12 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.kernel.arn import make_arn, parse_arn
+from pileus.kernel.arn import parse_arn
 from pileus.services.schemas import errors, keys
+from pileus.services.schemas.names import registry_arn
 from pileus.services.schemas.operations.common import page
-from pileus.services.schemas.records import Registry, Schema, decode, encode
+from pileus.services.schemas.records import Discoverer, Registry, Schema, decode, encode
 from pileus.store.contract import Reader, Transaction
-
-
-def registry_arn(ctx: Context, name: str) -> str:
-    return make_arn("schemas", ctx.region, ctx.account, f"registry/{name}")
 
 
 async def get_registry(ctx: Context, tx: Reader, name: str) -> Registry:
@@ -82,7 +79,7 @@ async def list_registries(ctx: Context, tx: Reader, request: Request) -> Answer:
 # -- tags --------------------------------------------------------------------------------------------------------------
 
 
-async def _tagged(ctx: Context, tx: Reader, text: str) -> tuple[bytes, Registry | Schema]:
+async def _tagged(ctx: Context, tx: Reader, text: str) -> tuple[bytes, Registry | Discoverer | Schema]:
     arn = parse_arn(text)
     kind, _, path = (arn.resource if arn is not None else "").partition("/")
     names = path.split("/")
@@ -90,6 +87,10 @@ async def _tagged(ctx: Context, tx: Reader, text: str) -> tuple[bytes, Registry 
         key = keys.registry(ctx.account, ctx.region, names[0])
         if (data := await tx.get(key)) is not None:
             return key, decode(Registry, data)
+    elif kind == "discoverer" and len(names) == 1:
+        key = keys.discoverer(ctx.account, ctx.region, names[0])
+        if (data := await tx.get(key)) is not None:
+            return key, decode(Discoverer, data)
     elif kind == "schema" and len(names) == 2:
         key = keys.schema(ctx.account, ctx.region, names[0], names[1])
         if (data := await tx.get(key)) is not None:

@@ -11,16 +11,12 @@ import orjson
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
-from pileus.kernel.arn import make_arn
-from pileus.services.schemas import documents, errors, keys
+from pileus.services.schemas import documents, errors, keys, telling
+from pileus.services.schemas.names import schema_arn
 from pileus.services.schemas.operations.common import page
 from pileus.services.schemas.operations.registries import get_registry
 from pileus.services.schemas.records import Schema, Version, decode, encode
 from pileus.store.contract import Reader, Transaction
-
-
-def schema_arn(ctx: Context, registry: str, name: str) -> str:
-    return make_arn("schemas", ctx.region, ctx.account, f"schema/{registry}/{name}")
 
 
 async def _get(ctx: Context, tx: Reader, request: Request) -> Schema:
@@ -41,11 +37,11 @@ async def _version(ctx: Context, tx: Reader, schema: Schema, asked: str | None) 
     return number, decode(Version, data)
 
 
-def _save(ctx: Context, tx: Transaction, schema: Schema) -> None:
+def save(ctx: Context, tx: Transaction, schema: Schema) -> None:
     tx.put(keys.schema(ctx.account, ctx.region, schema.registry, schema.name), encode(schema))
 
 
-def _add(ctx: Context, tx: Transaction, schema: Schema, content: str) -> Version:
+def add_version(ctx: Context, tx: Transaction, schema: Schema, content: str) -> Version:
     try:
         documents.check(schema.type, content)
     except documents.BadDocument as reason:
@@ -55,6 +51,7 @@ def _add(ctx: Context, tx: Transaction, schema: Schema, content: str) -> Version
     schema.modified = ctx.now
     version = Version(type=schema.type, content=content, created=ctx.now)
     tx.put(keys.version(ctx.account, ctx.region, schema.registry, schema.name, schema.last), encode(version))
+    telling.put(ctx, tx, schema)
     return version
 
 
@@ -85,8 +82,8 @@ async def create_schema(ctx: Context, tx: Transaction, request: Request) -> Answ
         versions=[],
         last=0,
     )
-    version = _add(ctx, tx, schema, request["Content"])
-    _save(ctx, tx, schema)
+    version = add_version(ctx, tx, schema, request["Content"])
+    save(ctx, tx, schema)
     return _shown(ctx, schema, schema.last, version)
 
 
@@ -97,10 +94,10 @@ async def update_schema(ctx: Context, tx: Transaction, request: Request) -> Answ
     schema.type = request.get("Type", schema.type)
     content = request.get("Content")
     if content is not None and (content, schema.type) != (version.content, version.type):
-        version = _add(ctx, tx, schema, content)
+        version = add_version(ctx, tx, schema, content)
         number = schema.last
     schema.modified = ctx.now
-    _save(ctx, tx, schema)
+    save(ctx, tx, schema)
     return _shown(ctx, schema, number, version)
 
 
@@ -123,7 +120,7 @@ async def delete_schema_version(ctx: Context, tx: Transaction, request: Request)
         raise errors.bad_request("The last version of a schema goes with the schema: DeleteSchema.")
     schema.versions = [each for each in schema.versions if each != number]
     tx.delete(keys.version(ctx.account, ctx.region, schema.registry, schema.name, number))
-    _save(ctx, tx, schema)
+    save(ctx, tx, schema)
 
 
 async def list_schemas(ctx: Context, tx: Reader, request: Request) -> Answer:

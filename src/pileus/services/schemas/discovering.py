@@ -1,0 +1,166 @@
+"""Discoverers at work: a managed rule on the bus of each brings its events here, and what they look like are schemas.
+
+A schema has a new version when an event does not look like those before it; the version says what all look like.
+
+Source: "Inferring schemas from event bus events in EventBridge" of the user guide; the rule as AWS's listings show it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+from pileus.cloud.context import Context
+from pileus.kernel.arn import Arn, parse_arn
+from pileus.kernel.errors import AWSError
+from pileus.kernel.principal import Principal
+from pileus.services.schemas import documents, errors, keys, shapes
+from pileus.services.schemas.names import DISCOVERED, discoverer_arn
+from pileus.services.schemas.operations.schemas import add_version, save
+from pileus.services.schemas.records import Discoverer, Registry, Schema, decode, encode
+from pileus.services.schemas.shapes import Shape
+from pileus.store.contract import Reader, Transaction
+
+STARTED, STOPPED = "STARTED", "STOPPED"
+MANAGER = "schemas.amazonaws.com"
+_DESCRIPTION = "This rule is used to route Events to Schema Discoverer"
+_TARGET_ID = "SchemaDiscoverer"
+_NAME_MAX = 385
+# "Schema versions": of one schema at most, and "Discovered schemas".
+VERSIONS_MAX = 100
+SCHEMAS_MAX = 200
+_REFUSED = re.compile(r"[^0-9A-Za-z_.\-@]")
+
+
+def bus_of(ctx: Context, source_arn: str) -> Arn:
+    """The bus that is a discoverer's source. Raises BadRequestException."""
+    arn = parse_arn(source_arn)
+    if arn is None or arn.service != "events" or not arn.resource.startswith("event-bus/"):
+        raise errors.bad_request("The source ARN is not the ARN of an event bus.")
+    if (arn.account, arn.region) != (ctx.account, ctx.region):
+        raise errors.bad_request("The event bus is not one of this account and region.")
+    return arn
+
+
+def discoverer_id(bus: Arn) -> str:
+    return f"events-event-bus-{bus.resource.removeprefix('event-bus/')}"
+
+
+async def set_rule(ctx: Context, discoverer: Discoverer) -> None:
+    """Have the bus send its events to the discoverer, or not. Raises BadRequestException where there is no bus."""
+    pattern: dict[str, Any] = {"source": [{"prefix": "aws.partner/"}, {"anything-but": {"prefix": "aws."}}]}
+    if not discoverer.cross_account:
+        pattern["account"] = [ctx.account]
+    rule = {
+        "Name": _rule_name(discoverer),
+        "EventPattern": orjson.dumps(pattern).decode(),
+        "State": "ENABLED" if discoverer.state == STARTED else "DISABLED",
+        "Description": _DESCRIPTION,
+    }
+    target = {"Id": _TARGET_ID, "Arn": discoverer_arn(ctx, discoverer.id)}
+    try:
+        await _call(ctx, discoverer, "PutRule", rule)
+        await _call(ctx, discoverer, "PutTargets", {"Rule": rule["Name"], "Targets": [target]})
+    except AWSError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        raise errors.bad_request(error.message) from error
+
+
+async def drop_rule(ctx: Context, discoverer: Discoverer) -> None:
+    name = _rule_name(discoverer)
+    try:
+        await _call(ctx, discoverer, "RemoveTargets", {"Rule": name, "Ids": [_TARGET_ID], "Force": True})
+        await _call(ctx, discoverer, "DeleteRule", {"Name": name, "Force": True})
+    except AWSError as error:
+        # It may be gone with its bus, or by somebody's force.
+        if error.code != "ResourceNotFoundException":
+            raise
+
+
+def _rule_name(discoverer: Discoverer) -> str:
+    return f"Schemas-{discoverer.id}"[:64]
+
+
+async def _call(ctx: Context, discoverer: Discoverer, operation: str, request: dict[str, Any]) -> None:
+    """As the account, for which AWS has a service-linked role."""
+    account = ctx.account
+    principal = Principal(kind="root", account=account, arn=f"arn:aws:iam::{account}:root", id=account)
+    request = {**request, "EventBusName": discoverer.source_arn, "ManagedBy": MANAGER}
+    await ctx.cloud.call(principal, "events", operation, request, region=ctx.region)
+
+
+async def discover_event(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    """Take an event into account: how EventBridge hands a bus's events to its discoverer.
+
+    AWS has no such operation: only calls from inside come here. `request`: DiscovererId, Event (JSON).
+    """
+    try:
+        event = documents.parsed(request["Event"])
+    except documents.BadDocument as reason:
+        raise errors.bad_request(str(reason)) from None
+    source, detail_type = str(event["source"]), str(event["detail-type"])
+    name = _REFUSED.sub("-", f"{source}@{shapes.component_name(detail_type)}")[:_NAME_MAX]
+    seen = shapes.shape_of(event)
+
+    async def is_known(tx: Reader) -> bool:
+        before = await _shape(ctx, tx, name)
+        return before is not None and shapes.merged((before, seen)) == before
+
+    if await ctx.cloud.store.read(is_known):
+        return {}
+
+    async def learn(tx: Transaction) -> None:
+        data = await tx.get(keys.discoverer(ctx.account, ctx.region, request["DiscovererId"]))
+        if data is None or decode(Discoverer, data).state != STARTED:
+            return
+        before = await _shape(ctx, tx, name)
+        shape = seen if before is None else shapes.merged((before, seen))
+        content = orjson.dumps(shapes.document_of(shape, source=source, detail_type=detail_type)).decode()
+        if await _keep(ctx, tx, name, content):
+            tx.put(keys.shape(ctx.account, ctx.region, name), encode_shape(shape))
+
+    await ctx.cloud.store.write(learn)
+    return {}
+
+
+async def _shape(ctx: Context, tx: Reader, name: str) -> Shape | None:
+    """What the schema's events so far look like; None where there is none."""
+    if await tx.get(keys.schema(ctx.account, ctx.region, DISCOVERED, name)) is None:
+        return None
+    data = await tx.get(keys.shape(ctx.account, ctx.region, name))
+    return None if data is None else _decoder.decode(data)
+
+
+async def _keep(ctx: Context, tx: Transaction, name: str, content: str) -> bool:
+    """Make the content the newest version of its schema; False where there is no room for it."""
+    data = await tx.get(keys.schema(ctx.account, ctx.region, DISCOVERED, name))
+    if data is not None:
+        schema = decode(Schema, data)
+        if len(schema.versions) >= VERSIONS_MAX:
+            return False
+    else:
+        await make_registry(ctx, tx)
+        span = keys.schemas(ctx.account, ctx.region, DISCOVERED)
+        if len(await tx.scan(*span, limit=SCHEMAS_MAX)) >= SCHEMAS_MAX:
+            return False
+        schema = Schema(name=name, registry=DISCOVERED, type=documents.OPENAPI, modified=ctx.now, versions=[], last=0)
+    add_version(ctx, tx, schema, content)
+    save(ctx, tx, schema)
+    return True
+
+
+async def make_registry(ctx: Context, tx: Transaction) -> None:
+    key = keys.registry(ctx.account, ctx.region, DISCOVERED)
+    if await tx.get(key) is None:
+        tx.put(key, encode(Registry(name=DISCOVERED)))
+
+
+_decoder = msgspec.msgpack.Decoder(Shape)
+
+
+def encode_shape(shape: Shape) -> bytes:
+    return msgspec.msgpack.encode(shape)
