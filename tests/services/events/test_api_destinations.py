@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from events_kit import Web, bare, refused, until
+from events_kit import Group, Web, bare, refused, until
 
 BASIC = {"BasicAuthParameters": {"Username": "user", "Password": "pass"}}
 API_KEY = {"ApiKeyAuthParameters": {"ApiKeyName": "ApiKey", "ApiKeyValue": "secret"}}
@@ -89,6 +89,38 @@ def test_connections_are_changed_and_dropped(aws: Any) -> None:
     assert events.describe_connection(Name="c")["ConnectionState"] == "DEAUTHORIZED"
     assert events.delete_connection(Name="c")["ConnectionState"] == "DELETING"
     assert refused(events.describe_connection, Name="c")[0] == "ResourceNotFoundException"
+
+
+def test_the_default_bus_is_told_what_becomes_of_them(aws: Any, web: Web) -> None:
+    events, group = aws.client("events"), Group(aws, "told")
+    events.put_rule(Name="told", EventPattern='{"source": ["aws.events"]}')
+    events.put_targets(Rule="told", Targets=[{"Id": "logs", "Arn": group.arn}])
+
+    def told(count: int) -> list[str]:
+        found = until(lambda: len(group.texts()) == count and [json.loads(text) for text in group.texts()])
+        for each in found:
+            kind = "connection/c" if each["detail-type"].startswith("Connection") else "api-destination/d"
+            assert each["resources"][0].startswith(f"arn:aws:events:us-east-1:{aws.account}:{kind}/")
+            name, moment = each["detail"].values()
+            assert (name, moment[-10:]) == (kind.rpartition("/")[2], " +0000 UTC")
+        return sorted(each["detail-type"] for each in found)
+
+    arn = events.create_connection(Name="c", AuthorizationType="BASIC", AuthParameters=BASIC)["ConnectionArn"]
+    expected = ["Connection Authorized", "Connection Creation Started"]
+    assert told(2) == expected
+    events.create_api_destination(Name="d", ConnectionArn=arn, InvocationEndpoint="https://x.invalid", HttpMethod="PUT")
+    expected += ["API Destination Activated"]
+    assert told(3) == sorted(expected)
+    events.deauthorize_connection(Name="c")
+    expected += ["Connection Deauthorization Started", "Connection Deauthorized", "API Destination Deactivated"]
+    assert told(6) == sorted(expected)
+    oauth = {"OAuthParameters": {**OAUTH["OAuthParameters"], "AuthorizationEndpoint": f"{web.url}/oauth"}}
+    events.update_connection(Name="c", AuthorizationType="OAUTH_CLIENT_CREDENTIALS", AuthParameters=oauth)
+    expected += ["Connection Update Started", "Connection Authorization Started", "Connection Authorized"]
+    expected += ["API Destination Activated"]
+    assert told(10) == sorted(expected)
+    events.delete_connection(Name="c")
+    assert told(12) == sorted([*expected, "Connection Deletion Started", "API Destination Deactivated"])
 
 
 def test_bad_connections(aws: Any) -> None:

@@ -13,7 +13,7 @@ import orjson
 from pileus.cloud import outgoing
 from pileus.cloud.context import Cloud, Context
 from pileus.delivery.contract import Delivery, Retry
-from pileus.services.events import connections, keys
+from pileus.services.events import connections, keys, telling
 from pileus.services.events.records import Connection, decode, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -122,7 +122,10 @@ async def authorize(cloud: Cloud, delivery: Delivery) -> None:
         data = await tx.get(key)
         current = decode(Connection, data) if data is not None else None
         if current is not None and (current.id, current.modified) == (connection.id, connection.modified):
-            current.state = state
+            was, current.state = current.state, state
             tx.put(key, encode(current))
+            happened = "Authorized" if state == "AUTHORIZED" else "Deauthorized"
+            owner = (payload["account"], payload["region"])
+            await telling.of_connection(cloud, tx, owner, current, happened, was=was, now=cloud.clock.time())
 
     await cloud.store.write(settle)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
-from pileus.services.events import errors, keys, paging
+from pileus.services.events import errors, keys, paging, telling
 from pileus.services.events.names import api_destination_arn
 from pileus.services.events.records import ApiDestination, Connection, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -73,7 +73,10 @@ async def create_api_destination(ctx: Context, tx: Transaction, request: Request
         rate=request.get("InvocationRateLimitPerSecond"),
     )
     tx.put(key, encode(destination))
-    return await _made(ctx, tx, destination)
+    made = await _made(ctx, tx, destination)
+    if made["ApiDestinationState"] == "ACTIVE":
+        await telling.of_destination(ctx.cloud, tx, (ctx.account, ctx.region), destination, active=True, now=ctx.now)
+    return made
 
 
 async def update_api_destination(ctx: Context, tx: Transaction, request: Request) -> Answer:

@@ -11,7 +11,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import make_arn
 from pileus.kernel.errors import NotBuilt
-from pileus.services.events import authorizing, connections, errors, keys, paging
+from pileus.services.events import authorizing, connections, errors, keys, paging, telling
 from pileus.services.events.names import connection_arn
 from pileus.services.events.records import Connection, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -30,12 +30,20 @@ def _arn(ctx: Context, connection: Connection) -> str:
     return connection_arn(ctx.account, ctx.region, connection.name, connection.id)
 
 
-async def _authorize(ctx: Context, tx: Transaction, connection: Connection) -> None:
+async def _tell(ctx: Context, tx: Transaction, connection: Connection, *happened: str, was: str) -> None:
+    owner = (ctx.account, ctx.region)
+    await telling.of_connection(ctx.cloud, tx, owner, connection, *happened, was=was, now=ctx.now)
+
+
+async def _authorize(ctx: Context, tx: Transaction, connection: Connection, *, began: str) -> None:
+    was = connection.state
     connection.authorized = ctx.now
     connection.state = "AUTHORIZED"
     if connection.authorization == _OAUTH:
         connection.state = "AUTHORIZING"
         authorizing.put(ctx, tx, connection)
+    authorized = "Authorization Started" if connection.authorization == _OAUTH else "Authorized"
+    await _tell(ctx, tx, connection, began, authorized, was=was)
 
 
 async def create_connection(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -56,7 +64,7 @@ async def create_connection(ctx: Context, tx: Transaction, request: Request) -> 
         kms_key=request.get("KmsKeyIdentifier") or "",
     )
     await connections.seal(ctx.cloud, tx, connection, parameters)
-    await _authorize(ctx, tx, connection)
+    await _authorize(ctx, tx, connection, began="Creation Started")
     tx.put(keys.connection(ctx.account, ctx.region, name), encode(connection))
     return {
         "ConnectionArn": _arn(ctx, connection),
@@ -94,7 +102,7 @@ async def update_connection(ctx: Context, tx: Transaction, request: Request) -> 
             }
         connections.check(connection.authorization, parameters)
         await connections.seal(ctx.cloud, tx, connection, parameters)
-        await _authorize(ctx, tx, connection)
+        await _authorize(ctx, tx, connection, began="Update Started")
     connection.modified = ctx.now
     tx.put(keys.connection(ctx.account, ctx.region, connection.name), encode(connection))
     return _changed(ctx, connection)
@@ -111,18 +119,21 @@ def _merged(former: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 async def deauthorize_connection(ctx: Context, tx: Transaction, request: Request) -> Answer:
     connection = await connections.get(ctx, tx, request["Name"])
-    connection.state = "DEAUTHORIZED"
+    was, connection.state = connection.state, "DEAUTHORIZED"
     connection.sealed = b""
     connection.shown = {}
     connection.modified = ctx.now
     tx.put(keys.connection(ctx.account, ctx.region, connection.name), encode(connection))
+    await _tell(ctx, tx, connection, "Deauthorization Started", "Deauthorized", was=was)
     return {**_changed(ctx, connection), "ConnectionState": "DEAUTHORIZING"}
 
 
 async def delete_connection(ctx: Context, tx: Transaction, request: Request) -> Answer:
     connection = await connections.get(ctx, tx, request["Name"])
     tx.delete(keys.connection(ctx.account, ctx.region, connection.name))
-    return {**_changed(ctx, connection), "ConnectionState": "DELETING"}
+    was, connection.state = connection.state, "DELETING"
+    await _tell(ctx, tx, connection, "Deletion Started", was=was)
+    return _changed(ctx, connection)
 
 
 async def describe_connection(ctx: Context, tx: Reader, request: Request) -> Answer:
