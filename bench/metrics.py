@@ -173,5 +173,22 @@ METRICS = (
     Metric("sqs_wake_ms", "sqs", "From a send to a waiting receiver's answer, median", "ms", bar=10),
     Metric("sns_fan_out_s", "sns", "SNS, 1,000 messages filtered into 100 queues, 10,000 deliveries", "s", bar=5),
     Metric("events_put_per_s", "events", "EventBridge put, a bus of 1,000 rules, 64 connections", "/s", more=True),
+    Metric(
+        "events_match_10000_us",
+        "events",
+        "EventBridge, one event against 10,000 rules, alone",
+        "µs",
+        bar=500,
+        alone=True,
+    ),
+    Metric(
+        "events_put_10000_per_s",
+        "events",
+        "EventBridge put, a bus of 10,000 rules, 64 connections",
+        "/s",
+        more=True,
+        bar=1000,
+        alone=True,
+    ),
     Metric("events_to_handler_ms", "events", "From PutEvents into a function's handler, median", "ms", bar=25),
 )

@@ -13,8 +13,8 @@ from pileus.cloud.directory import load as load_service
 from pileus.model import load
 
 ROOT = Path(__file__).parents[2]
-# What IAM knows as an action and no client can call: services ask each other for it.
-_ACTIONS = {"InvokeApiDestination", "OpenBroker"}
+# What no client can call: services ask each other for it.
+_ACTIONS = {"DiscoverEvent", "InvokeApiDestination", "OpenBroker"}
 
 
 def test_the_list_of_operations_is_the_one_that_is_built() -> None:

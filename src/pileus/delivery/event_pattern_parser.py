@@ -13,6 +13,8 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
+from pileus.delivery import event_pattern_places as places
+from pileus.delivery.event_pattern_places import NUMBER_MAX, Place, is_number
 from pileus.delivery.event_pattern_tokens import InvalidPattern, Token, Tokens
 
 Value = Any
@@ -20,8 +22,6 @@ Predicate = Callable[[Value], bool]
 
 # Alternatives that `$or` may multiply to.
 ALTERNATIVES_MAX = 1000
-# Beyond this (both ways) numbers are not compared.
-NUMBER_MAX = 5_000_000_000
 
 # What anything-but may have within; and what it may in the older dialect that SNS speaks: one prefix.
 ANYTHING_BUT = frozenset(("equals-ignore-case", "prefix", "suffix", "wildcard"))
@@ -78,8 +78,20 @@ class Field:
     exact: set[Value] = field(default_factory=set)
     tests: list[Predicate] = field(default_factory=list)
     absent: bool = False
+    # Where its tests are filed, as far as they have a place.
+    places: list[Place] = field(default_factory=list)
     # As the pattern has it: fields of the same text take the same.
     text: str = ""
+
+    def add(self, test: Predicate, place: Place | None = None) -> None:
+        self.tests.append(test)
+        if place is not None:
+            self.places.append(place)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether every value that it takes leads to it: each of its tests has a place."""
+        return len(self.places) == len(self.tests) and not self.absent
 
     def takes(self, value: Value) -> bool:
         if value in self.exact:
@@ -185,19 +197,20 @@ def _expression(tokens: Tokens, values: Field) -> None:
             values.exact.add(_string(tokens, "exact match pattern must be a string"))
         case "prefix" | "suffix":
             if tokens.next() is Token.START_OBJECT:
-                values.tests.append(_ignoring_case(tokens, name))
+                values.add(_ignoring_case(tokens, name))
             else:
-                values.tests.append(_affix(name, _this_string(tokens, f"{name} match pattern must be a string")))
+                text = _this_string(tokens, f"{name} match pattern must be a string")
+                values.add(_affix(name, text), places.affix(name, text))
         case "equals-ignore-case":
             lower = _string(tokens, "equals-ignore-case match pattern must be a string").lower()
-            values.tests.append(lambda value: isinstance(value, str) and value.lower() == lower)
+            values.add(lambda value: isinstance(value, str) and value.lower() == lower, places.ignoring_case(lower))
         case "wildcard":
             text = _string(tokens, "wildcard match pattern must be a string")
-            values.tests.append(_wildcard(tokens, text))
+            values.add(*_wildcard(tokens, text))
             _close(tokens, _ONE_KEY)
             return
         case "cidr":
-            values.tests.append(_cidr(_string(tokens, "prefix match pattern must be a string")))
+            values.add(*_cidr(_string(tokens, "prefix match pattern must be a string")))
         case "numeric":
             if tokens.next() is not Token.START_ARRAY:
                 tokens.fail("Value of numeric must be an array.")
@@ -207,7 +220,7 @@ def _expression(tokens: Tokens, values: Field) -> None:
         case "exists":
             token = tokens.next()
             if token is Token.TRUE:
-                values.tests.append(lambda value: True)
+                values.add(lambda value: True)
             elif token is Token.FALSE:
                 values.absent = True
             else:
@@ -272,7 +285,7 @@ def _anything_but(tokens: Tokens, values: Field) -> None:
     if token not in (Token.START_ARRAY, Token.STRING, Token.NUMBER):
         tokens.fail("Value of anything-but must be an array or single string/number value.")
     refused = _refused(tokens, token) if not kind else _refused_texts(tokens, token, kind)
-    values.tests.append(lambda value: not refused(value))
+    values.add(lambda value: not refused(value))
     _close(tokens, _TOO_MANY)
     if kind:
         _close(tokens, _TOO_MANY)
@@ -330,7 +343,7 @@ def _refused_texts(tokens: Tokens, token: Token, kind: str) -> Predicate:
     if kind == "equals-ignore-case":
         lower = {text.lower() for text in texts}
         return lambda value: isinstance(value, str) and value.lower() in lower
-    wildcards = [_wildcard(tokens, text) for text in texts]
+    wildcards = [_wildcard(tokens, text)[0] for text in texts]
     return lambda value: any(one(value) for one in wildcards)
 
 
@@ -357,10 +370,6 @@ def _comparable(text: str) -> int | float:
     return _number(text)
 
 
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and -NUMBER_MAX <= value <= NUMBER_MAX
-
-
 def _numeric(tokens: Tokens, values: Field) -> None:
     if tokens.next() is not Token.STRING:
         tokens.fail(f"Invalid member in numeric match: {tokens.text}")
@@ -376,7 +385,8 @@ def _numeric(tokens: Tokens, values: Field) -> None:
         if operator == "=":
             values.exact.add(first)
         else:
-            values.tests.append(_compare(operator, first))
+            place = places.between(lowest=first) if operator in (">", ">=") else places.between(highest=first)
+            values.add(_compare(operator, first), place)
         return
     if operator not in (">", ">="):
         tokens.fail(_TOO_MANY)
@@ -393,7 +403,7 @@ def _numeric(tokens: Tokens, values: Field) -> None:
     if first >= last:
         tokens.fail("Bottom must be less than top")
     above, below = _compare(operator, first), _compare(upper, last)
-    values.tests.append(lambda value: above(value) and below(value))
+    values.add(lambda value: above(value) and below(value), places.between(first, last))
 
 
 def _in_range(tokens: Tokens) -> int | float:
@@ -406,19 +416,19 @@ def _in_range(tokens: Tokens) -> int | float:
 def _compare(operator: str, limit: float) -> Predicate:
     match operator:
         case ">":
-            return lambda value: _is_number(value) and value > limit
+            return lambda value: is_number(value) and value > limit
         case ">=":
-            return lambda value: _is_number(value) and value >= limit
+            return lambda value: is_number(value) and value >= limit
         case "<":
-            return lambda value: _is_number(value) and value < limit
+            return lambda value: is_number(value) and value < limit
         case _:
-            return lambda value: _is_number(value) and value <= limit
+            return lambda value: is_number(value) and value <= limit
 
 
 # -- addresses and wildcards -------------------------------------------------------------------------------------------
 
 
-def _cidr(text: str) -> Predicate:
+def _cidr(text: str) -> tuple[Predicate, Place]:
     parts = text.split("/")
     if len(parts) != 2:
         raise InvalidPattern("Malformed CIDR, one '/' required")
@@ -446,11 +456,14 @@ def _cidr(text: str) -> Predicate:
             return False
         return address.version == base.version and lowest <= int(address) <= highest
 
-    return test
+    return test, places.addresses(base.version, lowest, highest)
 
 
-def _wildcard(tokens: Tokens, text: str) -> Predicate:
-    """Whether a value is the text with anything for each "*": its pieces are looked for from left to right, once."""
+def _wildcard(tokens: Tokens, text: str) -> tuple[Predicate, Place | None]:
+    """Whether a value is the text with anything for each "*": its pieces are looked for from left to right, once.
+
+    Its place is that of how it begins or ends, whichever is longer.
+    """
     pieces = [""]
     at = 0
     # AWS counts the quote that it puts before the text.
@@ -470,7 +483,7 @@ def _wildcard(tokens: Tokens, text: str) -> Predicate:
         at += 1
     if len(pieces) == 1:
         only = pieces[0]
-        return lambda value: bool(value == only)
+        return lambda value: bool(value == only), places.affix("prefix", only)
     first, last, between = pieces[0], pieces[-1], [piece for piece in pieces[1:-1] if piece]
 
     def test(value: Value) -> bool:
@@ -486,4 +499,6 @@ def _wildcard(tokens: Tokens, text: str) -> Predicate:
             begin = found + len(piece)
         return True
 
-    return test
+    if not first and not last:
+        return test, None
+    return test, places.affix("prefix", first) if len(first) >= len(last) else places.affix("suffix", last)

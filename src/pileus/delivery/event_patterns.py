@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pileus.delivery.event_pattern_parser import ANYTHING_BUT, Alternative, Field, Truth, parse
+from pileus.delivery.event_pattern_places import KINDS, Place
 from pileus.delivery.event_pattern_tokens import DEPTH_MAX, InvalidPattern
 
 __all__ = ["InvalidPattern", "Leaves", "Pattern", "RuleIndex", "compile_pattern", "leaves_of"]
@@ -177,13 +178,15 @@ def _agree(one: _Where, other: _Where) -> bool:
 class RuleIndex(Generic[N]):
     """Patterns by name; `match` gives the names of those that an event matches.
 
-    An alternative is filed under one field of it: one that takes nothing but exact values, the one whose values the
-    fewest others are filed under; else one that others have, too, to the letter. An event is held only against what is
-    filed under its own values, and under fields that take them.
+    An alternative is filed under one field of it: one whose values, or whose tests' places, are known, and of these the
+    one that the fewest others are filed with; else one that others have, too, to the letter. An event is held only
+    against what is filed under its own values, and under fields that take them.
     """
 
     def __init__(self) -> None:
         self._exact: dict[str, dict[Any, dict[tuple[N, int], _Fields]]] = {}
+        # By path, kind, size and key of places.
+        self._placed: dict[str, dict[str, dict[int, dict[Hashable, dict[tuple[N, int], _Fields]]]]] = {}
         self._tested: dict[str, dict[str, tuple[Field, dict[tuple[N, int], _Fields]]]] = {}
         # What may match events that have none of its fields.
         self._rest: dict[tuple[N, int], _Fields] = {}
@@ -204,12 +207,15 @@ class RuleIndex(Generic[N]):
         self._patterns[name] = pattern
         for number, fields in enumerate(pattern.alternatives):
             key = (name, number)
-            exact = self._place_by_values(fields)
-            if exact is not None:
-                path, field = exact
+            known = self._place_by_values(fields)
+            if known is not None:
+                path, field = known
                 values = self._exact.setdefault(path, {})
                 for value in field.exact:
                     values.setdefault(value, {})[key] = fields
+                for place in field.places:
+                    sizes = self._placed.setdefault(path, {}).setdefault(place.kind, {})
+                    sizes.setdefault(place.size, {}).setdefault(place.key, {})[key] = fields
                 continue
             tested = self._place_by_tests(fields)
             if tested is not None:
@@ -231,10 +237,22 @@ class RuleIndex(Generic[N]):
                     filed = values.get(value)
                     if filed is not None and filed.pop(key, None) is not None and not filed:
                         del values[value]
+                for place in field.places:
+                    self._discard_placed(path, place, key)
                 tested = self._tested.get(path, _NOTHING)
                 found = tested.get(field.text)
                 if found is not None and found[1].pop(key, None) is not None and not found[1]:
                     del tested[field.text]
+
+    def _discard_placed(self, path: str, place: Place, key: tuple[N, int]) -> None:
+        sizes = self._placed.get(path, _NOTHING).get(place.kind, _NOTHING)
+        by_key = sizes.get(place.size, _NOTHING)
+        filed = by_key.get(place.key)
+        if filed is not None and filed.pop(key, None) is not None and not filed:
+            del by_key[place.key]
+            if not by_key:
+                # A look less for every value.
+                del sizes[place.size]
 
     def match(self, event: Mapping[str, Any] | Leaves) -> list[N]:
         """Each once, in the order in which they were found."""
@@ -245,6 +263,10 @@ class RuleIndex(Generic[N]):
             if by_value:
                 for value in values:
                     _match_filed(by_value.get(value, _NOTHING), leaves, found)
+            by_kind = self._placed.get(path)
+            if by_kind:
+                for kind, sizes in by_kind.items():
+                    _match_placed(kind, sizes, values, leaves, found)
             by_test = self._tested.get(path)
             if by_test:
                 for field, filed in by_test.values():
@@ -256,10 +278,13 @@ class RuleIndex(Generic[N]):
     def _place_by_values(self, fields: _Fields) -> tuple[str, Field] | None:
         best: tuple[int, str, Field] | None = None
         for path, field in fields:
-            if field.tests or field.absent:
+            if not field.is_placed:
                 continue
-            values = self._exact.get(path, _NOTHING)
-            others = sum(len(values.get(value, _NOTHING)) for value in field.exact)
+            values, kinds = self._exact.get(path, _NOTHING), self._placed.get(path, _NOTHING)
+            others = sum(len(values.get(value, _NOTHING)) for value in field.exact) + sum(
+                len(kinds.get(place.kind, _NOTHING).get(place.size, _NOTHING).get(place.key, _NOTHING))
+                for place in field.places
+            )
             if best is None or others < best[0]:
                 best = (others, path, field)
         return None if best is None else best[1:]
@@ -277,6 +302,24 @@ def _match_filed(filed: Mapping[tuple[N, int], _Fields], leaves: Leaves, found: 
     for (name, _), fields in filed.items():
         if name not in found and _matches(fields, leaves):
             found[name] = None
+
+
+def _match_placed(
+    kind: str,
+    sizes: Mapping[int, Mapping[Hashable, Mapping[tuple[N, int], _Fields]]],
+    values: list[Any],
+    leaves: Leaves,
+    found: dict[N, None],
+) -> None:
+    convert, key_of = KINDS[kind]
+    for value in values:
+        converted = convert(value)
+        if converted is None:
+            continue
+        for size, by_key in sizes.items():
+            filed = by_key.get(key_of(converted, size))
+            if filed is not None:
+                _match_filed(filed, leaves, found)
 
 
 _NOTHING: dict[Any, Any] = {}

@@ -38,7 +38,7 @@ def put_work(ctx: Context, tx: Transaction, endpoint: Endpoint) -> None:
 
 async def resolve(ctx: Context, request: dict[str, Any]) -> None:
     """Put the bus that a global endpoint now stands for into the place of its id."""
-    if ctx.operation != "PutEvents" or "EndpointId" not in request:
+    if "EndpointId" not in request:
         return
     id = request.pop("EndpointId")
 

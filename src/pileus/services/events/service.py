@@ -177,5 +177,5 @@ SERVICE = Service(
     # Waiting for the world costs little.
     target_limits={routing.target_name("api-destination"): 512},
     start=start,
-    resolve=failover.resolve,
+    resolve=events.prepare,
 )

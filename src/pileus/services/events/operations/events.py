@@ -12,8 +12,9 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.delivery.event_patterns import InvalidPattern, compile_pattern
-from pileus.services.events import errors, routing
+from pileus.services.events import errors, failover, routing
 from pileus.services.events.archiving import TIME_BYTES
+from pileus.services.events.book import Books
 from pileus.services.events.lookup import find_bus
 from pileus.services.events.names import bus_name
 from pileus.store.contract import Reader, Transaction
@@ -22,6 +23,16 @@ from pileus.store.contract import Reader, Transaction
 SIZE_MAX = 1024 * 1024
 # What one bus hands on to another: the event as it is there, which no client can say.
 FORWARDED = "InternalMetadata"
+
+
+async def prepare(ctx: Context, request: Request) -> None:
+    """What `PutEvents` needs and its transaction cannot wait for: the endpoint's bus, and the buses' rules."""
+    if ctx.operation != "PutEvents":
+        return
+    await failover.resolve(ctx, request)
+    books = ctx.cloud.part(Books)
+    for bus in {bus_name(ctx, entry.get("EventBusName")) for entry in request["Entries"]}:
+        await books.prepare(ctx.cloud.store, bus)
 
 
 async def put_events(ctx: Context, tx: Transaction, request: Request) -> Answer:
