@@ -82,7 +82,7 @@ STYLES: dict[str, Style] = {
 }
 DEFAULT_STYLE = Style()
 
-# Traits that count instead of the model's.
+# Traits that count instead of the model's, for a shape or for it in one operation.
 SHAPES: dict[tuple[str, str], dict[str, Any]] = {
     ("cloudformation", "StackName"): {"pattern": "[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"},
     ("cloudformation", "TemplateBody"): {"max": 51200},
@@ -93,7 +93,8 @@ SHAPES: dict[tuple[str, str], dict[str, Any]] = {
         r"[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"
     },
     # The service words these itself.
-    ("lambda", "Runtime"): {"enum": None},
+    ("lambda", "CreateFunction.Runtime"): {"enum": None},
+    ("lambda", "UpdateFunctionConfiguration.Runtime"): {"enum": None},
     # Of functions on managed instances more is allowed, which are not built.
     ("lambda", "Timeout"): {"max": 900},
     ("lambda", "TaggableResource"): {

@@ -113,7 +113,8 @@ class _Compiler:
         self._open: set[str] = set()
 
     def _traits(self, shape: Shape) -> dict[str, Any]:
-        changed = SHAPES.get((self._model.name, shape.name))
+        service = self._model.name
+        changed = SHAPES.get((service, shape.name)) or SHAPES.get((service, f"{self._operation.name}.{shape.name}"))
         return shape.traits if changed is None else {**shape.traits, **changed}
 
     def value(self, shape: Shape) -> Check | None:

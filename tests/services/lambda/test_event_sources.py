@@ -237,6 +237,30 @@ def test_a_mapping_that_is_being_changed_is_in_use(
     assert lambda_.delete_event_source_mapping(UUID=uuid)["State"] == "Deleting"
 
 
+def test_a_mapping_that_is_being_made_is_in_use(aws: Any, lambda_: Any, make: Callable[..., Any], stream: str) -> None:
+    # The role may look at the stream and read nothing of it: until that is given up, the mapping is being made.
+    look = {"Effect": "Allow", "Action": ["dynamodb:DescribeStream", "dynamodb:ListStreams"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [look]})
+    aws.client("iam").put_role_policy(RoleName="function-role", PolicyName="feeds", PolicyDocument=policy)
+    make()
+    call = {"EventSourceArn": stream, "FunctionName": "f", "StartingPosition": "LATEST"}
+    uuid = lambda_.create_event_source_mapping(**call)["UUID"]
+    for verb, change in (
+        ("update", lambda_.update_event_source_mapping),
+        ("delete", lambda_.delete_event_source_mapping),
+    ):
+        assert caught(change, UUID=uuid) == (
+            "ResourceInUseException",
+            400,
+            f"Cannot {verb} the event source mapping because it is in use.",
+        )
+    wait_state(lambda_, uuid)
+    assert lambda_.update_event_source_mapping(UUID=uuid, Enabled=False)["State"] == "Disabling"
+    wait_state(lambda_, uuid, "Disabled")
+    assert lambda_.delete_event_source_mapping(UUID=uuid)["State"] == "Deleting"
+    until(lambda: _gone(lambda_, uuid))
+
+
 def _sign(aws: Any, name: str) -> bool:
     return "Item" in aws.client("dynamodb").get_item(TableName="signs", Key={"id": {"S": name}}, ConsistentRead=True)
 

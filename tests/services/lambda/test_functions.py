@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
 import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from lambda_kit import ECHO, caught, package
@@ -138,14 +140,19 @@ def test_what_create_function_refuses(
     assert lambda_.list_functions()["Functions"] == []
 
 
-def test_requests_that_are_too_large(lambda_: Any, role: str, make: Callable[..., Any]) -> None:
-    large = b"\0" * 53_000_000
-    content = {"FunctionName": "g", "Runtime": "python3.12", "Handler": "i.h", "Role": role, "Code": {"ZipFile": large}}
-    assert caught(lambda_.create_function, **content) == (
-        "RequestEntityTooLargeException",
-        413,
-        "Request must be smaller than 70167211 bytes for the CreateFunction operation",
-    )
+def test_requests_that_are_too_large(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    # Refused by what it announces: nobody has to send all of it.
+    node = urlsplit(aws.endpoint)
+    connection = http.client.HTTPConnection(node.hostname or "", node.port, timeout=30)
+    connection.putrequest("POST", "/2015-03-31/functions")
+    connection.putheader("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request")
+    connection.putheader("content-length", "70167212")
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (413, "RequestEntityTooLargeException")
+    message = "Request must be smaller than 70167211 bytes for the CreateFunction operation"
+    assert message in answer.read().decode()
+    connection.close()
     make()
     variables = {"Variables": {"LARGE": "x" * 5120}}
     assert caught(lambda_.update_function_configuration, FunctionName="f", Environment=variables) == (
@@ -437,6 +444,29 @@ def test_what_is_not_built_says_so(lambda_: Any, role: str, request_: dict[str, 
     code, status, message = caught(lambda_.create_function, **{**request, **request_})
     assert (code, status) == ("NotImplemented", 501)
     assert next(iter(request_)) in message
+
+
+def test_operations_that_are_not_built_say_so(aws: Any, lambda_: Any) -> None:
+    version = {"FunctionName": "f", "Qualifier": "1"}
+    execution = {"DurableExecutionArn": arn(aws, "f:1/durable-execution/name/1")}
+    for operation, request in (
+        ("get_function_scaling_config", version),
+        ("put_function_scaling_config", version),
+        ("get_capacity_provider", {"CapacityProviderName": "p"}),
+        ("delete_capacity_provider", {"CapacityProviderName": "p"}),
+        ("list_capacity_providers", {}),
+        ("list_function_versions_by_capacity_provider", {"CapacityProviderName": "p"}),
+        ("list_durable_executions_by_function", {"FunctionName": "f"}),
+        ("get_durable_execution", execution),
+        ("get_durable_execution_history", execution),
+        ("stop_durable_execution", execution),
+    ):
+        name = "".join(word.capitalize() for word in operation.split("_"))
+        assert caught(getattr(lambda_, operation), **request) == (
+            "NotImplemented",
+            501,
+            f"lambda:{name} is not implemented by Pileus.",
+        )
 
 
 @pytest.mark.parametrize(

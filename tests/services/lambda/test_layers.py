@@ -86,19 +86,23 @@ def test_layer_versions_that_cannot_be(aws: Any, lambda_: Any) -> None:
         assert caught(lambda_.get_layer_version, LayerName="l", VersionNumber=number) == refused
         assert caught(lambda_.delete_layer_version, LayerName="l", VersionNumber=number) == refused
     content = {"ZipFile": PYTHON_LAYER}
-    for runtimes in (["nosuch1"], ["python3.12", "python2.7"]):
-        code, _, message = caught(
-            lambda_.publish_layer_version, LayerName="l", Content=content, CompatibleRuntimes=runtimes
-        )
-        assert code == "InvalidParameterValueException"
-        assert message.startswith(
+    for runtimes, code, constraint in (
+        (["nosuch1"], "ValidationException", "Member must satisfy constraint: [Member must satisfy enum value set: ["),
+        (["python3.12", "python2.7"], "InvalidParameterValueException", "Member must satisfy enum value set: ["),
+    ):
+        found = caught(lambda_.publish_layer_version, LayerName="l", Content=content, CompatibleRuntimes=runtimes)
+        assert found[:2] == (code, 400)
+        assert found[2].startswith(
             f"1 validation error detected: Value '[{', '.join(runtimes)}]' at 'compatibleRuntimes' failed to satisfy "
-            "constraint: Member must satisfy enum value set: [nodejs20.x, "
+            f"constraint: {constraint}"
         )
+    both = {"CompatibleRuntimes": ["nosuch1"], "CompatibleArchitectures": ["nosuch2"]}
+    found = caught(lambda_.publish_layer_version, LayerName="l", Content=content, **both)
+    assert found[2].startswith("2 validation errors detected: ")
     assert lambda_.list_layer_versions(LayerName="l")["LayerVersions"] == []
     for call, request in ((lambda_.list_layers, {}), (lambda_.list_layer_versions, {"LayerName": "l"})):
         found = caught(call, CompatibleRuntime="nosuch1", **request)
-        assert found[0] == "InvalidParameterValueException"
+        assert found[0] == "ValidationException"
         assert found[2].startswith("1 validation error detected: Value 'nosuch1' at 'compatibleRuntime' failed")
         assert call(CompatibleRuntime="python2.7", **request)
 

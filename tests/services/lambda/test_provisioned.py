@@ -169,6 +169,28 @@ def test_what_cannot_be_provisioned(
     assert message.endswith(error[2])
 
 
+def test_what_has_no_provisioned_concurrency_to_show(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    arn = make(Publish=True)["FunctionArn"].removesuffix(":1")
+    lambda_.create_alias(FunctionName="f", Name="a", FunctionVersion="1")
+    show, take_back = lambda_.get_provisioned_concurrency_config, lambda_.delete_provisioned_concurrency_config
+    unpublished = "The function resource provided must be an alias or a published version."
+    for call in (show, take_back):
+        for qualifier, code, message in (
+            ("$LATEST", "InvalidParameterValueException", unpublished),
+            ("7", "ResourceNotFoundException", f"Function not found: {arn}:7"),
+            ("missing", "ResourceNotFoundException", f"Cannot find alias arn: {arn}:missing"),
+        ):
+            assert caught(call, FunctionName="f", Qualifier=qualifier)[::2] == (code, message)
+    for qualifier in ("1", "a"):
+        assert caught(show, FunctionName="f", Qualifier=qualifier) == (
+            "ProvisionedConcurrencyConfigNotFoundException",
+            404,
+            "No Provisioned Concurrency Config found for this function",
+        )
+        take_back(FunctionName="f", Qualifier=qualifier)
+    assert caught(lambda_.list_provisioned_concurrency_configs, FunctionName="g")[0] == "ResourceNotFoundException"
+
+
 def test_a_restart_brings_them_back(start_pileus: Callable[..., Any], account: Callable[..., Any]) -> None:
     from lambda_kit import LOGGING, TRUST, package
 

@@ -32,14 +32,16 @@ def started(aws: Any) -> bool:
 def test_of_two_deploys_at_once_each_is_whole_or_refused(
     aws: Any, lambda_: Any, make: Callable[..., Any], updated: Callable[[str], None]
 ) -> None:
-    make()
+    arn = make()["FunctionArn"]
+    refused: set[str] = set()
     codes = [f"def handler(event, context):\n    return {number}\n" for number in range(8)]
 
     def deploy(code: str) -> str | None:
         client = aws.client("lambda")
         try:
             answer = client.update_function_code(FunctionName="f", ZipFile=package({"index.py": code}))
-        except client.exceptions.ResourceConflictException:
+        except client.exceptions.ResourceConflictException as refusal:
+            refused.add(refusal.response["Error"]["Message"])
             return None
         sha256: str = answer["CodeSha256"]
         return sha256
@@ -47,6 +49,7 @@ def test_of_two_deploys_at_once_each_is_whole_or_refused(
     with ThreadPoolExecutor(4) as threads:
         done = {sha256: number for number, sha256 in enumerate(threads.map(deploy, codes)) if sha256}
     assert done
+    assert refused <= {f"The operation cannot be performed at this time. An update is in progress for resource: {arn}"}
     updated("f")
     there = lambda_.get_function_configuration(FunctionName="f")["CodeSha256"]
     assert json.loads(lambda_.invoke(FunctionName="f")["Payload"].read()) == done[there]

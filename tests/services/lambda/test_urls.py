@@ -138,6 +138,25 @@ def test_what_is_refused(lambda_: Any, make: Callable[..., Any]) -> None:
     )
 
 
+def test_what_has_no_url(lambda_: Any, make: Callable[..., Any]) -> None:
+    make()
+    lambda_.publish_version(FunctionName="f")
+    lambda_.create_alias(FunctionName="f", Name="a", FunctionVersion="1")
+    get, update, delete = (getattr(lambda_, f"{verb}_function_url_config") for verb in ("get", "update", "delete"))
+    for call in (get, update, delete):
+        for request in ({"FunctionName": "f"}, {"FunctionName": "f", "Qualifier": "a"}, {"FunctionName": "f:none"}):
+            assert caught(call, **request) == MISSING
+        for qualifier in ("1", "$LATEST"):
+            code, _, message = caught(call, FunctionName="f", Qualifier=qualifier)
+            assert code == "ValidationException"
+            assert f"Value '{qualifier}' at 'qualifier'" in message
+        assert caught(call, FunctionName="f:a", Qualifier="b")[2] == (
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    for call, error in ((get, MISSING), (delete, MISSING), (update, NO_FUNCTION)):
+        assert caught(call, FunctionName="none") == error
+
+
 def test_aliases_have_urls_of_their_own(aws: Any, lambda_: Any, make: Callable[..., Any], send: Any) -> None:
     make("f", ECHO_EVENT)
     lambda_.publish_version(FunctionName="f")

@@ -85,7 +85,7 @@ def check(runtime: str) -> None:
 
 
 def check_compatible(runtimes: Sequence[str]) -> None:
-    """Raise AWS's error where one of a layer's runtimes is none, or none any more.
+    """Raise AWS's error where one of a layer's runtimes is none any more.
 
     The message is that of deployments that failed; that the call itself answers with this code is inferred from it.
     """
@@ -93,15 +93,6 @@ def check_compatible(runtimes: Sequence[str]) -> None:
         raise errors.invalid_parameter(
             f"1 validation error detected: Value '[{', '.join(runtimes)}]' at 'compatibleRuntimes' failed to satisfy "
             f"constraint: Member must satisfy enum value set: [{', '.join(RUNTIMES)}]"
-        )
-
-
-def check_known(runtime: str | None) -> None:
-    """The same for the runtime by which layers are looked for, which may be one of former times."""
-    if runtime is not None and runtime not in RUNTIMES and runtime not in DEPRECATED:
-        raise errors.invalid_parameter(
-            f"1 validation error detected: Value '{runtime}' at 'compatibleRuntime' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(RUNTIMES)}]"
         )
 
 

@@ -183,7 +183,6 @@ def _compatible(request: Request, version: LayerVersion) -> bool:
 
 async def list_layer_versions(ctx: Context, tx: Reader, request: Request) -> Answer:
     name = _name(ctx, request)
-    runtimes.check_known(request.get("CompatibleRuntime"))
     found = await tx.scan(*keys.layer_versions(name.account, name.region, name.name), limit=10_000)
     versions = [decode(LayerVersion, data) for _, data in reversed(found)]
     before = int(request["Marker"]) if (request.get("Marker") or "").isdecimal() else None
@@ -196,7 +195,6 @@ async def list_layer_versions(ctx: Context, tx: Reader, request: Request) -> Ans
 
 
 async def list_layers(ctx: Context, tx: Reader, request: Request) -> Answer:
-    runtimes.check_known(request.get("CompatibleRuntime"))
     found, marker = await page(tx, request, *keys.layers(ctx.account, ctx.region))
     answer: Answer = {"Layers": []}
     for _, data in found:

@@ -20,9 +20,7 @@ async def _at(ctx: Context, tx: Reader, request: Request) -> Target:
     """The version or alias that the request names, which must be there."""
     at = parse_own(ctx, request["FunctionName"], request["Qualifier"])
     if at.qualifier == LATEST:
-        raise errors.invalid_parameter(
-            "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
-        )
+        raise errors.invalid_parameter("The function resource provided must be an alias or a published version.")
     await get_function(tx, at)
     if not is_version(at.qualifier):
         await get_alias(tx, at, at.qualifier)
@@ -85,6 +83,10 @@ def _describe(config: Provisioned) -> Answer:
 
 
 async def put_provisioned_concurrency_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
+    if parse_own(ctx, request["FunctionName"], request["Qualifier"]).qualifier == LATEST:
+        raise errors.invalid_parameter(
+            "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+        )
     at = await _at(ctx, tx, request)
     wanted = request["ProvisionedConcurrentExecutions"]
     await check_not_snapshotted(tx, at, await shares(tx, at, at.qualifier, wanted))

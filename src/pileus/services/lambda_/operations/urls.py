@@ -87,6 +87,8 @@ async def get_function_url_config(ctx: Context, tx: Reader, request: Request) ->
 
 async def update_function_url_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
     at = _at(ctx, request)
+    if await find_function(tx, at) is None:
+        raise errors.not_found("Function does not exist")
     url = await _get(tx, at)
     if request.get("AuthType"):
         url.auth_type = request["AuthType"]
