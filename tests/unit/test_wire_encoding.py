@@ -192,7 +192,7 @@ def test_s3_errors() -> None:
     )
     head = encode_error("s3", AWSError("NotFound", "Not Found", status=404), "HeadObject")
     assert (head.status, head.body) == (404, b"")
-    assert "Content-Type" not in dict(head.headers)
+    assert dict(head.headers)["Content-Type"] == "application/xml"
     assert encode_error("s3", AWSError("NotModified", status=304), "GetObject").body == b""
 
 

@@ -138,6 +138,9 @@ class Service:
     preflight: Callable[[Cloud, str, Mapping[str, str]], Awaitable[dict[str, str]]] | None = None
     # Puts what a request's members stand for in their place (S3: the bucket behind an access point); (ctx, members).
     resolve: Callable[[Context, dict[str, Any]], Awaitable[None]] | None = None
+    # Raises where what a request is about (S3: the bucket) is not there; asked where the request cannot be read, since
+    # that counts before what is wrong with its body. Called as (ctx, tx, the members that do not stand in the body).
+    admit: Callable[[Context, Reader, dict[str, Any]], Awaitable[None]] | None = None
     # Reads what browsers post as a form to the service's own addresses: see `pileus.cloud.forms`.
     forms: FormReader | None = None
     # Host names that this service serves itself, by their label ("lambda-url"): see `pileus.cloud.hosted`. The label is

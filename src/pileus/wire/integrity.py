@@ -15,6 +15,19 @@ from pileus.kernel.errors import AWSError
 
 # Whose checksum headers are about the object that is made, not about the body.
 _ABOUT_THE_OBJECT = frozenset({"CompleteMultipartUpload"})
+# Which must come with one or the other: reported so against AWS's own tools.
+_REQUIRED = frozenset(
+    (
+        "DeleteObjects",
+        "PutBucketCors",
+        "PutBucketLifecycleConfiguration",
+        "PutBucketReplication",
+        "PutBucketTagging",
+        "PutObjectLegalHold",
+        "PutObjectLockConfiguration",
+        "PutObjectRetention",
+    )
+)
 _HEADERS = {"x-amz-checksum-" + algorithm.lower(): algorithm for algorithm in digests.ALGORITHMS}
 
 
@@ -22,6 +35,12 @@ def check_body(operation: str, headers: Mapping[str, str], body: bytes) -> None:
     """Raises InvalidDigest, InvalidRequest or BadDigest where the body is not what was announced."""
     if (given := headers.get("content-md5")) is not None:
         _check_md5(given, body)
+    elif operation in _REQUIRED and not _HEADERS.keys() & headers.keys():
+        raise AWSError(
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+            status=400,
+        )
     if operation in _ABOUT_THE_OBJECT:
         return
     for name, given in headers.items():

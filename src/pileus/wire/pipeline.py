@@ -151,13 +151,7 @@ class Pipeline:
         """Authorize and run; the answer's members. Raises `AWSError`."""
         store = self.cloud.store
         function = operation.function
-        if operation.permissions is not None:
-            needed = operation.permissions(ctx, request)
-        else:
-            needed = (Permission(f"{self.model(ctx.service).signing_name}:{ctx.operation}"),)
-        allowed = self.cloud.settings.iam == "off" or (
-            not _is_guarded(ctx, operation) and is_own_root(ctx.principal, ctx.account, needed)
-        )
+        needed, allowed = self._needed(ctx, operation, request)
         ctx.permit = partial(self._permit, ctx, operation, request, family)
         if operation.kind is Kind.READING:
 
@@ -179,6 +173,31 @@ class Pipeline:
         if needed and not allowed:
             await store.read(partial(self._authorize, ctx, operation, request, needed, family))
         return await function(ctx, request) or {}
+
+    def _needed(self, ctx: Context, operation: Operation, request: Request) -> tuple[Sequence[Permission], bool]:
+        """The permissions that a call needs, and whether it has them for certain."""
+        if operation.permissions is not None:
+            needed = operation.permissions(ctx, request)
+        else:
+            needed = (Permission(f"{self.model(ctx.service).signing_name}:{ctx.operation}"),)
+        allowed = self.cloud.settings.iam == "off" or (
+            not _is_guarded(ctx, operation) and is_own_root(ctx.principal, ctx.account, needed)
+        )
+        return needed, allowed
+
+    async def admit(self, ctx: Context, service: Service, request: Request, family: Family) -> None:
+        """Authorize a call that cannot be made, and have the service look for what it is about."""
+        operation = _built(service, ctx.service, ctx.operation)
+        needed, allowed = self._needed(ctx, operation, request)
+        look = service.admit
+        assert look is not None
+
+        async def check(tx: Reader) -> None:
+            if not allowed:
+                await self._authorize(ctx, operation, request, needed, family, tx)
+            await look(ctx, tx, request)
+
+        await self.cloud.store.read(check)
 
     async def _permit(
         self,
@@ -340,11 +359,6 @@ class _HttpCall:
         ):
             raise missing_token(family)
 
-        if target.service == "s3" and operation.streaming_input is None:
-            check_body(operation.name, request.headers, request.body)
-        self._open_body(request, who, limit, streaming=streaming)
-        members = self._codec.decode(operation, request, labels)
-        constraints.check(model, operation, members)
         ctx = self._ctx = Context(
             cloud=cloud,
             request_id=self._request_id,
@@ -356,6 +370,16 @@ class _HttpCall:
             now=now,
             http=self._http_info(),
         )
+        try:
+            if target.service == "s3" and operation.streaming_input is None:
+                check_body(operation.name, request.headers, request.body)
+            self._open_body(request, who, limit, streaming=streaming)
+            members = self._codec.decode(operation, request, labels)
+            constraints.check(model, operation, members)
+        except AWSError:
+            if known is not None and known.admit is not None and not streaming:
+                await self._admit(ctx, known, labels, family)
+            raise
         built = _built(known, target.service, operation.name)
         if known is not None and known.resolve is not None:
             await known.resolve(ctx, members)
@@ -363,6 +387,16 @@ class _HttpCall:
         return self._codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
+
+    async def _admit(self, ctx: Context, service: Service, labels: Mapping[str, str], family: Family) -> None:
+        """Raise what is wrong with the caller, or with what the request is about: it counts before a bad body does."""
+        assert self._codec is not None
+        assert self._operation is not None
+        self._request.body = b""
+        members = self._codec.decode(self._operation, self._request, labels)
+        if service.resolve is not None:
+            await service.resolve(ctx, members)
+        await self._pipeline.admit(ctx, service, members, family)
 
     async def _read_form(self, service: Service, read: FormReader) -> Posted | None:
         """What a browser's form asks for; None where the request is none."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import http.client
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -88,3 +92,21 @@ class Raw:
 @pytest.fixture
 def raw(aws: Any) -> Raw:
     return Raw(aws)
+
+
+@pytest.fixture
+def refused(raw: Raw) -> Callable[..., tuple[Any, ...]]:
+    """`refused("PUT", path, ...)`: (status, code) of a raw request, with the error's members of `names` behind them."""
+
+    def run(method: str, path: str, *names: str, **options: Any) -> tuple[Any, ...]:
+        status, _, body = raw(method, path, **options)
+        found = dict(re.findall(r"<(\w+)>([^<]*)</", html.unescape(body.decode())))
+        return (status, *(found.get(name) for name in ("Code", *names)))
+
+    return run
+
+
+@pytest.fixture
+def md5() -> Callable[[bytes], dict[str, str]]:
+    """The header that some bodies have to come with."""
+    return lambda body: {"Content-MD5": base64.b64encode(hashlib.md5(body).digest()).decode()}

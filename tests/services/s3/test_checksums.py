@@ -211,3 +211,34 @@ def test_bodies_that_do_not_stream_are_verified(s3, bucket, raw, algorithm):
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     assert delete({name: of(algorithm, body), "content-md5": of("MD5", body)})[0] == 200
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_what_headers_say_of_a_checksum_must_agree(bucket, refused):
+    value, other = of("CRC32", b"hello"), of("SHA1", b"hello")
+    unmatched = "Value for x-amz-sdk-checksum-algorithm header is invalid."
+    cases = [
+        (
+            {"x-amz-sdk-checksum-algorithm": "CRC32"},
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers "
+            "were found.",
+        ),
+        ({"x-amz-sdk-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": value}, unmatched),
+        ({"x-amz-sdk-checksum-algorithm": "unknown", "x-amz-checksum-crc32": value}, unmatched),
+        ({"x-amz-sdk-checksum-algorithm": "unknown"}, unmatched),
+        (
+            {"x-amz-checksum-sha256a": "dummy"},
+            "The algorithm type you specified in x-amz-checksum- header is invalid.",
+        ),
+        (
+            {"x-amz-checksum-crc32": value, "x-amz-checksum-sha1": other},
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        ),
+    ]
+    for headers, message in cases:
+        found = refused("PUT", f"/{bucket}/a", "Message", body=b"hello", headers=headers)
+        assert found == (400, "InvalidRequest", message), headers
+    for headers in (
+        {"x-amz-sdk-checksum-algorithm": "crc32", "x-amz-checksum-crc32": value},
+        {"x-amz-checksum-type": "FULL_OBJECT", "x-amz-checksum-algorithm": "CRC32"},
+    ):
+        assert refused("PUT", f"/{bucket}/a", body=b"hello", headers=headers)[0] == 200, headers

@@ -182,3 +182,13 @@ def test_a_bucket_that_blocks_customers_keys(s3, bucket, fails):
     error = fails(s3.put_object, Bucket=bucket, Key="key", Body=b"x", **sse())
     assert (error["status"], error["Code"]) == (403, "AccessDenied")
     s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+
+
+def test_keys_of_kms_without_kms(bucket, refused):
+    message = (
+        "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms"
+    )
+    key = {"x-amz-server-side-encryption-aws-kms-key-id": "a-key"}
+    for headers in (key, {**key, "x-amz-server-side-encryption": "AES256"}):
+        for method, path in (("PUT", f"/{bucket}/a"), ("POST", f"/{bucket}/a?uploads")):
+            assert refused(method, path, "Message", headers=headers) == (400, "InvalidArgument", message)

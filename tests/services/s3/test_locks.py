@@ -183,3 +183,42 @@ def test_compliance_ends_with_its_time(start_pileus, fails):
     assert [one["VersionId"] for one in s3.list_object_versions(Bucket="locking")["Versions"]] == [version]
     server.advance(1.2 * DAY_S)
     assert "Versions" not in s3.list_object_versions(Bucket="locking")
+
+
+def test_what_is_locked_must_come_with_its_digest(s3, locking, refused, md5):
+    name = locking
+    until = f"{days(1):%Y-%m-%dT%H:%M:%SZ}"
+    locked = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": until}
+    missing = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put {} requests with Object Lock parameters"
+    for headers in (locked, {"x-amz-object-lock-legal-hold": "ON"}):
+        found = refused("PUT", f"/{name}/a", "Message", body=b"x", headers=headers)
+        assert found == (400, "InvalidRequest", missing.format("Object"))
+        assert refused("PUT", f"/{name}/a", body=b"x", headers={**headers, **md5(b"x")})[0] == 200
+    assert refused("PUT", f"/{name}/b", body=b"x")[0] == 200
+    upload = s3.create_multipart_upload(Bucket=name, Key="c", ObjectLockLegalHoldStatus="ON")["UploadId"]
+    part = f"/{name}/c?partNumber=1&uploadId={upload}"
+    assert refused("PUT", part, "Message", body=b"x") == (400, "InvalidRequest", missing.format("Part"))
+    assert refused("PUT", part, body=b"x", headers=md5(b"x"))[0] == 200
+    default = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    configuration = {"ObjectLockEnabled": "Enabled", "Rule": default}
+    s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=configuration)
+    assert refused("PUT", f"/{name}/b", body=b"x") == (400, "InvalidRequest")
+    assert refused("PUT", f"/{name}/b", body=b"x", headers=md5(b"x"))[0] == 200
+
+
+def test_dates_of_retention_in_headers(locking, refused, md5):
+    for given, message in (
+        ("garbage", "The retain until date must be provided in ISO 8601 format"),
+        ("2020-12-25T12:00:00Z", "The retain until date must be in the future!"),
+    ):
+        headers = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": given}
+        found = refused(
+            "PUT",
+            f"/{locking}/a",
+            "Message",
+            "ArgumentName",
+            "ArgumentValue",
+            body=b"x",
+            headers={**headers, **md5(b"x")},
+        )
+        assert found == (400, "InvalidArgument", message, "x-amz-object-lock-retain-until-date", given)

@@ -571,3 +571,14 @@ def test_the_command_line(aws, bucket, tmp_path):
     ]
     run("rm", "--recursive", f"s3://{bucket}/up")
     assert run("ls", f"s3://{bucket}") == ""
+
+
+def test_where_redirects_may_lead(s3, bucket, refused):
+    header = "x-amz-website-redirect-location"
+    for location, message in (
+        ("elsewhere", "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."),
+        ("/" + "a" * 2048, "The length of website redirect location cannot exceed 2,048 characters."),
+    ):
+        found = refused("PUT", f"/{bucket}/a", "Message", headers={header: location})
+        assert found == (400, "InvalidRedirectLocation", message)
+    assert refused("PUT", f"/{bucket}/a", headers={header: "/" + "a" * 2047})[0] == 200

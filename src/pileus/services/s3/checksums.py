@@ -57,6 +57,26 @@ def check_form(algorithm: str, value: str) -> None:
         raise errors.invalid_request(f"Value for {header(algorithm)} header is invalid.")
 
 
+def check_meant(meant: str, announced: str | None) -> None:
+    """`x-amz-sdk-checksum-algorithm` says what stands in another header, or behind the body."""
+    if announced is None and meant.upper() in SIZES_BYTES:
+        raise errors.invalid_request(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers "
+            "were found."
+        )
+    if meant.upper() != announced:
+        raise errors.invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+
+
+_NO_VALUES = ("x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type")
+
+
+def check_known(headers: Mapping[str, str]) -> None:
+    """Refuse the value of an algorithm that S3 does not know."""
+    if any(name.startswith("x-amz-checksum-") and name not in _NO_VALUES for name in headers):
+        raise errors.invalid_request("The algorithm type you specified in x-amz-checksum- header is invalid.")
+
+
 def announced(headers: Mapping[str, str]) -> str | None:
     """The algorithm whose value will come as a trailing header (`x-amz-trailer`)."""
     for name in headers.get("x-amz-trailer", "").split(","):

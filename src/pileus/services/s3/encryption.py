@@ -71,7 +71,14 @@ def customer_key(request: Mapping[str, Any], prefix: str = "", *, reading: bool 
 def check_method(request: Mapping[str, Any], what: str) -> None:
     """`x-amz-server-side-encryption`: S3's own keys; those of KMS are refused by name."""
     given = request.get("ServerSideEncryption")
-    if given is None or given == AES256:
+    if given in (None, AES256):
+        if request.get("SSEKMSKeyId") is not None:
+            raise errors.invalid_argument(
+                "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : "
+                "aws:kms",
+                _ARGUMENT,
+                given,
+            )
         return
     if given not in _KMS:
         raise errors.invalid_argument("The encryption method specified is not supported", _ARGUMENT, given)

@@ -5,12 +5,18 @@ Sources: "Error responses" in the Amazon S3 API Reference, and recorded answers 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pileus.kernel.errors import AWSError
 
+# Of old, names in us-east-1 could be nearly anything: what was never a name is another error.
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
+
 
 def no_such_bucket(name: str) -> AWSError:
+    if not _BUCKET_NAME.fullmatch(name):
+        return invalid_bucket_name(name)
     return AWSError("NoSuchBucket", "The specified bucket does not exist", status=404, BucketName=name)
 
 

@@ -64,7 +64,9 @@ def of_request(bucket: Bucket, request: Mapping[str, Any], now: float) -> Lock |
             raise errors.invalid_argument("Unknown wormMode directive.", "x-amz-object-lock-mode", mode)
         if until <= now:
             raise errors.invalid_argument(
-                "The retain until date must be in the future!", "x-amz-object-lock-retain-until-date"
+                "The retain until date must be in the future!",
+                "x-amz-object-lock-retain-until-date",
+                time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)),
             )
     elif bucket.lock_default:
         mode = bucket.lock_default["Mode"]
@@ -73,6 +75,16 @@ def of_request(bucket: Bucket, request: Mapping[str, Any], now: float) -> Lock |
     if mode is None and hold is None:
         return None
     return Lock(mode or "", float(until or 0.0), hold or "")
+
+
+def check_integrity(what: str, *, locked: bool, checked: bool) -> None:
+    """What is locked cannot be put right later: its bytes must come with something to check them by. `what`: "Object"
+    or "Part"."""
+    if locked and not checked:
+        raise errors.invalid_request(
+            f"Content-MD5 OR x-amz-checksum- HTTP header is required for Put {what} requests with Object Lock "
+            "parameters"
+        )
 
 
 def shown(version: Object) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pileus.services.s3 import errors
 from pileus.services.s3.records import Object
 
 METADATA_BYTES_MAX = 2048
+REDIRECT_BYTES_MAX = 2048
 KEY_BYTES_MAX = 1024
 OBJECT_TAGS_MAX = 10
 BUCKET_TAGS_MAX = 50
@@ -83,6 +84,12 @@ def content_headers(request: Mapping[str, Any]) -> dict[str, str]:
         raise AWSError(
             "InvalidRedirectLocation",
             "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+            status=400,
+        )
+    if location is not None and len(location.encode("utf-8", "surrogateescape")) > REDIRECT_BYTES_MAX:
+        raise AWSError(
+            "InvalidRedirectLocation",
+            f"The length of website redirect location cannot exceed {REDIRECT_BYTES_MAX:,} characters.",
             status=400,
         )
     return kept

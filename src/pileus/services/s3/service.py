@@ -209,6 +209,7 @@ SERVICE = Service(
     start=start.start,
     stop=start.stop,
     resolve=accesspoints.resolve,
+    admit=buckets.admit,
     forms=posting.read_form,
     hosts={serving.LABEL: serving.serve},
     targets={

@@ -39,10 +39,18 @@ class Announced(msgspec.Struct):
     algorithm: str | None
     value: str | None
 
+    def __bool__(self) -> bool:
+        return self.md5 is not None or self.algorithm is not None
+
 
 def announced(ctx: Context, request: dict[str, Any]) -> Announced:
+    headers = ctx.http.headers
     given = checksums.from_members(request)
-    trailing = checksums.announced(ctx.http.headers)
+    trailing = checksums.announced(headers)
+    if (meant := headers.get("x-amz-sdk-checksum-algorithm")) is not None:
+        checksums.check_meant(meant, given[0] if given else trailing)
+    elif given is None:
+        checksums.check_known(headers)
     if given and trailing:
         raise errors.invalid_request(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."

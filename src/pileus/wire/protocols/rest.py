@@ -13,10 +13,10 @@ from pileus.kernel.streams import BytesStream
 from pileus.model import Operation, ServiceModel, Shape
 from pileus.wire import eventstream
 from pileus.wire.message import HttpAnswer, HttpRequest, s3_headers
-from pileus.wire.protocols import faults, values
+from pileus.wire.protocols import faults, s3_resources, values
 from pileus.wire.protocols.errors import look_up
 from pileus.wire.protocols.rest_body import Body, JsonBody, XmlBody
-from pileus.wire.protocols.rest_router import RestRouter, decode_query
+from pileus.wire.protocols.rest_router import Match, RestRouter, decode_query, parameters
 from pileus.wire.protocols.rpc_json import merge_headers
 from pileus.wire.protocols.xml_shapes import parser
 
@@ -50,15 +50,32 @@ class RestCodec:
         if self._router is None:
             self._router = RestRouter(self._model)
         found = self._router.match(request.method, request.path, request.query, request.headers)
+        if self._model.name == "s3" and (request.query or found is None or request.method == "POST"):
+            self._check_resource(self._router, request, found)
         if found is None:
             raise self._no_such_operation()
         return found
 
+    def _check_resource(self, router: RestRouter, request: HttpRequest, found: Match | None) -> None:
+        given = parameters(request.query)
+        parts = s3_resources.named(given)
+        refused = s3_resources.check(request.method, given, parts, s3_resources.of(found[0]) if found else ())
+        # A bare POST of an object is no operation.
+        is_bare = found is not None and found[0].name == "CompleteMultipartUpload" and "uploadId" not in given
+        if found is not None and refused is None and not is_bare:
+            return
+        allowed = [
+            method
+            for method in s3_resources.METHODS
+            if (other := router.match(method, request.path, refused or "", {})) is not None
+            and s3_resources.of(other[0]) == ({refused} if refused else set())
+        ]
+        if found is not None and request.method == "GET" and not allowed:
+            # A part of something else altogether; whoever reads gets what the path names.
+            return
+        raise s3_resources.not_allowed(request.method, s3_resources.resource(request.path, refused), allowed)
+
     def _no_such_operation(self) -> AWSError:
-        if self._model.name == "s3":
-            return AWSError(
-                "MethodNotAllowed", "The specified method is not allowed against this resource.", status=405
-            )
         if self._model.name in ("apigateway", "apigatewayv2"):
             return AWSError("MissingAuthenticationTokenException", "Missing Authentication Token", status=403)
         if self.protocol == "rest-json":
@@ -341,6 +358,8 @@ class RestCodec:
         more: dict[str, str] = {}
         if fault.status == 304 or (operation is not None and operation.method == "HEAD"):
             body = b""
+            if fault.status != 304 and self._model.name == "s3":
+                headers.append(("Content-Type", self._body.content_type))
         else:
             body, more = self._body.error(fault, request_id)
             headers.append(("Content-Type", self._body.content_type))

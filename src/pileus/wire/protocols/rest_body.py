@@ -190,6 +190,9 @@ class XmlBody:
                 ArgumentValue=text,
             )
         if self._s3:
+            if name == "x-amz-object-lock-retain-until-date":
+                message = "The retain until date must be provided in ISO 8601 format"
+                return AWSError("InvalidArgument", message, status=400, ArgumentName=name, ArgumentValue=text)
             return AWSError("InvalidArgument", "Invalid Argument", status=400, ArgumentName=name, ArgumentValue=text)
         return AWSError(
             "InvalidInput" if self._model.name == "route53" else "InvalidArgument",

@@ -15,6 +15,7 @@ from urllib.parse import unquote, unquote_plus
 from pileus.kernel.errors import AWSError
 from pileus.model import Operation, ServiceModel
 
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 
 Labels = dict[str, str]
@@ -106,11 +107,11 @@ class RestRouter:
         segments = path.split("/")
         del segments[0]
         taken: list[str] = []
-        parameters = _parameters(query) if query else {}
-        found = _walk(root, segments, 0, taken, parameters)
+        given = parameters(query) if query else {}
+        found = _walk(root, segments, 0, taken, given)
         if found is None:
             return None
-        candidate = _choose(found.candidates if query else found.plain, parameters, headers)
+        candidate = _choose(found.candidates if query else found.plain, given, headers)
         if candidate is None:
             return None
         return self._operations[candidate.name], dict(zip(candidate.labels, map(decode_path, taken), strict=True))
@@ -207,7 +208,7 @@ def _sort(node: _Node, model: ServiceModel) -> None:
             _sort(child, model)
 
 
-def _parameters(query: str) -> dict[str, str]:
+def parameters(query: str) -> dict[str, str]:
     """The query's parameters; of several of one name the first."""
     found: dict[str, str] = {}
     for part in query.split("&"):
@@ -221,6 +222,8 @@ def decode_path(text: str) -> str:
     """A path segment without its escapes. Raises `AWSError` where they are no UTF-8."""
     if "%" not in text:
         return text
+    if _BROKEN_ESCAPE.search(text):
+        raise invalid_uri()
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:

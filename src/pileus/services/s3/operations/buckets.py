@@ -80,6 +80,12 @@ async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict
     return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": accesspoints.VIA in request}
 
 
+async def admit(ctx: Context, tx: Reader, request: dict[str, Any]) -> None:
+    """Raise where there is no such bucket; asked before it is told what is wrong with a body."""
+    if "Bucket" in request and ctx.operation != "CreateBucket":
+        await buckets.find(ctx, tx, request)
+
+
 async def get_bucket_location(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     """The one call that may be made in any region."""
     bucket = await buckets.find_source(tx, request["Bucket"], request.get("ExpectedBucketOwner"))

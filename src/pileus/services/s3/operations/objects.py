@@ -50,7 +50,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     stream = uploading.body_of(request)
     if stream.length is None or stream.length > bodies.INLINE_BYTES_MAX:
         # Before much is sent, not after it.
-        await ctx.cloud.store.read(lambda tx: _check_target(ctx, tx, request))
+        await ctx.cloud.store.read(lambda tx: _check_target(ctx, tx, request, expected))
     algorithm = expected.algorithm or checksums.DEFAULT_ALGORITHM
     received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=True, customer_key=customer_key)
     checksum = Checksum(algorithm, received.checksums[algorithm])
@@ -59,7 +59,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     now = ctx.cloud.clock.time()
 
     async def change(tx: Transaction) -> tuple[Bucket, Object]:
-        bucket, old = await _check_target(ctx, tx, request)
+        bucket, old = await _check_target(ctx, tx, request, expected)
         owner, acl = await new_acl(ctx, tx, bucket, request)
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
@@ -88,12 +88,16 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _check_target(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Bucket, Object | None]:
+async def _check_target(
+    ctx: Context, tx: Reader, request: dict[str, Any], expected: uploading.Announced
+) -> tuple[Bucket, Object | None]:
     """The bucket that takes a write, and the newest version of the key so far."""
     bucket = await buckets.find(ctx, tx, request)
     encryption.check_bucket(bucket, request, ctx.operation)
     await new_acl(ctx, tx, bucket, request)
-    locks.of_request(bucket, request, ctx.now)
+    if locks.of_request(bucket, request, ctx.now) is not None and ctx.http.method == "PUT":
+        # Not what browsers post, nor what the cloud itself puts.
+        locks.check_integrity("Object", locked=True, checked=bool(expected))
     old = await versions.latest(tx, bucket, request["Key"])
     conditions.check_write(request, versions.visible(old), request["Key"])
     return bucket, old

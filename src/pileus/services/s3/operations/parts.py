@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import bodies, buckets, checksums, encryption, errors, keys, ranges, uploading
+from pileus.services.s3 import bodies, buckets, checksums, encryption, errors, keys, locks, ranges, uploading
 from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.operations.copies import find_source
 from pileus.services.s3.operations.reading import missing
@@ -19,7 +19,14 @@ async def upload_part(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     expected = uploading.announced(ctx, request)
     stream = uploading.body_of(request)
     customer_key = encryption.customer_key(request)
-    upload = await ctx.cloud.store.read(lambda tx: _find(ctx, tx, request))
+
+    async def look(tx: Reader) -> Upload:
+        bucket = await buckets.find(ctx, tx, request)
+        upload = await find_upload(tx, bucket, request)
+        locks.check_integrity("Part", locked=bool(upload.lock or bucket.lock_default), checked=bool(expected))
+        return upload
+
+    upload = await ctx.cloud.store.read(look)
     encryption.check_part_key(upload.customer_key, customer_key)
     if upload.checksum_algorithm and expected.algorithm not in (None, upload.checksum_algorithm):
         raise errors.invalid_request(

@@ -143,9 +143,6 @@ async def _parts(tx: Reader, upload_id: str) -> dict[int, Part]:
 
 async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     """Make the object of the parts that the request lists; the others are dropped."""
-    if "UploadId" not in request:
-        # A bare POST of an object: there is no other operation that it could mean.
-        raise errors.method_not_allowed("POST", resource_type="OBJECT")
     key, upload_id = request["Key"], request["UploadId"]
     conditions.check_write_form(request)
     bucket = await buckets.find(ctx, tx, request)
