@@ -65,7 +65,8 @@ def _compile(model: ServiceModel, operation: Operation) -> Check | None:
 def _error(model: ServiceModel, operation: Operation, problems: list[Problem]) -> AWSError:
     style = _style(model)
     if style.schema:
-        return _schema_error(problems[0])
+        payload = operation.input.payload if operation.input is not None else None
+        return _schema_error(problems[0], payload or "")
     if style.missing is not None:
         for problem in problems:
             if problem.value is None and (problem.message or style.missing_nested):
@@ -92,8 +93,8 @@ def _terse(problem: Problem) -> str:
     )
 
 
-def _schema_error(problem: Problem) -> AWSError:
-    if problem.constraint == _NOT_NULL and "." not in problem.path:
+def _schema_error(problem: Problem, payload: str) -> AWSError:
+    if problem.constraint == _NOT_NULL and payload and problem.path == payload[:1].lower() + payload[1:]:
         return AWSError("MissingRequestBodyError", "Request Body is empty", status=400)
     return AWSError(
         "MalformedXML",
@@ -109,6 +110,7 @@ class _Compiler:
         self._model = model
         self._operation = operation
         self._style = _style(model)
+        self._payload = operation.input.payload if operation.input is not None else None
         self._made: dict[str, Check | None] = {}
         self._open: set[str] = set()
 
@@ -176,7 +178,8 @@ class _Compiler:
     def _missing(self, name: str, member: Shape, *, top: bool) -> Problem | None:
         step = self._step(name, member, top=top)
         style = self._style
-        if style.schema and top and (member.location is not None or member.type != "structure"):
+        is_text = name == self._payload and member.type != "structure"
+        if style.schema and top and (member.location is not None or is_text):
             # An empty bucket policy is the service's own matter.
             return None
         if style.missing is None or not (style.missing_nested or (top and member.type == "string")):

@@ -8,6 +8,9 @@ import uuid
 import pytest
 from botocore.handlers import validate_bucket_name
 
+from pileus.kernel.errors import AWSError
+from pileus.services.s3 import buckets
+
 
 def new_name() -> str:
     return f"test-{uuid.uuid4().hex}"
@@ -496,3 +499,58 @@ def test_cors(s3, bucket, fails, raw):
     assert error["Message"] == "Found unsupported HTTP method in CORS config. Unsupported method is MYMETHOD"
     s3.delete_bucket_cors(Bucket=bucket)
     assert fails(s3.get_bucket_cors, Bucket=bucket) == missing
+
+
+def test_what_policies_may_speak_of(s3, bucket, fails):
+    """None of it is kept that could not be evaluated: it would shut everybody out of the bucket."""
+
+    def put(**statement):
+        allow = {"Effect": "Allow", "Principal": {"AWS": "111111111111"}, "Action": "s3:GetObject", "Resource": inside}
+        document = {"Version": "2012-10-17", "Statement": [{**allow, **statement}]}
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+
+    whole, inside = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
+    elsewhere = "Action does not apply to any resource(s) in statement"
+    for statement, message in (
+        ({"Action": "s3:ListBucket"}, elsewhere),
+        ({"Action": ["s3:GetObject", "s3:ListBucket"]}, elsewhere),
+        ({"Action": "s3:PutObject", "Resource": whole}, elsewhere),
+        ({"Action": "s3:PutBucket*"}, elsewhere),
+        ({"Action": "s3:Foo"}, "Policy has invalid action"),
+        ({"Action": "ec2:*"}, "Policy has invalid action"),
+        ({"Resource": "arn:aws:s3:::another/*"}, "Policy has invalid resource"),
+        ({"Resource": f"{whole}x*"}, "Policy has invalid resource"),
+        ({"Condition": {"StringLooksLike": {"aws:UserAgent": "a"}}}, "Invalid Condition type : StringLooksLike"),
+        ({"Condition": {"StringEquals": {"UserAgent": "a"}}}, "Policy has an invalid condition key"),
+        ({"Principle": "*"}, "Unknown field Principle"),
+    ):
+        error = fails(put, **statement)
+        assert (error["status"], error["Code"], error["Message"]) == (400, "MalformedPolicy", message), statement
+    for statement in (
+        {"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [whole, inside]},
+        {"Action": "s3:*"},
+        {"Action": "s3:List*", "Resource": whole},
+        {"Action": "s3:GetObject", "Resource": "*"},
+        {"Action": "s3:ListBucket", "Resource": f"{whole[:-1]}*"},
+        {"Action": "s3:GetObject", "Resource": f"{whole[:-1]}?/*"},
+        {"Action": "s3:GetSomethingNew"},
+        {"Condition": {"StringLikeIfExists": {"s3:prefix": "a"}}},
+    ):
+        put(**statement)
+        assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == "us-east-1", statement
+
+
+def test_clients_that_sign_for_a_region_that_is_none_learn_which_it_is(s3, bucket, aws):
+    """Some sign for "US" by default, and try again with what they are told."""
+    s3.put_object(Bucket=bucket, Key="a")
+    other = aws.client("s3", region="US")
+    assert [one["Key"] for one in other.list_objects_v2(Bucket=bucket)["Contents"]] == ["a"]
+    name = new_name()
+    aws.client("s3", region="US").create_bucket(Bucket=name)
+    assert s3.head_bucket(Bucket=name)["BucketRegion"] == "us-east-1"
+    with pytest.raises(AWSError) as caught:
+        buckets.choose_region("US", None)
+    assert (caught.value.code, caught.value.members) == ("AuthorizationHeaderMalformed", {"Region": "us-east-1"})
+    assert caught.value.message == (
+        "The authorization header is malformed; the region 'US' is wrong; expecting 'us-east-1'"
+    )

@@ -242,3 +242,15 @@ def test_what_headers_say_of_a_checksum_must_agree(bucket, refused):
         {"x-amz-checksum-type": "FULL_OBJECT", "x-amz-checksum-algorithm": "CRC32"},
     ):
         assert refused("PUT", f"/{bucket}/a", body=b"hello", headers=headers)[0] == 200, headers
+
+
+def test_trailers_that_are_no_checksums(bucket, refused):
+    headers = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "3"}
+    body = b"3\r\nabc\r\n0\r\nx-amz-checksum-%s:AAAA\r\n\r\n"
+    for named, sent, expected in (
+        ("x-amz-checksum-foo", b"foo", "InvalidRequest"),
+        ("x-amz-checksum-crc32", b"crc32", "InvalidRequest"),
+        ("x-amz-checksum-crc32", b"sha1", "MalformedTrailerError"),
+    ):
+        more = {**headers, "x-amz-trailer": named}
+        assert refused("PUT", f"/{bucket}/a", body=body % sent, headers=more) == (400, expected), (named, sent)

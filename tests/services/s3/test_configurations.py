@@ -104,3 +104,10 @@ def test_days_of_tiers(s3, bucket, fails):
             IntelligentTieringConfiguration=configuration,
         )
         assert (error["status"], error["Code"]) == (400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("kind", ["inventory", "analytics", "metrics", "intelligent-tiering"])
+def test_an_id_there_must_be(bucket, refused, kind):
+    for query in (kind, f"{kind}&id="):
+        assert refused("DELETE", f"/{bucket}?{query}") == (400, "InvalidConfigurationId")
+    assert refused("PUT", f"/{bucket}?{kind}", body=b"<Wrong/>") == (400, "MalformedXML")

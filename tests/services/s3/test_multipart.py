@@ -373,3 +373,26 @@ def test_parts_copied_from_objects(s3, bucket, fails, size):
     assert [part["Size"] for part in listed] == [8, size]
     upload.complete([{"PartNumber": 2, "ETag": listed[1]["ETag"]}])
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == body
+
+
+def test_completing_with_bodies_that_list_nothing(s3, bucket, refused):
+    upload = Upload(s3, bucket)
+    path = f"/{bucket}/{upload.at['Key']}?uploadId={upload.at['UploadId']}"
+
+    def part(text):
+        return f"<CompleteMultipartUpload><Part>{text}</Part></CompleteMultipartUpload>".encode()
+
+    for body, expected in (
+        (b"", (400, "InvalidRequest", "You must specify at least one part")),
+        (b"<CompleteMultipartUpload/>", (400, "MalformedXML")),
+        (part("<PartNumber>1</PartNumber>"), (400, "MalformedXML")),
+        (part("<ETag>a</ETag>"), (400, "MalformedXML")),
+        (part("<PartNumber>a</PartNumber><ETag>a</ETag>"), (400, "MalformedXML")),
+        (part("<PartNumber>0</PartNumber><ETag>a</ETag>"), (400, "InvalidArgument", "PartNumber must be >= 1")),
+        (part("<PartNumber>1</PartNumber><ETag>a</ETag>"), (400, "InvalidPart")),
+    ):
+        assert refused("POST", path, "Message", body=body)[: len(expected)] == expected, body
+    number = "Part number must be an integer between 1 and 10000, inclusive"
+    for given in ("", "0", "10001"):
+        found = refused("PUT", f"{path}&partNumber={given}", "Message", "ArgumentValue", body=b"x")
+        assert found == (400, "InvalidArgument", number, given)

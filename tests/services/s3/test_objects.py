@@ -582,3 +582,39 @@ def test_where_redirects_may_lead(s3, bucket, refused):
         found = refused("PUT", f"/{bucket}/a", "Message", headers={header: location})
         assert found == (400, "InvalidRedirectLocation", message)
     assert refused("PUT", f"/{bucket}/a", headers={header: "/" + "a" * 2047})[0] == 200
+
+
+def test_copy_sources_that_are_none(bucket, refused):
+    for source, message in (
+        ("", "Invalid copy source object key"),
+        ("/", "Invalid copy source object key"),
+        ("key", "Invalid copy source object key"),
+        (f"{bucket}/", "Invalid copy source object key"),
+        (f"//{bucket}/key", "Invalid copy source object key"),
+        ("ab/key", "Invalid copy source bucket name"),
+        (f"http://{bucket}/key", "Invalid copy source bucket name"),
+        (f"{bucket}/%ff", "Invalid copy source encoding."),
+    ):
+        found = refused("PUT", f"/{bucket}/a", "Message", headers={"x-amz-copy-source": source})
+        assert found == (400, "InvalidArgument", message), source
+    for source, code in (
+        (f"{bucket}/none", "NoSuchKey"),
+        (f"{bucket}-none/key", "NoSuchBucket"),
+        (f"{bucket}/a?versionId=abc", "InvalidArgument"),
+    ):
+        assert refused("PUT", f"/{bucket}/a", headers={"x-amz-copy-source": source})[1] == code, source
+
+
+def test_deleting_many_under_conditions(s3, bucket):
+    for key in ("a", "b", "c"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    etag = md5_etag(b"x")
+    wanted = [("a", etag), ("b", "*"), ("c", '"other"'), ("none", etag), ("none", "*")]
+    objects = [{"Key": key, "ETag": value} for key, value in wanted]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+    assert [one["Key"] for one in answer["Deleted"]] == ["a", "b"]
+    assert [(one["Key"], one["Code"]) for one in answer["Errors"]] == [
+        ("c", "PreconditionFailed"),
+        ("none", "NoSuchKey"),
+        ("none", "NoSuchKey"),
+    ]

@@ -20,11 +20,21 @@ def test_a_restored_object_can_be_read_for_a_time(start_pileus, fails):
     found = s3.head_object(Bucket=name, Key="key")
     assert found["Restore"].startswith('ongoing-request="false", expiry-date="')
     assert found["StorageClass"] == "GLACIER"
+    with_status = {"Bucket": name, "OptionalObjectAttributes": ["RestoreStatus"]}
+    for listed in (
+        s3.list_objects(**with_status)["Contents"],
+        s3.list_objects_v2(**with_status)["Contents"],
+        s3.list_object_versions(**with_status)["Versions"],
+    ):
+        assert listed[0]["RestoreStatus"]["IsRestoreInProgress"] is False
+        assert f"{listed[0]['RestoreStatus']['RestoreExpiryDate']:%d %b %Y %H:%M:%S}" in found["Restore"]
+    assert "RestoreStatus" not in s3.list_objects_v2(Bucket=name)["Contents"][0]
     # Once more: only for longer.
     answer = s3.restore_object(Bucket=name, Key="key", RestoreRequest={"Days": 4})
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert s3.head_object(Bucket=name, Key="key")["Restore"] > found["Restore"]
     server.advance(6 * 86_400)
+    assert "RestoreStatus" not in s3.list_objects_v2(**with_status)["Contents"][0]
     assert "Restore" not in s3.head_object(Bucket=name, Key="key")
     error = fails(s3.get_object, Bucket=name, Key="key")
     assert (error["Code"], error["StorageClass"]) == ("InvalidObjectState", "GLACIER")

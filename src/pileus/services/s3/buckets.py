@@ -84,7 +84,7 @@ def owner(bucket: Bucket) -> dict[str, str]:
 
 def choose_region(endpoint_region: str, location: str | None) -> str:
     """The region of a new bucket, from that of the endpoint and the location constraint."""
-    if endpoint_region == "aws-global":
+    if endpoint_region not in REGIONS:
         raise errors.authorization_region(endpoint_region, DEFAULT_REGION)
     if endpoint_region == DEFAULT_REGION:
         if location is None:
@@ -146,6 +146,9 @@ async def find_source(tx: Reader, name: str, expected_owner: str | None) -> Buck
 def check_region(ctx: Context, bucket: Bucket) -> None:
     """A signed request must be made in the bucket's own region."""
     if ctx.region != bucket.region and ctx.principal.kind not in ("anonymous", "service"):
+        if ctx.region not in REGIONS:
+            # Clients that sign for a region of their own invention learn from this which it is.
+            raise errors.authorization_region(ctx.region, bucket.region)
         raise errors.permanent_redirect(bucket.name, bucket.region)
 
 

@@ -83,6 +83,8 @@ def announced(headers: Mapping[str, str]) -> str | None:
         algorithm = name.strip().lower().removeprefix("x-amz-checksum-").upper()
         if algorithm in SIZES_BYTES:
             return algorithm
+        if algorithm:
+            raise errors.invalid_request("The value specified in the x-amz-trailer header is not supported")
     return None
 
 

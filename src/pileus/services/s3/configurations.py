@@ -34,6 +34,18 @@ def missing() -> AWSError:
     return AWSError("NoSuchConfiguration", "The specified configuration does not exist.", status=404)
 
 
+def id_of(request: Mapping[str, Any]) -> str:
+    """The id in the address."""
+    given: str | None = request.get("Id")
+    if not given:
+        raise invalid_id()
+    return given
+
+
+def invalid_id() -> AWSError:
+    return AWSError("InvalidConfigurationId", "The specified configuration id is invalid.", status=400)
+
+
 def too_many() -> AWSError:
     return AWSError(
         "TooManyConfigurations",
@@ -46,7 +58,7 @@ def _check_id(given: str, configuration: Mapping[str, Any]) -> None:
     if configuration.get("Id") != given:
         raise AWSError("IdMismatch", "Document ID does not match the specified configuration ID.", status=400)
     if not _ID.fullmatch(given):
-        raise AWSError("InvalidConfigurationId", "The specified configuration id is invalid.", status=400)
+        raise invalid_id()
 
 
 def _check_filter(configuration: Mapping[str, Any], *, empty: bool = True) -> None:

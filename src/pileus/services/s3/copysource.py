@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
+from pileus.kernel.errors import AWSError
 from pileus.services.s3 import errors
 
 
@@ -22,7 +23,13 @@ def parse_copy_source(given: str) -> CopySource:
     try:
         bucket, slash, key = unquote_plus(path, errors="strict").removeprefix("/").partition("/")
     except UnicodeDecodeError:
-        bucket, slash, key = "", "", ""
+        raise _invalid("Invalid copy source encoding.") from None
     if not bucket or not slash or not key:
-        raise errors.invalid_argument("Invalid copy source object key", "x-amz-copy-source", "x-amz-copy-source")
+        raise _invalid("Invalid copy source object key")
+    if not bucket.startswith("arn:") and not errors.BUCKET_NAME.fullmatch(bucket):
+        raise _invalid("Invalid copy source bucket name")
     return CopySource(bucket, key, unquote(query) if mark else None)
+
+
+def _invalid(message: str) -> AWSError:
+    return errors.invalid_argument(message, "x-amz-copy-source", "x-amz-copy-source")

@@ -11,11 +11,11 @@ from typing import Any
 from pileus.kernel.errors import AWSError
 
 # Of old, names in us-east-1 could be nearly anything: what was never a name is another error.
-_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
+BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
 
 
 def no_such_bucket(name: str) -> AWSError:
-    if not _BUCKET_NAME.fullmatch(name):
+    if not BUCKET_NAME.fullmatch(name):
         return invalid_bucket_name(name)
     return AWSError("NoSuchBucket", "The specified bucket does not exist", status=404, BucketName=name)
 

@@ -14,10 +14,12 @@ from typing import Any
 import orjson
 
 from pileus.access.contract import Guard
+from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.services.s3 import access_logs, accesspoints, acls, errors, versions
+from pileus.services.s3 import policy_actions as actions_
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.buckets import check_payer, check_region, load, public_access
 from pileus.services.s3.copysource import parse_copy_source
@@ -25,6 +27,7 @@ from pileus.services.s3.records import Bucket, Object
 from pileus.store.contract import Reader
 
 POLICY_BYTES_MAX = 20 * 1024
+_BUCKET_ARN = "arn:aws:s3:::"
 _ACTION = re.compile(r"(\*|s3(-object-lambda|-outposts)?:[A-Za-z*?]+)")
 # Conditions that narrow a statement to known callers, so that it is not public.
 _NARROWING = frozenset(
@@ -67,10 +70,31 @@ def check(text: str, resource: str) -> dict[str, Any]:
         if not isinstance(statement, dict):
             raise errors.malformed_policy("Policies must be valid JSON and the first byte must be '{'")
         _check_statement(statement, resource)
+    try:
+        compile_policy(document)
+    except PolicyError as error:
+        raise errors.malformed_policy(str(error)) from None
     return document
 
 
+_FIELDS = frozenset(
+    (
+        "Sid",
+        "Effect",
+        "Principal",
+        "NotPrincipal",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    )
+)
+
+
 def _check_statement(statement: dict[str, Any], arn: str) -> None:
+    if unknown := sorted(statement.keys() - _FIELDS):
+        raise errors.malformed_policy(f"Unknown field {unknown[0]}")
     if "Effect" not in statement:
         raise errors.malformed_policy("Missing required field Effect")
     if statement["Effect"] not in ("Allow", "Deny"):
@@ -82,16 +106,31 @@ def _check_statement(statement: dict[str, Any], arn: str) -> None:
     if "Resource" not in statement and "NotResource" not in statement:
         raise errors.malformed_policy("Missing required field Resource")
     actions = _listed(statement.get("Action", statement.get("NotAction")))
-    if not actions or not all(isinstance(action, str) and _ACTION.fullmatch(action) for action in actions):
+    if not actions or not all(
+        isinstance(action, str) and _ACTION.fullmatch(action) and actions_.is_known(action) for action in actions
+    ):
         raise errors.malformed_policy("Policy has invalid action")
     resources = _listed(statement.get("Resource", statement.get("NotResource")))
-    if not resources or not all(
-        isinstance(one, str) and (one == arn or one.startswith((arn + "/", arn + "*"))) for one in resources
-    ):
+    if not resources or not all(isinstance(one, str) and _is_within(one, arn) for one in resources):
         raise errors.malformed_policy("Policy has invalid resource")
+    if "Action" in statement and "Resource" in statement and arn.startswith(_BUCKET_ARN):
+        for action in actions:
+            if not actions_.applies(action, resources):
+                raise errors.malformed_policy("Action does not apply to any resource(s) in statement")
+    for tests in (statement.get("Condition") or {}).values():
+        if isinstance(tests, dict) and not all(":" in key for key in tests):
+            raise errors.malformed_policy("Policy has an invalid condition key")
     principal = statement.get("Principal", statement.get("NotPrincipal"))
     if not _principal_is_valid(principal):
         raise errors.malformed_policy("Invalid principal in policy")
+
+
+def _is_within(pattern: str, arn: str) -> bool:
+    """Whether the resources that a pattern names lie in the bucket or access point."""
+    if pattern == arn or pattern.startswith((arn + "/", arn + "*")):
+        return True
+    # Wildcards may stand in the bucket's name, too.
+    return arn.startswith(_BUCKET_ARN) and actions_.wildcards(pattern.partition("/")[0]).fullmatch(arn) is not None
 
 
 _PRINCIPAL = re.compile(r"\*|\d{12}|arn:aws:(iam|sts)::\d{12}:.+|A(RO|ID)A[A-Z0-9]+")

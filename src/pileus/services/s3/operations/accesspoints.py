@@ -104,7 +104,7 @@ async def get_access_point(ctx: Context, tx: Reader, request: dict[str, Any]) ->
 
 async def list_access_points(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     account = check_account(ctx, request)
-    most = min(request.get("MaxResults") or _PAGE_MAX, _PAGE_MAX)
+    most = listing.page_size(request.get("MaxResults") or _PAGE_MAX, "maxResults")
     start, end = keys.access_points_range(account, ctx.region)
     if given := request.get("NextToken"):
         name = listing.from_token(given).decode("utf-8", "replace")

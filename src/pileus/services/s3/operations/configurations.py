@@ -18,14 +18,15 @@ def put(kind: Kind) -> Callable[[Context, Transaction, Request], Awaitable[None]
     async def operation(ctx: Context, tx: Transaction, request: Request) -> None:
         bucket = await buckets.find(ctx, tx, request)
         configuration = request[kind.member]
-        kind.check(request["Id"], configuration)
+        id_ = configurations.id_of(request)
+        kind.check(id_, configuration)
         kept = dict(bucket.configurations.get(kind.name, {}))
-        if request["Id"] not in kept and len(kept) >= configurations.CONFIGURATIONS_MAX:
+        if id_ not in kept and len(kept) >= configurations.CONFIGURATIONS_MAX:
             raise configurations.too_many()
-        kept[request["Id"]] = configuration
+        kept[id_] = configuration
         save(tx, bucket, configurations={**bucket.configurations, kind.name: kept})
         if kind is configurations.INVENTORY:
-            await inventories.schedule(tx, bucket.name, request["Id"], ctx.now)
+            await inventories.schedule(tx, bucket.name, id_, ctx.now)
         ctx.status = 204
 
     return operation
@@ -34,7 +35,7 @@ def put(kind: Kind) -> Callable[[Context, Transaction, Request], Awaitable[None]
 def get(kind: Kind) -> Callable[[Context, Reader, Request], Awaitable[dict[str, Any]]]:
     async def operation(ctx: Context, tx: Reader, request: Request) -> dict[str, Any]:
         bucket = await buckets.find(ctx, tx, request)
-        found = bucket.configurations.get(kind.name, {}).get(request["Id"])
+        found = bucket.configurations.get(kind.name, {}).get(configurations.id_of(request))
         if found is None:
             raise configurations.missing()
         return {kind.member: found}
@@ -46,7 +47,7 @@ def delete(kind: Kind) -> Callable[[Context, Transaction, Request], Awaitable[No
     async def operation(ctx: Context, tx: Transaction, request: Request) -> None:
         bucket = await buckets.find(ctx, tx, request)
         kept = dict(bucket.configurations.get(kind.name, {}))
-        if kept.pop(request["Id"], None) is None:
+        if kept.pop(configurations.id_of(request), None) is None:
             raise configurations.missing()
         save(tx, bucket, configurations={**bucket.configurations, kind.name: kept})
 

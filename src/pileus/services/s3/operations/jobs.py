@@ -100,7 +100,7 @@ async def list_jobs(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[s
     if given := request.get("NextToken"):
         behind = listing.from_token(given).decode("utf-8", "replace")
         jobs = jobs[next((at + 1 for at, job in enumerate(jobs) if job.id == behind), len(jobs)) :]
-    most = min(request.get("MaxResults") or _PAGE_MAX, _PAGE_MAX)
+    most = listing.page_size(request.get("MaxResults") or _PAGE_MAX, "maxResults")
     answer: dict[str, Any] = {
         "Jobs": [
             {

@@ -25,7 +25,7 @@ async def list_objects(ctx: Context, tx: Reader, request: dict[str, Any]) -> dic
     encoding = request.get("EncodingType")
     marker: str = request.get("Marker") or ""
     page = await _page(tx, bucket, request, marker.encode())
-    answer = _shown(bucket, request, page, with_owner=True)
+    answer = _shown(bucket, request, page, ctx.now, with_owner=True)
     answer["Marker"] = shown(marker, encoding)
     if page.truncated and request.get("Delimiter"):
         answer["NextMarker"] = shown(page.last.decode(), encoding)
@@ -38,7 +38,7 @@ async def list_objects_v2(ctx: Context, tx: Reader, request: dict[str, Any]) -> 
     start_after: str | None = request.get("StartAfter")
     marker = from_token(given) if given is not None else (start_after or "").encode()
     page = await _page(tx, bucket, request, marker)
-    answer = _shown(bucket, request, page, with_owner=bool(request.get("FetchOwner")))
+    answer = _shown(bucket, request, page, ctx.now, with_owner=bool(request.get("FetchOwner")))
     answer["KeyCount"] = page.count
     if given is not None:
         answer["ContinuationToken"] = given
@@ -67,7 +67,7 @@ async def _page(tx: Reader, bucket: Bucket, request: dict[str, Any], marker: byt
     )
 
 
-def _shown(bucket: Bucket, request: dict[str, Any], page: Page, *, with_owner: bool) -> dict[str, Any]:
+def _shown(bucket: Bucket, request: dict[str, Any], page: Page, now: float, *, with_owner: bool) -> dict[str, Any]:
     encoding = request.get("EncodingType")
     answer: dict[str, Any] = {
         "Name": bucket.name,
@@ -80,15 +80,28 @@ def _shown(bucket: Bucket, request: dict[str, Any], page: Page, *, with_owner: b
     if encoding:
         answer["EncodingType"] = encoding
     contents = []
+    with_restoration = "RestoreStatus" in (request.get("OptionalObjectAttributes") or ())
     for key, _, value in page.entries:
         version = decode_object(value)
         entry = {"Key": shown(key.decode(), encoding), **_described(version)}
+        if with_restoration:
+            entry |= _restoration(version, now)
         if with_owner:
             entry["Owner"] = {"ID": acls.owner_id(bucket, version)}
         contents.append(entry)
     if contents:
         answer["Contents"] = contents
     return answer | _prefixes(page.prefixes, encoding)
+
+
+def _restoration(version: Object, now: float) -> dict[str, Any]:
+    """`RestoreStatus`, of what is being restored or is readable again."""
+    restored = version.restoration
+    if restored is None or now >= max(restored.ready, restored.expires):
+        return {}
+    if now < restored.ready:
+        return {"RestoreStatus": {"IsRestoreInProgress": True}}
+    return {"RestoreStatus": {"IsRestoreInProgress": False, "RestoreExpiryDate": restored.expires}}
 
 
 def _described(version: Object) -> dict[str, Any]:
@@ -140,6 +153,7 @@ async def list_object_versions(ctx: Context, tx: Reader, request: dict[str, Any]
         answer["Delimiter"] = shown(request["Delimiter"], encoding)
     if encoding:
         answer["EncodingType"] = encoding
+    with_restoration = "RestoreStatus" in (request.get("OptionalObjectAttributes") or ())
     found: dict[str, list[dict[str, Any]]] = {}
     for key, is_latest, version in page.entries:
         entry = {
@@ -151,7 +165,8 @@ async def list_object_versions(ctx: Context, tx: Reader, request: dict[str, Any]
         if version.delete_marker:
             found.setdefault("DeleteMarkers", []).append({**entry, "LastModified": float(int(version.modified))})
         else:
-            found.setdefault("Versions", []).append({**entry, **_described(version)})
+            restoration = _restoration(version, ctx.now) if with_restoration else {}
+            found.setdefault("Versions", []).append({**entry, **_described(version), **restoration})
     if page.truncated:
         answer["NextKeyMarker"] = shown(page.last.decode("utf-8", "replace"), encoding)
         if page.last_version is not None:

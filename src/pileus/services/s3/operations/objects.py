@@ -200,7 +200,9 @@ async def _refusal(
             return errors.header_not_implemented(member)
     if (etag := one.get("ETag")) is not None:
         old = await deleting.meant(tx, bucket, key, version_id)
-        if old is None or etag.strip('"') not in ("*", old.etag):
+        if old is None:
+            return errors.no_such_key(key)
+        if etag.strip('"') not in ("*", old.etag):
             return errors.precondition_failed("If-Match")
     if version_id is not None and bucket.object_lock:
         version = await versions.named(tx, bucket, key, version_id)

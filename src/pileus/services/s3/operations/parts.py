@@ -77,10 +77,11 @@ async def upload_part_copy(ctx: Context, request: dict[str, Any]) -> dict[str, A
 
 
 def _check_number(request: dict[str, Any]) -> None:
-    number = request["PartNumber"]
-    if not 1 <= number <= PARTS_MAX:
+    number = request.get("PartNumber")
+    if number is None or not 1 <= number <= PARTS_MAX:
+        shown = "" if number is None else str(number)
         raise errors.invalid_argument(
-            "Part number must be an integer between 1 and 10000, inclusive", "partNumber", str(number)
+            "Part number must be an integer between 1 and 10000, inclusive", "partNumber", shown
         )
 
 

@@ -146,9 +146,11 @@ async def complete_multipart_upload(ctx: Context, tx: Transaction, request: dict
     key, upload_id = request["Key"], request["UploadId"]
     conditions.check_write_form(request)
     bucket = await buckets.find(ctx, tx, request)
-    listed = (request.get("MultipartUpload") or {}).get("Parts") or ()
-    if not listed:
+    if request.get("MultipartUpload") is None:
         raise errors.invalid_request("You must specify at least one part")
+    listed = request["MultipartUpload"].get("Parts") or ()
+    if not listed:
+        raise errors.malformed_xml()
     old = await versions.latest(tx, bucket, key)
     if old is not None and old.upload_id == upload_id and _etag(one.get("ETag", "") for one in listed) == old.etag:
         # The answer to the first of these calls was lost.
@@ -238,6 +240,8 @@ def _choose(
         number = one.get("PartNumber")
         if number is None or one.get("ETag") is None:
             raise errors.malformed_xml()
+        if number < 1:
+            raise errors.invalid_argument("PartNumber must be >= 1", "PartNumber", str(number))
         if number <= before:
             raise errors.invalid_part_order(upload_id)
         before = number
