@@ -18,18 +18,22 @@ async def write(
     principal: Principal,
     texts: Sequence[str],
     *,
+    moment: float | None = None,
     group: str,
     stream: str,
     region: str,
     account: str,
     make_group: bool = False,
 ) -> None:
-    """Put log events of now into a stream, which is made where it is missing, as the group is with `make_group`.
+    """Put log events into a stream, which is made where it is missing, as the group is with `make_group`.
+
+    `moment`: when they happened, now without.
 
     Raises `AWSError`: the principal may not, there is no such group.
     """
     names = {"logGroupName": group, "logStreamName": stream}
-    events = [{"timestamp": int(cloud.clock.time() * 1000), "message": text} for text in texts]
+    timestamp = int((cloud.clock.time() if moment is None else moment) * 1000)
+    events = [{"timestamp": timestamp, "message": text} for text in texts]
 
     async def call(operation: str, request: dict[str, Any]) -> None:
         await cloud.call(principal, "logs", operation, request, region=region, account=account)

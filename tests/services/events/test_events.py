@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -146,6 +146,35 @@ def test_what_targets_get_of_an_event(aws: Any) -> None:
     for n, (_, expected) in enumerate(TRANSFORMED):
         found = until(lambda n=n: logs.filter_log_events(logGroupName=f"/input/{n}")["events"])
         assert [one["message"] for one in found] == [expected]
+
+
+def test_templates_for_log_groups_say_when_and_what(aws: Any) -> None:
+    """{"timestamp": <time>, "message": <message>}, as the CDK makes them."""
+    events, group = aws.client("events"), Group(aws, "templates")
+    earlier = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    paths = {"when": "$.time", "kind": "$.detail-type", "all": "$.detail.payload", "ms": "$.detail.ms"}
+    templates = (
+        '{"timestamp": <when>, "message": <kind>}',
+        '{"timestamp": "<ms>", "message": <all>}',
+        '{"timestamp": <kind>, "message": "never"}',
+        '{"message": <kind>}',
+    )
+    targets = [
+        {"Id": str(n), "Arn": group.arn, "InputTransformer": {"InputPathsMap": paths, "InputTemplate": template}}
+        for n, template in enumerate(templates)
+    ]
+    events.put_rule(Name="r", EventPattern=PATTERN)
+    events.put_targets(Rule="r", Targets=targets)
+    ms = int(earlier.timestamp() * 1000)
+    detail = json.dumps({**DETAIL, "ms": ms - 7})
+    events.put_events(Entries=[{**ENTRY, "Time": earlier, "Detail": detail}])
+    until(lambda: len(group.texts()) == 4)
+    found = aws.client("logs").filter_log_events(logGroupName="templates")["events"]
+    at = {each["message"]: each["timestamp"] for each in found}
+    assert at["core.type"] == ms
+    assert at['{"acc_id":"0a787ecb-4015","sf_id":"baz"}'] == ms - 7
+    assert at["never"] > ms
+    assert at['{"message": "core.type"}'] > ms
 
 
 def test_what_the_cloud_knows_of_the_event(aws: Any) -> None:

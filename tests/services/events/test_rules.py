@@ -160,6 +160,10 @@ def test_targets_are_put_and_removed(aws: Any) -> None:
         ),
         ({"Id": "!@#$@!#$"}, "1 validation error detected: Value '!@#$@!#$' at 'targets.1.member.id' failed"),
         ({"DeadLetterConfig": {"Arn": "arn:aws:sns:us-east-1:1:t"}}, "Parameter DeadLetterConfig.Arn is not valid."),
+        (
+            {"Arn": "arn:aws:events:us-east-1:222233334444:event-bus/b", "InputPath": "$.detail"},
+            "Parameter(s) InputPath not valid for target t.",
+        ),
     ],
 )
 def test_bad_targets(aws: Any, target: dict[str, Any], message: str) -> None:
@@ -170,6 +174,18 @@ def test_bad_targets(aws: Any, target: dict[str, Any], message: str) -> None:
     assert code == "ValidationException"
     assert said.startswith(message)
     assert events.list_targets_by_rule(Rule="r")["Targets"] == []
+
+
+def test_the_bus_of_another_account_keeps_its_role(aws: Any) -> None:
+    events = aws.client("events")
+    events.put_rule(Name="r", EventPattern=PATTERN)
+    role = f"arn:aws:iam::{aws.account}:role/hand-on"
+    bus = "arn:aws:events:us-east-1:222233334444:event-bus/"
+    events.put_targets(Rule="r", Targets=[{"Id": "t", "Arn": f"{bus}b", "RoleArn": role}])
+    events.put_targets(Rule="r", Targets=[{"Id": "t", "Arn": f"{bus}b"}])
+    assert events.list_targets_by_rule(Rule="r")["Targets"] == [{"Id": "t", "Arn": f"{bus}b", "RoleArn": role}]
+    events.put_targets(Rule="r", Targets=[{"Id": "t", "Arn": f"{bus}c"}])
+    assert events.list_targets_by_rule(Rule="r")["Targets"] == [{"Id": "t", "Arn": f"{bus}c"}]
 
 
 def test_roles_must_be_passed(aws: Any) -> None:

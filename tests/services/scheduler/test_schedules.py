@@ -119,6 +119,7 @@ def test_expressions(aws: Any, target: dict[str, Any], expression: str) -> None:
         ({"ScheduleExpressionTimezone": "Mars/Olympus"}, "Invalid Schedule Expression Timezone Mars/Olympus."),
         ({"ScheduleExpressionTimezone": "../etc/passwd"}, "Invalid Schedule Expression Timezone ../etc/passwd."),
         ({"EndDate": datetime(2020, 1, 1, tzinfo=UTC)}, "The EndDate you specify must come after the current time."),
+        ({"StartDate": datetime(2020, 1, 1, tzinfo=UTC)}, "The StartDate you specify cannot be earlier than 5 minutes"),
         ({"FlexibleTimeWindow": {"Mode": "FLEXIBLE"}}, "MaximumWindowInMinutes must be specified when the flexible"),
         ({"Target": {"Arn": "nonsense"}}, "Provided Arn is not in correct format."),
         ({"Target": {"Arn": "arn:aws:dynamodb:us-east-1:1:table/t"}}, "Provided Arn is not supported:"),

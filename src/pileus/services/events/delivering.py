@@ -62,7 +62,7 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
     principal = await principal_for(cloud, payload)
     region = payload["rule"].split(":")[3]
     if arn.service == "logs":
-        await _to_logs(cloud, principal, arn, payload["rule"], body)
+        await _to_logs(cloud, principal, arn, payload, body)
         return
     if arn.service == "schemas":
         await _to_discoverer(cloud, principal, arn, body)
@@ -121,14 +121,24 @@ async def _to_discoverer(cloud: Cloud, principal: Principal, arn: Arn, body: byt
         raise sort_error(error) from error
 
 
-async def _to_logs(cloud: Cloud, principal: Principal, arn: Arn, rule_arn: str, body: bytes) -> None:
+async def _to_logs(cloud: Cloud, principal: Principal, arn: Arn, payload: dict[str, Any], body: bytes) -> None:
     """A log event in the rule's own stream of the group."""
     group = arn.resource.removeprefix("log-group:").removesuffix(":*")
-    name = blake2b(rule_arn.encode(), digest_size=16).hexdigest()
+    name = blake2b(payload["rule"].encode(), digest_size=16).hexdigest()
+    text, moment = body.decode(), None
+    if payload["target"].get("InputTransformer"):
+        text, moment = inputs.log_event(text)
     stream = f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}"
     try:
         await logs.write(
-            cloud, principal, (body.decode(),), group=group, stream=stream, region=arn.region, account=arn.account
+            cloud,
+            principal,
+            (text,),
+            moment=moment,
+            group=group,
+            stream=stream,
+            region=arn.region,
+            account=arn.account,
         )
     except AWSError as error:
         raise sort_error(error) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -30,6 +31,28 @@ _VARIABLE = re.compile(r"<([A-Za-z0-9_.\-]+)>")
 
 def placeholders(template: str) -> list[str]:
     return [found[1] for found in _VARIABLE.finditer(template)]
+
+
+def log_event(made: str) -> tuple[str, float | None]:
+    """The message and the time of a log event, where a template says both; else its text and no time.
+
+    Source: `LogGroupTargetInput` of the CDK: log groups take templates of the form
+    {"timestamp": <time>, "message": <message>}, both of them texts.
+    """
+    try:
+        found = orjson.loads(made)
+    except orjson.JSONDecodeError:
+        return made, None
+    if not isinstance(found, dict) or found.keys() != {"timestamp", "message"}:
+        return made, None
+    message, timestamp = found["message"], str(found["timestamp"])
+    text = message if isinstance(message, str) else orjson.dumps(message).decode()
+    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16:
+        return text, int(timestamp) / 1000
+    try:
+        return text, datetime.fromisoformat(timestamp).timestamp()
+    except (ValueError, OverflowError):
+        return text, None
 
 
 def make_input(

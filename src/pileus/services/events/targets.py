@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pileus.delivery.json_paths import InvalidPath, parse_path
-from pileus.kernel.arn import parse_arn
+from pileus.kernel.arn import Arn, parse_arn
 from pileus.services.events import errors, inputs
 
 # Services to which a rule may send, and those among them that it must have a role for.
@@ -47,8 +47,8 @@ _OF_SERVICES = frozenset({"schemas"})
 _INPUTS = ("Input", "InputPath", "InputTransformer")
 
 
-def check(target: Mapping[str, Any], *, managed: bool = False) -> None:
-    """Raises ValidationException. `managed`: a service says it of a rule of its own."""
+def check(target: Mapping[str, Any], account: str, *, managed: bool = False) -> None:
+    """Raises ValidationException. `account`: the rule's. `managed`: a service says it of a rule of its own."""
     arn = parse_arn(target["Arn"])
     if arn is None or not arn.service:
         raise errors.invalid("Parameter Arn is not valid. Reason: Provided Arn is not in correct format.")
@@ -63,12 +63,21 @@ def check(target: Mapping[str, Any], *, managed: bool = False) -> None:
             raise errors.invalid(f"Parameter(s) SqsParameters must be specified for target: {target['Id']}.")
     elif target.get("SqsParameters") and arn.service != "sqs":
         raise errors.invalid(f"Parameter(s) SqsParameters not valid for target {target['Id']}.")
+    if is_foreign_bus(arn, account) and (given := [member for member in _INPUTS if target.get(member) is not None]):
+        # "... are not available with PutTarget if the target is an event bus of a different AWS account."
+        raise errors.invalid(f"Parameter(s) {', '.join(given)} not valid for target {target['Id']}.")
     _check_input(target)
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
     if queue is not None:
         dead_letter = parse_arn(queue)
         if dead_letter is None or dead_letter.service != "sqs":
             raise errors.invalid("Parameter DeadLetterConfig.Arn is not valid. Reason: Provided Arn is not supported.")
+
+
+def is_foreign_bus(arn: Arn | None, account: str) -> bool:
+    return (
+        arn is not None and arn.service == "events" and arn.resource.startswith("event-bus/") and arn.account != account
+    )
 
 
 def _check_input(target: Mapping[str, Any]) -> None:

@@ -5,12 +5,17 @@ Source: the API reference's pages of these operations; recorded answers.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.arn import parse_arn
 from pileus.services.events import errors, targets
 from pileus.services.events.lookup import get_rule, save_rule
+from pileus.services.events.names import RuleName
 from pileus.services.events.operations.rules import MANAGED_BY, check_manager
 from pileus.services.events.paging import PAGE
+from pileus.services.events.records import Rule
 from pileus.store.contract import Reader, Transaction
 
 # "Targets per rule: 5".
@@ -21,13 +26,26 @@ async def put_targets(ctx: Context, tx: Transaction, request: Request) -> Answer
     at, rule = await get_rule(ctx, tx, request, "Rule")
     check_manager(rule, request)
     for target in request["Targets"]:
-        targets.check(target, managed=MANAGED_BY in request)
-    merged = {**rule.targets, **{target["Id"]: target for target in request["Targets"]}}
+        targets.check(target, at.bus.account, managed=MANAGED_BY in request)
+    merged = {**rule.targets, **{target["Id"]: _put(at, rule, target) for target in request["Targets"]}}
     if len(merged) > TARGETS_MAX:
         raise errors.too_many()
     rule.targets = merged
     save_rule(ctx, tx, at, rule)
     return {"FailedEntryCount": 0, "FailedEntries": []}
+
+
+def _put(at: RuleName, rule: Rule, target: dict[str, Any]) -> dict[str, Any]:
+    """The target as it is kept: another account's bus keeps the role that it had, where nothing is said of one."""
+    former = rule.targets.get(target["Id"])
+    if (
+        former is not None
+        and former["Arn"] == target["Arn"]
+        and "RoleArn" in former
+        and targets.is_foreign_bus(parse_arn(target["Arn"]), at.bus.account)
+    ):
+        return {"RoleArn": former["RoleArn"], **target}
+    return target
 
 
 async def remove_targets(ctx: Context, tx: Transaction, request: Request) -> Answer:

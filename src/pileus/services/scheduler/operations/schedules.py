@@ -18,12 +18,15 @@ from pileus.services.scheduler.records import Schedule, decode, encode
 from pileus.services.scheduler.timers import AGE_MAX_S, RETRIES, drop_timer, set_timer
 from pileus.store.contract import Reader, Transaction
 
+# How far back a schedule may begin.
+START_AGO_S = 300
+
 
 async def _check(ctx: Context, at: ScheduleName, request: Request) -> None:
     """Raises ValidationException."""
     expression, zone = request["ScheduleExpression"], request.get("ScheduleExpressionTimezone") or "UTC"
     try:
-        expressions.parse(expression)
+        parsed = expressions.parse(expression)
     except InvalidSchedule:
         raise errors.invalid(f"Invalid Schedule Expression {expression}.") from None
     try:
@@ -31,6 +34,11 @@ async def _check(ctx: Context, at: ScheduleName, request: Request) -> None:
     except InvalidSchedule:
         raise errors.invalid(f"Invalid Schedule Expression Timezone {zone}.") from None
     start, end = request.get("StartDate"), request.get("EndDate")
+    if isinstance(parsed, expressions.Once):
+        # Nothing but its own time counts for it.
+        start = end = None
+    if start is not None and start < ctx.now - START_AGO_S:
+        raise errors.invalid("The StartDate you specify cannot be earlier than 5 minutes ago.")
     if start is not None and end is not None and start >= end:
         raise errors.invalid("The StartDate you specify must come before the EndDate.")
     if end is not None and end <= ctx.now:
