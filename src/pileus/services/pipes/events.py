@@ -7,6 +7,8 @@ parsing of bodies, reserved variables) of the user guide.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,16 +22,18 @@ from pileus.delivery.json_paths import MISSING
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe
 
+# `eventSource` of messages of RabbitMQ's brokers.
+BROKER_SOURCE = "aws:rmq"
 _VARIABLE = re.compile(r"<(\$[^<>\s]*|aws\.pipes\.[a-z.\-]+)>")
-# The member of an event that may be JSON in a text.
-_BODY = "body"
+# The members of events that may be JSON in a text: a queue's message, and a broker's, whose bytes are in base64.
+_BODY, _DATA = "body", "data"
 
 
 def compile_filter(patterns: Sequence[str]) -> Callable[[Mapping[str, Any]], bool]:
     """Whether an event passes. Against a pattern for what is inside of the body, a body counts as the JSON it is."""
     if not patterns:
         return lambda event: True
-    compiled = [(compile_pattern(pattern), isinstance(orjson.loads(pattern).get(_BODY), dict)) for pattern in patterns]
+    compiled = [(compile_pattern(pattern), _looks_inside(orjson.loads(pattern))) for pattern in patterns]
 
     def passes(event: Mapping[str, Any]) -> bool:
         opened = with_body(event)
@@ -38,16 +42,29 @@ def compile_filter(patterns: Sequence[str]) -> Callable[[Mapping[str, Any]], boo
     return passes
 
 
+def _looks_inside(pattern: dict[str, Any]) -> bool:
+    # What a broker's message says in base64 every pattern for it means decoded.
+    return isinstance(pattern.get(_BODY), dict) or _DATA in pattern
+
+
 def with_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event with its body as the JSON that it is."""
-    body = event.get(_BODY)
+    """The event with its body as the JSON that it is; a broker's message at least as the text that it is."""
+    name = _DATA if event.get("eventSource") == BROKER_SOURCE else _BODY
+    body = event.get(name)
     if not isinstance(body, str):
         return event
+    if name == _DATA:
+        try:
+            body = b64decode(body, validate=True).decode(errors="replace")
+        except NotBase64:
+            # An enrichment made something else of it.
+            return event
+        event = {**event, name: body}
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
         return event
-    return {**event, _BODY: content} if isinstance(content, dict | list) else event
+    return {**event, name: content} if isinstance(content, dict | list) else event
 
 
 def shaped(at: PipeName, pipe: Pipe, template: str | None, event: Any, now: float) -> Any:

@@ -2,10 +2,11 @@
 
 Of a queue nothing is kept here: a message is deleted when it has arrived, and what fails becomes visible again, as the
 queue's redrive policy says. How far a stream has been read is kept in the store after every batch: a node that dies
-goes on there, so an event may come twice and none is lost.
+goes on there, so an event may come twice and none is lost. A broker keeps what is not acknowledged, as a queue does;
+its batches go one after the other, and one that fails is delivered again.
 
-Sources: "Amazon SQS as a source", "Amazon DynamoDB stream as a source", "Amazon EventBridge Pipes error handling and
-troubleshooting" of the user guide.
+Sources: "Amazon SQS as a source", "Amazon DynamoDB stream as a source", "Amazon MQ message broker as a source",
+"Amazon EventBridge Pipes error handling and troubleshooting" of the user guide.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.raw import RawJson
 from pileus.services.pipes import keys, settings
 from pileus.services.pipes.delivering import Failed, hand_on, role_of
-from pileus.services.pipes.events import compile_filter
+from pileus.services.pipes.events import BROKER_SOURCE, compile_filter
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe, Place, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -44,6 +45,8 @@ BATCHES_MAX = 10
 IDLE_LOOK_S = 60.0
 RETRY_WAIT_S = 0.5
 RETRY_WAIT_MAX_S = 60.0
+# "The maximum payload size of a batch": 6 MB, with some room for what is around it.
+BATCH_BYTES_MAX = 6_000_000
 _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
 
 
@@ -65,6 +68,7 @@ class Pump:
         self._task: asyncio.Task[None] | None = None
         self._at_work = 0
         self.stopping = False
+        self._readers = {"sqs": self._read_queue, "dynamodb": self._read_stream, "mq": self._read_broker}
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run_on())
@@ -95,7 +99,7 @@ class Pump:
         failures = 0
         while not self.stopping:
             try:
-                await (self._read_queue() if self._source.service == "sqs" else self._read_stream())
+                await self._readers[self._source.service]()
                 return
             except AWSError as error:
                 log.debug("pipe %s: %s", self.at.arn, error)
@@ -192,6 +196,62 @@ class Pump:
             # A queue that is gone meanwhile has nothing left to delete.
             with suppress(AWSError):
                 await self._call("sqs", "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries})
+
+    # brokers
+
+    async def _read_broker(self) -> None:
+        # Its client is there only where it was installed.
+        from pileus.cloud import rabbitmq
+
+        reader = rabbitmq.Reader(
+            self._own["QueueName"],
+            self._own.get("VirtualHost") or "/",
+            batch_size=self._size,
+            window_s=self._window_s,
+            stopping=lambda: self.stopping,
+        )
+        failures = 0
+        try:
+            await reader.open(self._call, self.pipe.source, self._own["Credentials"]["BasicAuth"])
+            while not self.stopping:
+                messages = await reader.batch(_fits, 0)
+                if not messages:
+                    continue
+                self._at_work += 1
+                try:
+                    if await reader.alive(self._hand_on([self._of_broker(reader.key, one) for one in messages])):
+                        failures = 0
+                        await reader.done(messages)
+                        continue
+                    await reader.alive(self._pause(failures))
+                    failures += 1
+                    await reader.give_back(messages)
+                finally:
+                    self._at_work -= 1
+        except rabbitmq.BrokerFailed as error:
+            raise AWSError("BadRequestException", f"The broker does not answer: {error}") from error
+        finally:
+            reader.close()
+
+    def _of_broker(self, key: str, message: Any) -> dict[str, Any]:
+        from pileus.cloud import rabbitmq
+
+        source = {"eventSource": BROKER_SOURCE, "eventSourceArn": self.pipe.source, "eventSourceKey": key}
+        return source | rabbitmq.record(message)
+
+    async def _hand_on(self, events: list[dict[str, Any]]) -> bool:
+        """Whether all that pass the filter have arrived."""
+        batch = [event for event in events if self._passes(event)]
+        try:
+            if batch:
+                await hand_on(self.cloud, self.at, self.pipe, batch)
+        except Failed as error:
+            log.info("pipe %s: %s", self.at.arn, error)
+            return False
+        return True
+
+    async def _pause(self, failures: int) -> None:
+        await self.cloud.clock.sleep(min(RETRY_WAIT_S * 2 ** min(failures, 10), RETRY_WAIT_MAX_S))
 
     # streams
 
@@ -392,6 +452,10 @@ class Pump:
             await send(self.cloud, principal, queue, Message(body=orjson.dumps(letter)), region=self.at.region)
         except (Retry, Undeliverable) as error:
             log.warning("pipe %s: a dead letter is lost: %s", self.at.arn, error)
+
+
+def _fits(size: int, more: int) -> bool:
+    return size + more < BATCH_BYTES_MAX
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,9 @@ class Runners:
         assert source is not None, "sources are checked when they are set"
         try:
             principal = await role_of(self._cloud, at, pipe)
-            if source.service == "dynamodb":
+            if source.service == "mq":
+                await self._cloud.call(principal, "mq", "OpenBroker", {"BrokerId": pipe.source}, region=source.region)
+            elif source.service == "dynamodb":
                 await self._cloud.call(
                     principal, "dynamodbstreams", "DescribeStream", {"StreamArn": pipe.source}, region=source.region
                 )

@@ -19,9 +19,9 @@ _SOURCES = {
     "dynamodb": "DynamoDBStreamParameters",
     "kinesis": "KinesisStreamParameters",
     "kafka": "ManagedStreamingKafkaParameters",
-    "mq": "ActiveMQBrokerParameters",
+    "mq": "RabbitMQBrokerParameters",
 }
-_SOURCES_BUILT = frozenset(("sqs", "dynamodb"))
+_SOURCES_BUILT = frozenset(("sqs", "dynamodb", "mq"))
 _TARGETS = frozenset(
     (
         *("lambda", "sqs", "sns", "events", "logs", "states", "kinesis", "firehose", "ecs", "batch", "execute-api"),
@@ -30,7 +30,7 @@ _TARGETS = frozenset(
 )
 _TARGETS_BUILT = frozenset(("lambda", "sqs", "sns", "events", "logs"))
 _STARTS = ("TRIM_HORIZON", "LATEST")
-BATCH_SIZES = {"sqs": 10, "dynamodb": 100}
+BATCH_SIZES = {"sqs": 10, "dynamodb": 100, "mq": 100}
 
 
 def source_arn(text: str) -> Arn:
@@ -50,12 +50,16 @@ def source_arn(text: str) -> Arn:
 def check_source(text: str, parameters: dict[str, Any]) -> None:
     arn = source_arn(text)
     member = _SOURCES[arn.service]
+    if "ActiveMQBrokerParameters" in parameters:
+        raise NotBuilt("Pipes from ActiveMQ brokers")
     others = [name for name in parameters if name not in (member, "FilterCriteria")]
     if others:
         raise errors.invalid(f"{others[0]} is not valid for source {text}.")
     own = parameters.get(member) or {}
     if arn.service == "dynamodb" and own.get("StartingPosition") not in _STARTS:
         raise errors.invalid("DynamoDBStreamParameters.StartingPosition is required.")
+    if arn.service == "mq" and not own.get("Credentials", {}).get("BasicAuth"):
+        raise errors.invalid("RabbitMQBrokerParameters.Credentials is required.")
     for one in filters(parameters):
         try:
             compile_pattern(one)
