@@ -1,4 +1,4 @@
-"""A RabbitMQ broker of the tests' own: unprivileged where it can be, with its own folder, names and ports."""
+"""Brokers of the tests' own: RabbitMQ, unprivileged where it can be, with its own folder, names and ports; Kafka."""
 
 from __future__ import annotations
 
@@ -99,3 +99,18 @@ class Broker:
             self._server.wait()
         self._names.kill()
         self._names.wait()
+
+
+class KafkaBrokers:
+    """The mock cluster that librdkafka brings, on real sockets."""
+
+    def __init__(self) -> None:
+        from confluent_kafka import Producer
+
+        self._producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 2})
+        found = self._producer.list_topics(timeout=10).brokers.values()
+        self.servers = [f"{each.host}:{each.port}" for each in found]
+
+    def send(self, topic: str, value: bytes, **options: Any) -> None:
+        self._producer.produce(topic, value, partition=0, **options)
+        self._producer.flush(10)

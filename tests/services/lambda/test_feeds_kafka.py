@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from broker_kit import KafkaBrokers
 from feed_kit import allow, events, make_table, recorder, wait_events, wait_state
 from lambda_kit import caught, until
 
@@ -16,22 +17,9 @@ NO_SECRET = [
 ]
 
 
-class Brokers:
-    def __init__(self) -> None:
-        from confluent_kafka import Producer
-
-        self._producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 2})
-        found = self._producer.list_topics(timeout=10).brokers.values()
-        self.servers = [f"{each.host}:{each.port}" for each in found]
-
-    def send(self, topic: str, value: bytes, **options: Any) -> None:
-        self._producer.produce(topic, value, partition=0, **options)
-        self._producer.flush(10)
-
-
 @pytest.fixture(scope="module")
-def brokers() -> Brokers:
-    return Brokers()
+def brokers() -> KafkaBrokers:
+    return KafkaBrokers()
 
 
 def create(lambda_: Any, servers: list[str], topic: str, **settings: Any) -> dict[str, Any]:
@@ -45,7 +33,7 @@ def create(lambda_: Any, servers: list[str], topic: str, **settings: Any) -> dic
 
 
 def test_messages_reach_the_function_in_order_and_failed_ones_again(
-    aws: Any, lambda_: Any, role: str, make: Callable[..., Any], brokers: Brokers
+    aws: Any, lambda_: Any, role: str, make: Callable[..., Any], brokers: KafkaBrokers
 ) -> None:
     allow(aws, {"Effect": "Allow", "Action": "dynamodb:Scan", "Resource": "*"})
     make_table(aws, "seen", stream=None)

@@ -17,9 +17,12 @@ from pileus.cloud.sending import Message, request_for
 from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.services.pipes import events
+from pileus.services.pipes import events, settings
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe
+
+# What events of a source say that they are from, where it is not its service.
+_SHOWN = {"mq": events.RABBITMQ, "smk": events.KAFKA}
 
 
 class Failed(Exception):
@@ -92,7 +95,11 @@ async def _to_target(
     lost: set[int] = set()
     reason = ""
     # Where order counts, one after the other, and none after one that is lost.
-    in_order = pipe.source.split(":")[2] != "sqs" or pipe.source.endswith(".fifo") or arn.resource.endswith(".fifo")
+    in_order = (
+        settings.source_arn(pipe.source).service != "sqs"
+        or pipe.source.endswith(".fifo")
+        or arn.resource.endswith(".fifo")
+    )
 
     async def one(number: int) -> str:
         try:
@@ -150,13 +157,15 @@ async def _send(cloud: Cloud, principal: Principal, at: PipeName, pipe: Pipe, ar
         return
     queue = parameters.get("SqsQueueParameters") or {}
     bus = parameters.get("EventBridgeEventBusParameters") or {}
-    source_service = pipe.source.split(":")[2]
+    source_service = settings.source_arn(pipe.source).service
     message = Message(
         body=text.encode(),
         group=events.parameter(queue.get("MessageGroupId", ""), event),
         deduplication=events.parameter(queue.get("MessageDeduplicationId", ""), event),
         source=events.parameter(bus.get("Source", f"Pipe {at.name}"), event),
-        detail_type=events.parameter(bus.get("DetailType", f"Event from aws:{source_service}"), event),
+        detail_type=events.parameter(
+            bus.get("DetailType", f"Event from {_SHOWN.get(source_service, f'aws:{source_service}')}"), event
+        ),
         resources=tuple(events.parameter(one, event) for one in bus.get("Resources") or ()),
     )
     call = request_for(cloud, str(arn), message)

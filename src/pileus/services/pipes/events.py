@@ -10,6 +10,7 @@ import re
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,11 +23,11 @@ from pileus.delivery.json_paths import MISSING
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe
 
-# `eventSource` of messages of RabbitMQ's brokers.
-BROKER_SOURCE = "aws:rmq"
 _VARIABLE = re.compile(r"<(\$[^<>\s]*|aws\.pipes\.[a-z.\-]+)>")
-# The members of events that may be JSON in a text: a queue's message, and a broker's, whose bytes are in base64.
-_BODY, _DATA = "body", "data"
+# The member of an event that may be JSON in a text; and by `eventSource` those that are so in base64.
+_BODY = "body"
+RABBITMQ, KAFKA = "aws:rmq", "SelfManagedKafka"
+_IN_BASE64 = {RABBITMQ: ("data",), KAFKA: ("key", "value")}
 
 
 def compile_filter(patterns: Sequence[str]) -> Callable[[Mapping[str, Any]], bool]:
@@ -43,28 +44,30 @@ def compile_filter(patterns: Sequence[str]) -> Callable[[Mapping[str, Any]], boo
 
 
 def _looks_inside(pattern: dict[str, Any]) -> bool:
-    # What a broker's message says in base64 every pattern for it means decoded.
-    return isinstance(pattern.get(_BODY), dict) or _DATA in pattern
+    # What brokers' messages say in base64 every pattern for it means decoded.
+    return isinstance(pattern.get(_BODY), dict) or any(name in pattern for one in _IN_BASE64.values() for name in one)
 
 
 def with_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event with its body as the JSON that it is; a broker's message at least as the text that it is."""
-    name = _DATA if event.get("eventSource") == BROKER_SOURCE else _BODY
-    body = event.get(name)
-    if not isinstance(body, str):
-        return event
-    if name == _DATA:
-        try:
-            body = b64decode(body, validate=True).decode(errors="replace")
-        except NotBase64:
-            # An enrichment made something else of it.
-            return event
-        event = {**event, name: body}
+    """The event with its body as the JSON that it is; what is in base64 at least as the text that it is."""
+    opened = dict(event)
+    for name in _IN_BASE64.get(str(event.get("eventSource")), ()):
+        # An enrichment may have made something else of it.
+        if isinstance(text := event.get(name), str):
+            with suppress(NotBase64):
+                opened[name] = _as_json(b64decode(text, validate=True).decode(errors="replace"))
+    if isinstance(body := event.get(_BODY), str):
+        opened[_BODY] = _as_json(body)
+    return opened
+
+
+def _as_json(text: str) -> Any:
+    """The object or the list that a text is; else the text."""
     try:
-        content = orjson.loads(body)
+        content = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return event
-    return {**event, name: content} if isinstance(content, dict | list) else event
+        return text
+    return content if isinstance(content, dict | list) else text
 
 
 def shaped(at: PipeName, pipe: Pipe, template: str | None, event: Any, now: float) -> Any:

@@ -3,7 +3,8 @@
 Of a queue nothing is kept here: a message is deleted when it has arrived, and what fails becomes visible again, as the
 queue's redrive policy says. How far a stream has been read is kept in the store after every batch: a node that dies
 goes on there, so an event may come twice and none is lost. A broker keeps what is not acknowledged, as a queue does;
-its batches go one after the other, and one that fails is delivered again.
+its batches go one after the other, and one that fails is delivered again. Of Kafka's topics the brokers keep how far
+they have been read.
 
 Sources: "Amazon SQS as a source", "Amazon DynamoDB stream as a source", "Amazon MQ message broker as a source",
 "Amazon EventBridge Pipes error handling and troubleshooting" of the user guide.
@@ -24,12 +25,11 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.cloud.sending import Message, queue_url, send
 from pileus.delivery.contract import Retry, Undeliverable
-from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.kernel.raw import RawJson
 from pileus.services.pipes import keys, settings
 from pileus.services.pipes.delivering import Failed, hand_on, role_of
-from pileus.services.pipes.events import BROKER_SOURCE, compile_filter
+from pileus.services.pipes.events import KAFKA, RABBITMQ, compile_filter
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe, Place, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -45,6 +45,11 @@ BATCHES_MAX = 10
 IDLE_LOOK_S = 60.0
 RETRY_WAIT_S = 0.5
 RETRY_WAIT_MAX_S = 60.0
+_ACCESS = {
+    "BasicAuth": "BASIC_AUTH",
+    "SaslScram512Auth": "SASL_SCRAM_512_AUTH",
+    "SaslScram256Auth": "SASL_SCRAM_256_AUTH",
+}
 # "The maximum payload size of a batch": 6 MB, with some room for what is around it.
 BATCH_BYTES_MAX = 6_000_000
 _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
@@ -57,9 +62,7 @@ class Pump:
         self.cloud = cloud
         self.at = at
         self.pipe = pipe
-        arn = parse_arn(pipe.source)
-        assert arn is not None, "sources are checked when they are set"
-        self._source = arn
+        self._source = arn = settings.source_arn(pipe.source)
         self._own = settings.own_parameters(arn, pipe.source_parameters)
         self._passes = compile_filter(settings.filters(pipe.source_parameters))
         self._size: int = self._own.get("BatchSize") or settings.BATCH_SIZES[arn.service]
@@ -68,7 +71,12 @@ class Pump:
         self._task: asyncio.Task[None] | None = None
         self._at_work = 0
         self.stopping = False
-        self._readers = {"sqs": self._read_queue, "dynamodb": self._read_stream, "mq": self._read_broker}
+        self._readers = {
+            "sqs": self._read_queue,
+            "dynamodb": self._read_stream,
+            "mq": self._read_broker,
+            "smk": self._read_kafka,
+        }
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run_on())
@@ -110,7 +118,8 @@ class Pump:
 
     async def _call(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         principal = await role_of(self.cloud, self.at, self.pipe)
-        return await self.cloud.call(principal, service, operation, request, region=self._source.region)
+        region = self._source.region or self.at.region
+        return await self.cloud.call(principal, service, operation, request, region=region)
 
     # queues
 
@@ -236,7 +245,7 @@ class Pump:
     def _of_broker(self, key: str, message: Any) -> dict[str, Any]:
         from pileus.cloud import rabbitmq
 
-        source = {"eventSource": BROKER_SOURCE, "eventSourceArn": self.pipe.source, "eventSourceKey": key}
+        source = {"eventSource": RABBITMQ, "eventSourceArn": self.pipe.source, "eventSourceKey": key}
         return source | rabbitmq.record(message)
 
     async def _hand_on(self, events: list[dict[str, Any]]) -> bool:
@@ -249,6 +258,51 @@ class Pump:
             log.info("pipe %s: %s", self.at.arn, error)
             return False
         return True
+
+    async def _read_kafka(self) -> None:
+        from pileus.cloud import kafka
+
+        brokers = [self._source.resource, *(self._own.get("AdditionalBootstrapServers") or ())]
+        reader = kafka.Reader(
+            brokers,
+            [self._own["TopicName"]],
+            self._own.get("ConsumerGroupID") or f"pipe-{self.at.name}-{int(self.pipe.created * 1000)}",
+            client=f"pipe-{self.at.name}",
+            start=self._own.get("StartingPosition") or "TRIM_HORIZON",
+            batch_size=self._size,
+            window_s=self._window_s,
+        )
+        try:
+            await reader.open(self._call, _access(self._own))
+            while not self.stopping:
+                messages = await reader.batch()
+                if not messages:
+                    continue
+                events = [
+                    {
+                        "eventSource": KAFKA,
+                        "bootstrapServers": ",".join(brokers),
+                        "eventSourceKey": f"{one.topic()}-{one.partition()}",
+                        **kafka.record(one),
+                    }
+                    for one in messages
+                ]
+                self._at_work += 1
+                try:
+                    failures = 0
+                    # The order within a partition is kept: nothing passes what has not arrived.
+                    while not await self._hand_on(events):
+                        if self.stopping:
+                            return
+                        await self._pause(failures)
+                        failures += 1
+                    await reader.done(messages)
+                finally:
+                    self._at_work -= 1
+        except kafka.BrokersFailed as error:
+            raise AWSError("BadRequestException", f"The brokers do not answer: {error}") from error
+        finally:
+            reader.close()
 
     async def _pause(self, failures: int) -> None:
         await self.cloud.clock.sleep(min(RETRY_WAIT_S * 2 ** min(failures, 10), RETRY_WAIT_MAX_S))
@@ -452,6 +506,14 @@ class Pump:
             await send(self.cloud, principal, queue, Message(body=orjson.dumps(letter)), region=self.at.region)
         except (Retry, Undeliverable) as error:
             log.warning("pipe %s: a dead letter is lost: %s", self.at.arn, error)
+
+
+def _access(own: dict[str, Any]) -> list[tuple[str, str]]:
+    """The secrets with which Kafka's brokers are asked, by their kinds."""
+    credentials = own.get("Credentials") or {}
+    found = [(kind, credentials[member]) for member, kind in _ACCESS.items() if member in credentials]
+    certificate = own.get("ServerRootCaCertificate")
+    return found if certificate is None else [*found, ("SERVER_ROOT_CA_CERTIFICATE", certificate)]
 
 
 def _fits(size: int, more: int) -> bool:

@@ -20,8 +20,10 @@ _SOURCES = {
     "kinesis": "KinesisStreamParameters",
     "kafka": "ManagedStreamingKafkaParameters",
     "mq": "RabbitMQBrokerParameters",
+    # Brokers of one's own: "smk://host:9092", which is no ARN.
+    "smk": "SelfManagedKafkaParameters",
 }
-_SOURCES_BUILT = frozenset(("sqs", "dynamodb", "mq"))
+_SOURCES_BUILT = frozenset(("sqs", "dynamodb", "mq", "smk"))
 _TARGETS = frozenset(
     (
         *("lambda", "sqs", "sns", "events", "logs", "states", "kinesis", "firehose", "ecs", "batch", "execute-api"),
@@ -30,13 +32,16 @@ _TARGETS = frozenset(
 )
 _TARGETS_BUILT = frozenset(("lambda", "sqs", "sns", "events", "logs"))
 _STARTS = ("TRIM_HORIZON", "LATEST")
-BATCH_SIZES = {"sqs": 10, "dynamodb": 100, "mq": 100}
+BATCH_SIZES = {"sqs": 10, "dynamodb": 100, "mq": 100, "smk": 100}
 
 
 def source_arn(text: str) -> Arn:
-    """Raises ValidationException for what is no source, NotBuilt for what is not one yet."""
+    """Raises ValidationException for what is no source, NotBuilt for what is not one yet.
+
+    Of brokers of Kafka it has the service "smk", and host and port as its resource.
+    """
     if text.startswith("smk://"):
-        raise NotBuilt("Pipes from Kafka")
+        return Arn("aws", "smk", "", "", text.removeprefix("smk://"))
     arn = parse_arn(text)
     if arn is None or arn.service not in _SOURCES:
         raise errors.invalid(f"Source {text} is not supported.")
@@ -56,6 +61,10 @@ def check_source(text: str, parameters: dict[str, Any]) -> None:
     if others:
         raise errors.invalid(f"{others[0]} is not valid for source {text}.")
     own = parameters.get(member) or {}
+    if arn.service == "smk" and not own.get("TopicName"):
+        raise errors.invalid("SelfManagedKafkaParameters.TopicName is required.")
+    if "ClientCertificateTlsAuth" in (own.get("Credentials") or {}):
+        raise NotBuilt("Pipes from Kafka by client certificate")
     if arn.service == "dynamodb" and own.get("StartingPosition") not in _STARTS:
         raise errors.invalid("DynamoDBStreamParameters.StartingPosition is required.")
     if arn.service == "mq" and not own.get("Credentials", {}).get("BasicAuth"):

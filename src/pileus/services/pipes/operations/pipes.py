@@ -178,13 +178,10 @@ def _with_defaults(service: str, parameters: dict[str, Any]) -> dict[str, Any]:
     if service == "sqs":
         own = {"BatchSize": settings.BATCH_SIZES[service], **(parameters.get("SqsQueueParameters") or {})}
         return {**parameters, "SqsQueueParameters": own}
-    if service == "mq":
-        own = {
-            "BatchSize": settings.BATCH_SIZES[service],
-            "MaximumBatchingWindowInSeconds": 0,
-            **parameters["RabbitMQBrokerParameters"],
-        }
-        return {**parameters, "RabbitMQBrokerParameters": own}
+    if service in ("mq", "smk"):
+        member = "RabbitMQBrokerParameters" if service == "mq" else "SelfManagedKafkaParameters"
+        given = {"BatchSize": settings.BATCH_SIZES[service], "MaximumBatchingWindowInSeconds": 0}
+        return {**parameters, member: given | parameters[member]}
     own = {
         "BatchSize": settings.BATCH_SIZES[service],
         "MaximumBatchingWindowInSeconds": 0,
