@@ -17,7 +17,9 @@ from pileus.services.pipes import keys, settings
 from pileus.services.pipes.delivering import role_of
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.pump import Pump
+from pileus.services.pipes.queue_pump import QueuePump
 from pileus.services.pipes.records import Pipe, decode, encode
+from pileus.services.pipes.stream_pump import StreamPump
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
@@ -94,7 +96,7 @@ class Runners:
             if pump is None:
                 reason = await self._why_not(at, pipe)
                 if not reason:
-                    pump = self._pumps[at] = Pump(self._cloud, at, pipe)
+                    pump = self._pumps[at] = _kind_of(pipe)(self._cloud, at, pipe)
                     pump.start()
             state = "RUNNING" if not reason else _STARTING.get(pipe.current, pipe.current)
         elif pipe.desired == "STOPPED" and not pipe.current.endswith("_FAILED"):
@@ -139,6 +141,20 @@ class Runners:
             return
         pipe.current, pipe.reason = state, reason
         tx.put(keys.pipe(*at), encode(pipe))
+
+
+def _kind_of(pipe: Pipe) -> type[Pump]:
+    service = settings.source_arn(pipe.source).service
+    if service == "mq":
+        # The clients of brokers are there only where they were installed.
+        from pileus.services.pipes.broker_pump import BrokerPump
+
+        return BrokerPump
+    if service == "smk":
+        from pileus.services.pipes.kafka_pump import KafkaPump
+
+        return KafkaPump
+    return QueuePump if service == "sqs" else StreamPump
 
 
 async def find_pipe(tx: Reader, at: PipeName) -> Pipe | None:

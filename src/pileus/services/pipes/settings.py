@@ -6,6 +6,7 @@ guide.
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from pileus.delivery.event_patterns import InvalidPattern, compile_pattern
@@ -23,6 +24,8 @@ _SOURCES = {
     # Brokers of one's own: "smk://host:9092", which is no ARN.
     "smk": "SelfManagedKafkaParameters",
 }
+# Packages that some need, which not everybody has.
+_PACKAGES = {"mq": ("pika", "Amazon MQ"), "smk": ("confluent_kafka", "Kafka")}
 _SOURCES_BUILT = frozenset(("sqs", "dynamodb", "mq", "smk"))
 _TARGETS = frozenset(
     (
@@ -54,6 +57,8 @@ def source_arn(text: str) -> Arn:
 
 def check_source(text: str, parameters: dict[str, Any]) -> None:
     arn = source_arn(text)
+    if arn.service in _PACKAGES and importlib.util.find_spec(_PACKAGES[arn.service][0]) is None:
+        raise NotBuilt("Pipes from {1} without the package {0}".format(*_PACKAGES[arn.service]))
     member = _SOURCES[arn.service]
     if "ActiveMQBrokerParameters" in parameters:
         raise NotBuilt("Pipes from ActiveMQ brokers")
