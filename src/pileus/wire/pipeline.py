@@ -130,7 +130,8 @@ class Pipeline:
         http = HttpInfo(headers={"x-amzn-trace-id": trace}) if trace else HttpInfo()
         if source is not None:
             http.source_ip, http.user_agent, http.secure = source.source_ip, source.user_agent, source.secure
-        built = _built(await self.services.find(service), service, operation)
+        known = await self.services.find(service)
+        built = _built(known, service, operation)
         ctx = Context(
             cloud=self.cloud,
             request_id=self.cloud.ids.uuid(),
@@ -143,7 +144,10 @@ class Pipeline:
             http=http,
         )
         model = self.model(service)
-        return await self.run(ctx, built, dict(request), family_of(model.name, model.protocols[0]))
+        members = dict(request)
+        if known is not None and known.resolve is not None:
+            await known.resolve(ctx, members)
+        return await self.run(ctx, built, members, family_of(model.name, model.protocols[0]))
 
     # --------------------------------------------------------------------------------------- authorize and operate
 

@@ -299,3 +299,36 @@ def test_universal_targets_call_any_operation(aws: Any, start_pileus: Any) -> No
     streams = {one["logStreamName"] for one in logs.describe_log_streams(logGroupName="made")["logStreams"]}
     assert len(streams) == 3
     assert all(name.startswith("by-") and "<" not in name for name in streams)
+
+    # What stands for something else in a request does so here, too: a global endpoint for its bus.
+    events = here.client("events")
+    buses = [f"arn:aws:events:{region}:{here.account}:event-bus/default" for region in ("us-east-1", "eu-west-1")]
+    check = {"HealthCheck": "arn:aws:route53:::healthcheck/1"}
+    events.create_endpoint(
+        Name="e",
+        RoutingConfig={"FailoverConfig": {"Primary": check, "Secondary": {"Route": "eu-west-1"}}},
+        ReplicationConfig={"State": "DISABLED"},
+        EventBuses=[{"EventBusArn": arn} for arn in buses],
+    )
+    entry = {"Source": "mine", "DetailType": "d", "Detail": "{}", "EventBusName": buses[1]}
+    document = {"EndpointId": events.describe_endpoint(Name="e")["EndpointId"], "Entries": [entry]}
+    events.put_rule(Name="r", EventPattern='{"source": ["mine"]}')
+    queue = here.client("sqs").create_queue(QueueName="got")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{here.account}:got"
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    here.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    events.put_targets(Rule="r", Targets=[{"Id": "queue", "Arn": arn}])
+    scheduler.update_schedule(
+        Name="s",
+        ScheduleExpression="rate(1 minute)",
+        FlexibleTimeWindow=OFF,
+        Target={
+            "Arn": "arn:aws:scheduler:::aws-sdk:eventbridge:putEvents",
+            "RoleArn": scheduler.get_schedule(Name="s")["Target"]["RoleArn"],
+            "Input": json.dumps(document),
+        },
+    )
+    server.advance(60)
+    message = here.client("sqs").receive_message(QueueUrl=queue)["Messages"][0]
+    assert json.loads(message["Body"])["region"] == "us-east-1"

@@ -57,7 +57,7 @@ async def resolve(ctx: Context, request: dict[str, Any]) -> None:
         named = entry.get("EventBusName") or bus.name
         if named != bus.name and (not named.startswith("arn:") or bus_name(ctx, named).arn not in endpoint.buses):
             raise errors.invalid(f"Event bus {named} is not one of endpoint {id}.")
-        entry["EventBusName"] = bus.arn
+    request["Entries"] = [{**entry, "EventBusName": bus.arn} for entry in request["Entries"]]
 
 
 async def _active(tx: Reader, endpoint: Endpoint) -> BusName:
