@@ -123,6 +123,21 @@ def test_the_default_bus_is_told_what_becomes_of_them(aws: Any, web: Web) -> Non
     assert told(12) == sorted([*expected, "Connection Deletion Started", "API Destination Deactivated"])
 
 
+def test_a_destination_is_as_active_as_the_connection_that_it_is_given(aws: Any) -> None:
+    events, group = aws.client("events"), Group(aws, "given")
+    one = events.create_connection(Name="one", AuthorizationType="BASIC", AuthParameters=BASIC)["ConnectionArn"]
+    two = events.create_connection(Name="two", AuthorizationType="BASIC", AuthParameters=BASIC)["ConnectionArn"]
+    events.deauthorize_connection(Name="two")
+    events.put_rule(Name="told", EventPattern='{"source": ["aws.events"]}')
+    events.put_targets(Rule="told", Targets=[{"Id": "logs", "Arn": group.arn, "InputPath": "$.detail-type"}])
+    made = {"InvocationEndpoint": "https://x.invalid", "HttpMethod": "PUT"}
+    assert events.create_api_destination(Name="d", ConnectionArn=two, **made)["ApiDestinationState"] == "INACTIVE"
+    for connection, state in ((one, "ACTIVE"), (one, "ACTIVE"), (two, "INACTIVE")):
+        assert events.update_api_destination(Name="d", ConnectionArn=connection)["ApiDestinationState"] == state
+    until(lambda: len(group.texts()) >= 2)
+    assert sorted(group.texts()) == ['"API Destination Activated"', '"API Destination Deactivated"']
+
+
 def test_bad_connections(aws: Any) -> None:
     events = aws.client("events")
     name = "This should fail with two errors 123467890123412341234123412341234"

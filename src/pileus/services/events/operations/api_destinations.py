@@ -74,13 +74,13 @@ async def create_api_destination(ctx: Context, tx: Transaction, request: Request
     )
     tx.put(key, encode(destination))
     made = await _made(ctx, tx, destination)
-    if made["ApiDestinationState"] == "ACTIVE":
-        await telling.of_destination(ctx.cloud, tx, (ctx.account, ctx.region), destination, active=True, now=ctx.now)
+    await _tell(ctx, tx, destination, was="", state=made["ApiDestinationState"])
     return made
 
 
 async def update_api_destination(ctx: Context, tx: Transaction, request: Request) -> Answer:
     destination = await _get(ctx, tx, request["Name"])
+    was = await _state(tx, destination)
     if request.get("ConnectionArn"):
         await _check_connection(ctx, tx, request["ConnectionArn"])
         destination.connection_arn = request["ConnectionArn"]
@@ -90,7 +90,16 @@ async def update_api_destination(ctx: Context, tx: Transaction, request: Request
     destination.rate = request.get("InvocationRateLimitPerSecond", destination.rate)
     destination.modified = ctx.now
     tx.put(keys.api_destination(ctx.account, ctx.region, destination.name), encode(destination))
-    return await _made(ctx, tx, destination)
+    made = await _made(ctx, tx, destination)
+    await _tell(ctx, tx, destination, was=was, state=made["ApiDestinationState"])
+    return made
+
+
+async def _tell(ctx: Context, tx: Transaction, destination: ApiDestination, *, was: str, state: str) -> None:
+    """Tell of a change; a new one that is not active has not changed."""
+    if state != was and (state == "ACTIVE" or was):
+        owner = (ctx.account, ctx.region)
+        await telling.of_destination(ctx.cloud, tx, owner, destination, active=state == "ACTIVE", now=ctx.now)
 
 
 async def delete_api_destination(ctx: Context, tx: Transaction, request: Request) -> None:
