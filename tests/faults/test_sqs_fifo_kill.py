@@ -35,6 +35,8 @@ class Traffic:
         self.history = History([], [], [])
         # By sender: the batches of which nobody knows whether they were sent.
         self.pending: dict[int, list[tuple[str, list[str]]]] = {sender: [] for sender in range(SENDERS)}
+        # By receiver: the attempt of whose answer nobody was told.
+        self.attempts: dict[tuple[str, int], str] = {}
         self.numbers = itertools.count(1)
         self.enough = threading.Event()
         self.deletes = self.moves = 0
@@ -65,8 +67,8 @@ class Traffic:
         chance = random.Random(seed)
         clients = [
             *((self.send, sender) for sender in range(SENDERS)),
-            *((self.receive, RULES.live) for _ in range(4)),
-            (self.receive, RULES.dead),
+            *((self.receive, (RULES.live, receiver)) for receiver in range(4)),
+            (self.receive, (RULES.dead, 0)),
             (self.move, None),
         ]
         failures: list[BaseException] = []
@@ -134,9 +136,20 @@ class Traffic:
             self.history.sent.append(Sent(begin, end, group, body, int(one["SequenceNumber"])))
         pending.pop()
 
-    def receive(self, queue: str, chance: random.Random) -> None:
-        """Receive, and delete what came, give it back, or keep it until its time is over."""
-        got, handles = self.take(queue, chance.randint(1, 10), chance.choice((0, 0, 1)))
+    def receive(self, receiver: tuple[str, int], chance: random.Random) -> None:
+        """Receive, and delete what came, give it back, or keep it until its time is over.
+
+        Where nobody was told what came, the next life asks once more under the same attempt id.
+        """
+        queue, _ = receiver
+        attempt = self.attempts.pop(receiver, "") or f"attempt-{next(self.numbers)}"
+        try:
+            got, handles = self.take(
+                queue, chance.randint(1, 10), chance.choice((0, 0, 1)), ReceiveRequestAttemptId=attempt
+            )
+        except Dead:
+            self.attempts[receiver] = attempt
+            raise
         # Dead letters are mostly left to be moved back.
         weights = (12, 10, 1) if queue == RULES.live else (1, 3, 1)
         fates = chance.choices(("delete", "give back", "keep"), weights, k=len(handles))
@@ -149,16 +162,17 @@ class Traffic:
             elif fate == "give back":
                 self.end("change_message_visibility", queue, got, message, handle, VisibilityTimeout=0)
 
-    def take(self, queue: str, limit: int, wait_s: int) -> tuple[Received, list[str]]:
+    def take(self, queue: str, limit: int, wait_s: int, **more: Any) -> tuple[Received, list[str]]:
         answer, begin, end = self.call(
             "receive_message",
             QueueUrl=self.urls[queue],
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait_s,
             AttributeNames=["All"],
+            **more,
         )
-        assert answer is not None
-        shown = answer.get("Messages", [])
+        # An attempt is refused once the visibility timeout of what it got is over.
+        shown = answer.get("Messages", []) if answer is not None else []
         messages = []
         for one in shown:
             attributes = one["Attributes"]
@@ -208,10 +222,10 @@ class Traffic:
             while pending:
                 self.send(sender, random.Random())
         while self.left():
-            for queue in self.urls:
-                for wait_s in (0, 1):
-                    while (taken := self.take(queue, 10, wait_s))[1]:
-                        self.delete_all(queue, *taken)
+            # What is still hidden comes back before the last one has waited.
+            for queue, wait_s in ((RULES.live, 0), (RULES.dead, 0), (RULES.live, 1)):
+                while (taken := self.take(queue, 10, wait_s))[1]:
+                    self.delete_all(queue, *taken)
 
     def left(self) -> bool:
         tasks = self.sqs.list_message_move_tasks(SourceArn=self.dead_arn, MaxResults=1)["Results"]

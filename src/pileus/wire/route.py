@@ -66,6 +66,10 @@ _QUERY_VERSIONS = {
     "2016-11-15": "ec2",
 }
 
+# The addresses of SQS's queues, which are called without a version, and unsigned where a queue's policy allows that.
+_QUEUE = re.compile(r"(?:/queue/[a-z0-9-]+)?/\d{12}/[A-Za-z0-9_-]{1,80}(?:\.fifo)?", re.ASCII)
+_ACTION = re.compile(r"(?:^|&)Action=\w")
+
 # Links in SNS's messages do not even say a version.
 _LINKED = re.compile(r"(?:^|&)Action=(?:ConfirmSubscription|Unsubscribe)(?:&|$)")
 
@@ -237,6 +241,8 @@ def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: by
             return Route(_QUERY_VERSIONS[version[1]], path)
         if not version and path == "/" and _LINKED.search(fields):
             return Route("sns", path)
+        if not version and _ACTION.search(fields) and _QUEUE.fullmatch(path):
+            return Route("sqs", path)
     return Route("s3", path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from typing import Any
 
 import pytest
@@ -96,6 +97,10 @@ def test_everybody_where_the_policy_says_so(aws: Any, sqs: Any, query: Query) ->
     assert status == 200
     assert bodies(sqs.receive_message(QueueUrl=url)) == ["from nobody"]
     assert query("ReceiveMessage", url, sign=False)[0] == 403
+    # Nor need they say a version: the address is enough.
+    with urllib.request.urlopen(f"{url}?Action=SendMessage&MessageBody=from+a+browser") as answer:
+        assert texts(answer.read().decode(), "MessageId")
+    assert bodies(sqs.receive_message(QueueUrl=url)) == ["from a browser"]
 
 
 def test_every_operation_is_asked_for(aws: Any, sqs: Any) -> None:
