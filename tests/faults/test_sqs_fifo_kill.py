@@ -253,6 +253,4 @@ def test_fifo_queues_through_the_wire(aws: Any, start_pileus: Any) -> None:
     handed_out = {(one.queue, each.receives > 1) for one in history.received for each in one.messages}
     assert handed_out == {(RULES.live, False), (RULES.live, True), (RULES.dead, True)}
     assert traffic.moves >= KILLS
-    moved = {each.body for one in history.received if one.queue == RULES.dead for each in one.messages}
-    assert moved, "nothing came to the dead-letter queue"
     assert faults(history, RULES) == []
