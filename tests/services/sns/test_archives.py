@@ -80,6 +80,8 @@ def test_a_window_is_replayed_through_the_filter(later: Any, still: Any) -> None
     assert [json.loads(one["Body"])["n"] for one in queue.take()] == [2]
     # The archive forgets what is older than its topic keeps it.
     still.advance(26 * 3600)
+    begins = sns.get_topic_attributes(TopicArn=arn)["Attributes"]["BeginningArchiveTime"]
+    assert datetime.fromisoformat(begins) > start + timedelta(hours=2)
     both(4)
     assert [json.loads(one["Body"])["n"] for one in queue.take()] == [4]
     again = policy(start)

@@ -203,6 +203,41 @@ def test_failures_are_tried_again_and_end_in_the_dead_letter_queue(later: Any, s
     assert web.got.empty()
 
 
+def test_retries_come_in_four_phases(later: Any, still: Any, web: Web) -> None:
+    """At once, then at the least delay, then growing, then at the most: as the topic says, or the subscription."""
+    sns = later.client("sns")
+    retries = {
+        **{"minDelayTarget": 10, "maxDelayTarget": 40, "numRetries": 7, "backoffFunction": "geometric"},
+        **{"numNoDelayRetries": 1, "numMinDelayRetries": 2, "numMaxDelayRetries": 1},
+    }
+    own = json.dumps({"healthyRetryPolicy": {"minDelayTarget": 5, "maxDelayTarget": 5, "numRetries": 1}})
+    arn, subscription, _ = subscribed(sns, web, DeliveryPolicy=own)
+
+    def attempts(waits: list[float]) -> None:
+        web.statuses = [500] * (len(waits) + 1)
+        sns.publish(TopicArn=arn, Message="m")
+        web.next()
+        for wait in waits:
+            if wait:
+                still.advance(wait - 0.5)
+                assert web.got.empty()
+                still.advance(0.6)
+            web.next()
+        still.advance(3600)
+        assert web.got.empty()
+
+    def put(**given: Any) -> None:
+        policy = json.dumps({"http": {"defaultHealthyRetryPolicy": retries, **given}})
+        sns.set_topic_attributes(TopicArn=arn, AttributeName="DeliveryPolicy", AttributeValue=policy)
+
+    put()
+    attempts([5])
+    put(disableSubscriptionOverrides=True)
+    shown = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+    assert json.loads(shown["EffectiveDeliveryPolicy"])["healthyRetryPolicy"] == retries
+    attempts([0, 10, 10, 10, 20, 40, 40])
+
+
 def test_a_subscriber_that_hangs_delays_nobody(aws: Any, sns: Any, web: Web) -> None:
     arn, _, _ = subscribed(sns, web)
     other = Web()

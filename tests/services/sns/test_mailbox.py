@@ -9,6 +9,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from pipes_kit import make_role
 from sns_kit import Queue, bare, refused, status_of, until
 
 
@@ -259,6 +260,105 @@ def test_devices_get_messages(aws: Any, sns: Any, mailbox: Mailbox) -> None:
     assert refused(sns.publish, TargetArn=arn, Message="m") == ("EndpointDisabled", "Endpoint is disabled")
     sns.publish(TopicArn=topic, Message="lost")
     assert dead.texts() == ["lost"]
+
+
+def test_what_becomes_of_devices_is_published(aws: Any, sns: Any) -> None:
+    topic = sns.create_topic(Name="told")["TopicArn"]
+    queue = Queue(aws, "q")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
+    app = _application(sns)
+    events = {f"Event{event}": topic for event in ("EndpointCreated", "EndpointDeleted", "EndpointUpdated")}
+    events["EventDeliveryFailure"] = topic
+    sns.set_platform_application_attributes(PlatformApplicationArn=app, Attributes=events)
+
+    def told(event: str, arn: str) -> dict[str, Any]:
+        (envelope,) = queue.bodies()
+        assert envelope["Subject"] == f"{event} event for app app (ADM)"
+        body = json.loads(envelope["Message"])
+        assert body.pop("Time").endswith("Z")
+        common = {"EndpointArn": arn, "EventType": event, "Resource": app, "Service": "SNS"}
+        assert {name: body.pop(name) for name in common} == common
+        return dict(body)
+
+    arn = sns.create_platform_endpoint(PlatformApplicationArn=app, Token="t")["EndpointArn"]
+    assert told("EndpointCreated", arn) == {}
+    sns.create_platform_endpoint(PlatformApplicationArn=app, Token="t")
+    sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Enabled": "true"})
+    sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Enabled": "false"})
+    assert told("EndpointUpdated", arn) == {}
+    all = sns.create_topic(Name="all")["TopicArn"]
+    sns.subscribe(TopicArn=all, Protocol="application", Endpoint=arn)
+    id = sns.publish(TopicArn=all, Message="lost")["MessageId"]
+    assert told("DeliveryFailure", arn) == {
+        "DeliveryAttempts": 1,
+        "FailureMessage": "Endpoint is disabled",
+        "FailureType": "EndpointDisabled",
+        "MessageId": id,
+    }
+    sns.delete_endpoint(EndpointArn=arn)
+    sns.delete_endpoint(EndpointArn=arn)
+    assert told("EndpointDeleted", arn) == {}
+    assert queue.held() == 0
+
+
+def test_deliveries_to_devices_and_phones_are_logged(aws: Any, sns: Any, mailbox: Mailbox) -> None:
+    role = make_role(aws, "feedback", "sns")
+    feedback = {"SuccessFeedbackRoleArn": role, "FailureFeedbackRoleArn": role, "SuccessFeedbackSampleRate": "100"}
+    app = _application(sns)
+    sns.set_platform_application_attributes(PlatformApplicationArn=app, Attributes=feedback)
+    arn = sns.create_platform_endpoint(PlatformApplicationArn=app, Token="token")["EndpointArn"]
+    logs = aws.client("logs")
+
+    def report(group: str) -> dict[str, Any]:
+        def find() -> Any:
+            try:
+                return logs.filter_log_events(logGroupName=f"sns/us-east-1/{aws.account}/{group}")["events"]
+            except logs.exceptions.ResourceNotFoundException:
+                return []
+
+        (event,) = until(find)
+        found: dict[str, Any] = json.loads(event["message"])
+        assert found["notification"].pop("timestamp")
+        assert found["delivery"].pop("dwellTimeMs") >= 0
+        return found
+
+    id = sns.publish(TargetArn=arn, Message="m")["MessageId"]
+    kept = "Message has been kept"
+    delivery = {"statusCode": 200, "token": "token", "attempts": 1, "providerResponse": kept, "destination": arn}
+    assert report("app/ADM/app") == {"notification": {"messageId": id}, "delivery": delivery, "status": "SUCCESS"}
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="application", Endpoint=arn)
+    sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Enabled": "false"})
+    id = sns.publish(TopicArn=topic, Message="m")["MessageId"]
+    delivery |= {"statusCode": 400, "providerResponse": "Endpoint is disabled"}
+    assert report("app/ADM/app/Failure") == {
+        "notification": {"messageId": id},
+        "delivery": delivery,
+        "status": "FAILURE",
+    }
+    sns.set_sms_attributes(attributes={"DeliveryStatusIAMRole": role, "DeliveryStatusSuccessSamplingRate": "100"})
+    number = "+15551112222"
+    attribute = {"AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}}
+    id = sns.publish(PhoneNumber=number, Message="x" * 161, MessageAttributes=attribute)["MessageId"]
+    sent = {
+        "numberOfMessageParts": 2,
+        "destination": number,
+        "priceInUSD": 0,
+        "smsType": "Transactional",
+        "providerResponse": kept,
+    }
+    direct = "DirectPublishToPhoneNumber"
+    assert report(direct) == {"notification": {"messageId": id}, "delivery": sent, "status": "SUCCESS"}
+    sns.subscribe(TopicArn=topic, Protocol="sms", Endpoint=number)
+    sns.publish(TopicArn=topic, Message="é" * 70)
+    sent |= {"numberOfMessageParts": 1, "smsType": "Promotional"}
+    assert report("t")["delivery"] == sent
+    mailbox.ask("opted-out", "POST", phoneNumber=number)
+    sns.publish(PhoneNumber=number, Message="m")
+    sent["providerResponse"] = "The phone number has opted out."
+    assert report(f"{direct}/Failure")["delivery"] == sent
+    sns.publish(TopicArn=topic, Message="m")
+    assert report("t/Failure")["delivery"] == sent
 
 
 def test_strangers_see_no_mail(aws: Any, mailbox: Mailbox) -> None:

@@ -51,6 +51,20 @@ def test_a_queue_gets_an_envelope(aws: Any, sns: Any) -> None:
     assert "Subject" not in second
 
 
+def test_a_raw_message_of_more_attributes_than_a_queue_takes_is_discarded(aws: Any, sns: Any) -> None:
+    arn, queue, _ = subscribed(aws, sns, raw=True)
+    envelopes = Queue(aws, "envelopes")
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=envelopes.arn)
+    many = {f"a{n}": NUMBER for n in range(11)}
+    sns.publish(TopicArn=arn, Message="eleven", MessageAttributes=many)
+    (whole,) = envelopes.bodies()
+    assert whole["MessageAttributes"].keys() == many.keys()
+    del many["a0"]
+    sns.publish(TopicArn=arn, Message="ten", MessageAttributes=many)
+    (ten,) = queue.take()
+    assert (ten["Body"], ten["MessageAttributes"].keys()) == ("ten", many.keys())
+
+
 def test_raw_delivery_carries_the_attributes(aws: Any, sns: Any) -> None:
     arn, queue, _ = subscribed(aws, sns, raw=True)
     sns.publish(

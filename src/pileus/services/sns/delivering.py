@@ -22,6 +22,7 @@ from pileus.services.sns.envelopes import Envelopes
 from pileus.services.sns.payloads import RETRY, read_payload
 from pileus.services.sns.publishing import put_retried
 from pileus.services.sns.records import Message, Recipient
+from pileus.services.sns.topics import HTTP
 from pileus.store.contract import Transaction
 
 log = logging.getLogger("pileus.sns")
@@ -109,10 +110,13 @@ async def bury(cloud: Cloud, delivery: Delivery) -> None:
     lost = msgspec.convert(delivery.payload, Dead).delivery
     message, recipients = read_payload(lost.payload)
     to = recipients[0]
+    # The outbox says first of what kind an error is.
+    error = lost.last_error if to.protocol in HTTP else lost.last_error.partition(": ")[2]
     if not delivery.attempts:
         metrics.count(cloud, metrics.FAILED, message.topic_arn)
+        if to.protocol in mailbox.PROTOCOLS:
+            await cloud.store.write(lambda tx: mailbox.lose(cloud, tx, message, to, error))
         if message.feedback:
-            error = lost.last_error
             await cloud.store.write(lambda tx: feedback.failed(cloud, tx, message, to, error, lost.attempts))
     if not to.dead_letters:
         log.warning("%s:%s: message %s is lost: %s", message.topic_arn, to.id, message.id, lost.last_error)

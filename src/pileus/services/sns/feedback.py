@@ -1,6 +1,8 @@
-"""Delivery status: what became of deliveries, in CloudWatch Logs, written as the topic's feedback roles.
+"""Delivery status: what became of deliveries, in CloudWatch Logs, written as the roles that topics name, platform
+applications, and the account's settings for text messages.
 
-Source: "Amazon SNS message delivery status" of the developer guide; recorded answers.
+Sources: "Amazon SNS message delivery status", "Using Amazon SNS application attributes for message delivery status",
+"Viewing Amazon CloudWatch metrics and logs for SMS deliveries" of the developer guide; recorded answers.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from pileus.cloud.sending import sort_error
 from pileus.delivery.contract import Delivery
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import service_principal
+from pileus.services.sns import texting
 from pileus.services.sns.payloads import FEEDBACK
-from pileus.services.sns.records import Message, Recipient
+from pileus.services.sns.platforms import ApplicationName
+from pileus.services.sns.records import Application, Message, Recipient, Sent, SmsSettings
 from pileus.services.sns.topics import Live
 from pileus.store.contract import Transaction
 
@@ -31,6 +35,10 @@ _KINDS = {
     "lambda": "Lambda",
     "sqs": "SQS",
 }
+# What stands in the place of a topic's name where a text message went to a phone without one.
+DIRECT = "DirectPublishToPhoneNumber"
+# Nothing is sent on from here: see `mailbox.py`.
+KEPT = "Message has been kept"
 # Where AWS's own services answer, and with what.
 _STATUS = {"lambda": 202}
 _REQUEST_IDS = {"lambda": "lambdaRequestId", "sqs": "sqsRequestId", "firehose": "firehoseRequestId"}
@@ -46,20 +54,75 @@ async def succeeded(cloud: Cloud, message: Message, to: Recipient) -> None:
     role = message.feedback.get(f"{kind}SuccessFeedbackRoleArn")
     if not role:
         return
-    rate = int(message.feedback.get(f"{kind}SuccessFeedbackSampleRate") or 0)
-    if cloud.ids.uniform(0.0, 100.0) >= rate:
+    if not _sampled(cloud, message.feedback.get(f"{kind}SuccessFeedbackSampleRate")):
         return
     member = _REQUEST_IDS.get(to.protocol)
     answered = orjson.dumps({member: cloud.ids.uuid()}).decode() if member else "OK"
     report = _report(cloud, message, to, status=_STATUS.get(to.protocol, 200), answered=answered, attempts=0)
-    await cloud.store.write(lambda tx: _put(cloud, tx, message, role, {**report, "status": "SUCCESS"}))
+    await cloud.store.write(lambda tx: _put(cloud, tx, message.topic_arn, role, {**report, "status": "SUCCESS"}))
 
 
 async def failed(cloud: Cloud, tx: Transaction, message: Message, to: Recipient, error: str, attempts: int) -> None:
     role = message.feedback.get(f"{_KINDS.get(to.protocol)}FailureFeedbackRoleArn")
     if role:
         report = _report(cloud, message, to, status=400, answered=error, attempts=attempts)
-        await _put(cloud, tx, message, role, {**report, "status": "FAILURE"})
+        await _put(cloud, tx, message.topic_arn, role, {**report, "status": "FAILURE"})
+
+
+async def sent_to_device(
+    cloud: Cloud, tx: Transaction, application: Application, token: str, sent: Sent, *, error: str = ""
+) -> None:
+    """Of a message to a device, to whom its application says."""
+    attributes = application.attributes
+    role = attributes.get("FailureFeedbackRoleArn" if error else "SuccessFeedbackRoleArn")
+    if not role or not (error or _sampled(cloud, attributes.get("SuccessFeedbackSampleRate"))):
+        return
+    delivery = {
+        "statusCode": 400 if error else 200,
+        "dwellTimeMs": _dwelt_ms(cloud, sent.time),
+        "token": token,
+        "attempts": 1,
+        "providerResponse": error or KEPT,
+        "destination": sent.to,
+    }
+    _, _, _, region, account, _ = sent.to.split(":", 5)
+    name = ApplicationName(account, region, application.platform, application.name)
+    await _put(cloud, tx, name.arn, role, _of_sent(sent, delivery, error))
+
+
+async def sent_to_phone(
+    cloud: Cloud, tx: Transaction, settings: SmsSettings, resource: str, sent: Sent, *, error: str = ""
+) -> None:
+    """Of a text message, to whom the account's settings say; `resource` is the topic, or `DIRECT` of the account."""
+    role = settings.attributes.get("DeliveryStatusIAMRole")
+    if not role or not (error or _sampled(cloud, settings.attributes.get("DeliveryStatusSuccessSamplingRate"))):
+        return
+    delivery = {
+        "numberOfMessageParts": texting.parts_of(sent.body),
+        "destination": sent.to,
+        "priceInUSD": 0,
+        "smsType": texting.type_of(settings, sent),
+        "providerResponse": error or KEPT,
+        "dwellTimeMs": _dwelt_ms(cloud, sent.time),
+    }
+    await _put(cloud, tx, resource, role, _of_sent(sent, delivery, error))
+
+
+def _of_sent(sent: Sent, delivery: dict[str, Any], error: str) -> dict[str, Any]:
+    return {
+        "notification": {"messageId": sent.message_id, "timestamp": _time(sent.time)},
+        "delivery": delivery,
+        "status": "FAILURE" if error else "SUCCESS",
+    }
+
+
+def _sampled(cloud: Cloud, rate: str | None) -> bool:
+    """Whether this one is among the percentage that is to be told of."""
+    return cloud.ids.uniform(0.0, 100.0) < int(rate or 0)
+
+
+def _dwelt_ms(cloud: Cloud, since: float) -> int:
+    return max(0, int((cloud.clock.time() - since) * 1000))
 
 
 def _report(
@@ -70,7 +133,7 @@ def _report(
         "deliveryId": cloud.ids.uuid(),
         "destination": to.endpoint,
         "providerResponse": answered,
-        "dwellTimeMs": max(0, int((cloud.clock.time() - message.time) * 1000)),
+        "dwellTimeMs": _dwelt_ms(cloud, message.time),
         "statusCode": status,
     }
     if attempts:
@@ -90,8 +153,9 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
-async def _put(cloud: Cloud, tx: Transaction, message: Message, role: str, report: dict[str, Any]) -> None:
-    payload = {"topic": message.topic_arn, "role": role, "report": orjson.dumps(report).decode()}
+async def _put(cloud: Cloud, tx: Transaction, resource: str, role: str, report: dict[str, Any]) -> None:
+    """`resource` is what the report is about: an ARN of a topic, of an application, `DIRECT` of an account."""
+    payload = {"topic": resource, "role": role, "report": orjson.dumps(report).decode()}
     cloud.outbox.put(tx, target=FEEDBACK, payload=payload, now=cloud.clock.time(), age_max_s=3600.0)
 
 
@@ -108,7 +172,7 @@ async def write_audit(cloud: Cloud, delivery: Delivery) -> None:
 
 
 async def write(cloud: Cloud, delivery: Delivery) -> None:
-    """The outbox's handler: a log event in the topic's group."""
+    """The outbox's handler: a log event in the group of what it is about."""
     topic, role, report = delivery.payload["topic"], delivery.payload["role"], delivery.payload["report"]
     _, _, _, region, account, name = topic.split(":")
     group = f"sns/{region}/{account}/{name}" + ("/Failure" if orjson.loads(report)["status"] == "FAILURE" else "")

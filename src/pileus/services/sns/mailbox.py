@@ -11,7 +11,7 @@ from pileus.cloud.context import Cloud
 from pileus.delivery.contract import Undeliverable
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.sns import keys, platforms, texting
+from pileus.services.sns import feedback, keys, platform_events, platforms, texting
 from pileus.services.sns.envelopes import Envelopes, unsubscribe_url
 from pileus.services.sns.records import Message, Recipient, Sent, Subscription, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -20,6 +20,7 @@ KEPT_MS = 7 * 24 * 3600 * 1000
 SHOWN_MAX = 1000
 # The kind of what goes out, by protocol.
 PROTOCOLS = {"email": "email", "email-json": "email", "sms": "sms", "application": "application"}
+OPTED_OUT = "The phone number has opted out."
 _SUBJECT = "AWS Notification Message"
 
 
@@ -58,22 +59,57 @@ async def deliver(cloud: Cloud, message: Message, envelopes: Envelopes, to: Reci
     _, _, _, region, account, _ = message.topic_arn.split(":", 5)
 
     async def keep(tx: Transaction) -> None:
-        await _check(tx, account, region, to)
+        if to.protocol == "sms":
+            await _to_phone(cloud, tx, sent)
+        if to.protocol == "application":
+            try:
+                await to_device(cloud, tx, sent)
+            except AWSError as error:
+                raise Undeliverable(error.message) from None
         put(tx, account, region, sent, f"{message.id}/{to.id}")
 
     await cloud.store.write(keep)
 
 
-async def _check(tx: Transaction, account: str, region: str, to: Recipient) -> None:
-    """Raises Undeliverable for those who get nothing."""
-    if to.protocol == "sms" and await texting.is_opted_out(tx, account, region, to.endpoint):
-        raise Undeliverable("The phone number has opted out.")
+async def _to_phone(cloud: Cloud, tx: Transaction, sent: Sent) -> None:
+    """Raises Undeliverable where the phone wants none."""
+    _, _, _, region, account, _ = sent.topic_arn.split(":", 5)
+    settings = await texting.settings_of(tx, account, region)
+    if await texting.is_opted_out(tx, account, region, sent.to):
+        raise Undeliverable(OPTED_OUT)
+    await feedback.sent_to_phone(cloud, tx, settings, sent.topic_arn, sent)
+
+
+async def to_device(cloud: Cloud, tx: Transaction, sent: Sent) -> None:
+    """Say what became of a message to a device. Raises EndpointDisabled and the like, of those that take none."""
+    application, endpoint = await platforms.get_enabled(tx, platforms.endpoint_at(sent.to))
+    await feedback.sent_to_device(cloud, tx, application, endpoint.attributes["Token"], sent)
+
+
+async def lose(cloud: Cloud, tx: Transaction, message: Message, to: Recipient, error: str) -> None:
+    """Say of a message that a phone or a device will not get, in the logs and to the application's topic."""
+    kind = PROTOCOLS.get(to.protocol, "")
+    sent = Sent(
+        kind=kind,
+        to=to.endpoint,
+        message_id=message.id,
+        time=message.time,
+        body=message.body_for(to.protocol),
+        topic_arn=message.topic_arn,
+        attributes=message.attributes,
+    )
+    if to.protocol == "sms":
+        _, _, _, region, account, _ = message.topic_arn.split(":", 5)
+        settings = await texting.settings_of(tx, account, region)
+        await feedback.sent_to_phone(cloud, tx, settings, message.topic_arn, sent, error=error)
     if to.protocol == "application":
         at = platforms.endpoint_at(to.endpoint)
-        try:
-            await platforms.check_enabled(tx, at)
-        except AWSError as error:
-            raise Undeliverable(error.message) from None
+        application = await platforms.find_application(tx, at.of_application)
+        endpoint = await platforms.find_endpoint(tx, at)
+        if application is not None:
+            token = "" if endpoint is None else endpoint.attributes["Token"]
+            await feedback.sent_to_device(cloud, tx, application, token, sent, error=error)
+            await platform_events.failed(cloud, tx, application, at, message.id, error)
 
 
 def _structured_for(to: Recipient) -> str:

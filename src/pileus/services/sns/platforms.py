@@ -144,11 +144,16 @@ def check_endpoint(given: dict[str, str]) -> dict[str, str]:
     return {name: value.lower() if name == "Enabled" else value for name, value in given.items()}
 
 
-async def get_application(tx: Reader, at: ApplicationName) -> Application:
+async def find_application(tx: Reader, at: ApplicationName) -> Application | None:
     raw = await tx.get(keys.application(*at))
-    if raw is None:
+    return None if raw is None else decode(Application, raw)
+
+
+async def get_application(tx: Reader, at: ApplicationName) -> Application:
+    application = await find_application(tx, at)
+    if application is None:
         raise errors.no_application()
-    return decode(Application, raw)
+    return application
 
 
 async def find_endpoint(tx: Reader, at: EndpointName) -> Endpoint | None:
@@ -163,11 +168,12 @@ async def get_endpoint(tx: Reader, at: EndpointName) -> Endpoint:
     return endpoint
 
 
-async def check_enabled(tx: Reader, at: EndpointName) -> None:
-    """Raises unless the endpoint takes messages."""
+async def get_enabled(tx: Reader, at: EndpointName) -> tuple[Application, Endpoint]:
+    """An endpoint with its application. Raises unless it takes messages."""
     endpoint = await get_endpoint(tx, at)
     application = await get_application(tx, at.of_application)
     if application.attributes.get("Enabled") == "false":
         raise errors.application_disabled()
     if endpoint.attributes.get("Enabled") == "false":
         raise errors.endpoint_disabled()
+    return application, endpoint

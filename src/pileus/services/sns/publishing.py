@@ -93,14 +93,14 @@ def protect(ctx: Context, tx: Transaction, topic: Live, message: Message) -> Mes
         ) from None
 
 
-async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) -> dict[str, str]:
+async def publish(cloud: Cloud, tx: Transaction, topic: Live, message: Message, *, now: float) -> dict[str, str]:
     """Put the deliveries of a checked message; returns what the answer says of it."""
     if topic.fifo:
-        known = await _known(ctx, tx, topic, message)
+        known = await _known(tx, topic, message, now=now)
         if known is not None:
             return {"MessageId": known.message_id, "SequenceNumber": known.sequence}
         message.sequence = await _next_sequence(tx, topic)
-        _remember(ctx, tx, topic, message)
+        _remember(tx, topic, message, now=now)
         if topic.setting("ArchivePolicy"):
             tx.put(keys.archived(topic.id, int(message.time * 1000), message.sequence), encode(message))
     members = await members_of(tx, topic)
@@ -108,10 +108,10 @@ async def publish(ctx: Context, tx: Transaction, topic: Live, message: Message) 
     policy = topic.record.data_protection
     if policy and recipients:
         for shown, own in data_protection.let_out(policy, message, recipients, members.principals):
-            put_deliveries(ctx.cloud, tx, shown, own, now=ctx.now)
+            put_deliveries(cloud, tx, shown, own, now=now)
     elif recipients:
-        put_deliveries(ctx.cloud, tx, message, recipients, now=ctx.now)
-    tx.on_commit(partial(_count, ctx.cloud, message, filtered))
+        put_deliveries(cloud, tx, message, recipients, now=now)
+    tx.on_commit(partial(_count, cloud, message, filtered))
     answer = {"MessageId": message.id}
     return answer | {"SequenceNumber": message.sequence} if message.sequence else answer
 
@@ -170,7 +170,7 @@ def _scope(topic: Live, message: Message) -> str:
     return message.group if topic.setting("FifoThroughputScope") == "MessageGroup" else ""
 
 
-async def _known(ctx: Context, tx: Transaction, topic: Live, message: Message) -> Deduplication | None:
+async def _known(tx: Transaction, topic: Live, message: Message, *, now: float) -> Deduplication | None:
     """The message that this one repeats, in the topic or, where that is its scope, in the group.
 
     Both are looked up, so that changing the scope lets no repetition through that was one before.
@@ -179,13 +179,13 @@ async def _known(ctx: Context, tx: Transaction, topic: Live, message: Message) -
         raw = await tx.get(keys.deduplication(topic.id, group, message.deduplication))
         if raw is not None:
             known = decode(Deduplication, raw)
-            if known.expires_ms > ctx.now * 1000:
+            if known.expires_ms > now * 1000:
                 return known
     return None
 
 
-def _remember(ctx: Context, tx: Transaction, topic: Live, message: Message) -> None:
+def _remember(tx: Transaction, topic: Live, message: Message, *, now: float) -> None:
     key = keys.deduplication(topic.id, _scope(topic, message), message.deduplication)
-    expires = int(ctx.now * 1000) + DEDUPLICATION_MS
+    expires = int(now * 1000) + DEDUPLICATION_MS
     tx.put(key, encode(Deduplication(expires, message.id, message.sequence)))
     tx.put(keys.expiry(expires, key), b"")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from pileus.services.sns import errors, keys
-from pileus.services.sns.records import SmsSettings, decode, encode
+from pileus.services.sns.records import Sent, SmsSettings, decode, encode
 from pileus.store.contract import Reader, Transaction
 
 _DEFAULTS = {"MonthlySpendLimit": "1"}
@@ -54,6 +54,19 @@ def show(settings: SmsSettings, names: Iterable[str]) -> dict[str, str]:
     wanted = set(names)
     found = _DEFAULTS | settings.attributes
     return {name: value for name, value in found.items() if not wanted or name in wanted}
+
+
+def type_of(settings: SmsSettings, sent: Sent) -> str:
+    """What kind of text message it is: "Promotional", "Transactional"."""
+    own = sent.attributes.get("AWS.SNS.SMS.SMSType", {}).get("StringValue")
+    return str(own or settings.attributes.get("DefaultSMSType") or "Promotional")
+
+
+def parts_of(text: str) -> int:
+    """How many messages a phone is sent for a text; what is not ASCII takes two bytes a character."""
+    single, several = (160, 153) if text.isascii() else (70, 67)
+    length = len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    return 1 if length <= single else -(-length // several)
 
 
 async def is_opted_out(tx: Reader, account: str, region: str, number: str) -> bool:

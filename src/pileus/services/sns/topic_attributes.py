@@ -13,6 +13,7 @@ from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.services.sns import content, delivery_policies, errors, policies
 from pileus.services.sns.delivery_policies import InvalidDeliveryPolicy
+from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.records import Counts, Topic
 from pileus.services.sns.topics import Live
 
@@ -170,7 +171,7 @@ def is_same(given: dict[str, str], record: Topic) -> bool:
     return all(record.attributes.get(name, defaults.get(name)) == value for name, value in checked.items())
 
 
-def show(topic: Live, counts: Counts) -> dict[str, str]:
+def show(topic: Live, counts: Counts, *, now: float) -> dict[str, str]:
     record, at = topic.record, topic.at
     policy = record.attributes.get("DeliveryPolicy")
     effective = delivery_policies.effective_topic(orjson.loads(policy) if policy else None)
@@ -186,4 +187,9 @@ def show(topic: Live, counts: Counts) -> dict[str, str]:
     }
     if topic.fifo:
         shown |= {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
-    return shown | record.attributes
+    shown |= record.attributes
+    if "ArchivePolicy" in shown:
+        days = int(orjson.loads(shown["ArchivePolicy"])["MessageRetentionPeriod"])
+        # What is older than messages are kept is gone.
+        shown[ARCHIVED_SINCE] = max(shown[ARCHIVED_SINCE], shown_time(now - days * 86400))
+    return shown

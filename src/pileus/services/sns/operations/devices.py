@@ -11,7 +11,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import errors, keys, platforms
+from pileus.services.sns import errors, keys, platform_events, platforms
 from pileus.services.sns.platforms import ApplicationName, EndpointName, application_of, endpoint_of
 from pileus.services.sns.records import Application, Endpoint, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -65,7 +65,7 @@ async def list_platform_applications(ctx: Context, tx: Reader, request: Request)
 
 async def create_platform_endpoint(ctx: Context, tx: Transaction, request: Request) -> Answer:
     at = application_of(ctx, request["PlatformApplicationArn"])
-    await platforms.get_application(tx, at)
+    application = await platforms.get_application(tx, at)
     token = request["Token"]
     if not token:
         raise errors.no_value("Token")
@@ -86,6 +86,7 @@ async def create_platform_endpoint(ctx: Context, tx: Transaction, request: Reque
     endpoint = Endpoint(id=made.id, platform=at.platform, application=at.name, attributes=wanted)
     tx.put(keys.endpoint(*made), encode(endpoint))
     tx.put(keys.device(*at, token), made.id.encode())
+    await platform_events.tell(ctx.cloud, tx, application, made, platform_events.CREATED)
     return {"EndpointArn": made.arn}
 
 
@@ -95,6 +96,8 @@ async def delete_endpoint(ctx: Context, tx: Transaction, request: Request) -> No
     if endpoint is not None:
         tx.delete(keys.endpoint(*at))
         tx.delete(keys.device(*at.of_application, endpoint.attributes["Token"]))
+        application = await platforms.get_application(tx, at.of_application)
+        await platform_events.tell(ctx.cloud, tx, application, at, platform_events.DELETED)
 
 
 async def get_endpoint_attributes(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -113,6 +116,9 @@ async def set_endpoint_attributes(ctx: Context, tx: Transaction, request: Reques
         tx.delete(keys.device(*at.of_application, former))
         tx.put(keys.device(*at.of_application, token), at.id.encode())
     tx.put(keys.endpoint(*at), encode(changed))
+    if changed.attributes != endpoint.attributes:
+        application = await platforms.get_application(tx, at.of_application)
+        await platform_events.tell(ctx.cloud, tx, application, at, platform_events.UPDATED)
 
 
 async def list_endpoints_by_platform_application(ctx: Context, tx: Reader, request: Request) -> Answer:

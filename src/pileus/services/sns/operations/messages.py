@@ -6,8 +6,9 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
+from pileus.kernel.arn import make_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.sns import content, endpoints, errors, mailbox, platforms, publishing, texting, topics
+from pileus.services.sns import content, endpoints, errors, feedback, mailbox, platforms, publishing, texting, topics
 from pileus.services.sns.names import check_arn, topic_of
 from pileus.services.sns.records import Sent
 from pileus.store.contract import Transaction
@@ -27,7 +28,8 @@ async def publish(ctx: Context, tx: Transaction, request: Request) -> Answer:
         return await _publish_to_device(ctx, tx, request)
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, target, parameter))
     message = publishing.check_message(ctx, topic, request)
-    return await publishing.publish(ctx, tx, topic, publishing.protect(ctx, tx, topic, message))
+    let_in = publishing.protect(ctx, tx, topic, message)
+    return await publishing.publish(ctx.cloud, tx, topic, let_in, now=ctx.now)
 
 
 async def _publish_to_phone(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -36,8 +38,13 @@ async def _publish_to_phone(ctx: Context, tx: Transaction, request: Request) -> 
     if len(request["Message"]) > SMS_CHARS_MAX:
         raise errors.invalid("Message too long")
     # Whoever has opted out gets nothing; the publisher is not told.
-    if not await texting.is_opted_out(tx, ctx.account, ctx.region, number):
+    opted_out = await texting.is_opted_out(tx, ctx.account, ctx.region, number)
+    if not opted_out:
         mailbox.put(tx, ctx.account, ctx.region, sent, sent.message_id)
+    settings = await texting.settings_of(tx, ctx.account, ctx.region)
+    resource = make_arn("sns", ctx.region, ctx.account, feedback.DIRECT)
+    error = mailbox.OPTED_OUT if opted_out else ""
+    await feedback.sent_to_phone(ctx.cloud, tx, settings, resource, sent, error=error)
     return {"MessageId": sent.message_id}
 
 
@@ -47,7 +54,7 @@ async def _publish_to_device(ctx: Context, tx: Transaction, request: Request) ->
     if await platforms.find_endpoint(tx, at) is None:
         raise errors.invalid_reason("TargetArn", "No endpoint found for the target arn specified")
     sent = _sent(ctx, request, "application", target, platform=at.platform)
-    await platforms.check_enabled(tx, at)
+    await mailbox.to_device(ctx.cloud, tx, sent)
     mailbox.put(tx, at.account, at.region, sent, sent.message_id)
     return {"MessageId": sent.message_id}
 
@@ -93,5 +100,6 @@ async def publish_batch(ctx: Context, tx: Transaction, request: Request) -> Answ
             code = {"Code": "AuthorizationError", "Message": error.message, "SenderFault": True}
             failed.append({"Id": entry["Id"], **code})
             continue
-        successful.append({"Id": entry["Id"], **await publishing.publish(ctx, tx, topic, let_in)})
+        published = await publishing.publish(ctx.cloud, tx, topic, let_in, now=ctx.now)
+        successful.append({"Id": entry["Id"], **published})
     return {"Successful": successful, "Failed": failed}

@@ -99,7 +99,7 @@ async def list_topics(ctx: Context, tx: Reader, request: Request) -> Answer:
 
 async def get_topic_attributes(ctx: Context, tx: Reader, request: Request) -> Answer:
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["TopicArn"]))
-    return {"Attributes": topic_attributes.show(topic, await topics.counts_of(tx, topic.id))}
+    return {"Attributes": topic_attributes.show(topic, await topics.counts_of(tx, topic.id), now=ctx.now)}
 
 
 async def set_topic_attributes(ctx: Context, tx: Transaction, request: Request) -> None:
