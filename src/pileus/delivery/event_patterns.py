@@ -23,8 +23,21 @@ __all__ = ["InvalidPattern", "Leaves", "Pattern", "RuleIndex", "compile_pattern"
 
 N = TypeVar("N", bound=Hashable)
 
-# In which element of which arrays of objects a leaf lies: ((number of the array, index), ...), the outermost first.
-_Where = tuple[tuple[int, int], ...]
+
+class _Element:
+    """An element of an array that holds more than bare values, within another one or (None) in none."""
+
+    __slots__ = ("array", "depth", "parent")
+
+    def __init__(self, parent: _Element | None, array: int) -> None:
+        self.parent = parent
+        # Which array: a number of its own, from 1.
+        self.array = array
+        self.depth: int = parent.depth + 1 if parent is not None else 1
+
+
+# The innermost element that a leaf lies in.
+_Where = _Element | None
 
 # No pattern goes deeper.
 EVENT_DEPTH_MAX = DEPTH_MAX
@@ -42,7 +55,7 @@ class Leaves:
         # The paths of leaves that lie within arrays of objects.
         self.in_arrays: set[str] = set()
         self._arrays = 0
-        self._add_object(event, "", (), 0)
+        self._add_object(event, "", None, 0)
 
     def _add_object(self, event: Mapping[str, Any], prefix: str, where: _Where, depth: int) -> None:
         if depth > EVENT_DEPTH_MAX:
@@ -56,10 +69,10 @@ class Leaves:
         elif isinstance(value, list | tuple):
             self._arrays += 1
             array = self._arrays
-            for index, one in enumerate(value):
+            for one in value:
                 if isinstance(one, dict | list | tuple):
                     if depth <= EVENT_DEPTH_MAX:
-                        self._add(one, path, (*where, (array, index)), depth + 1)
+                        self._add(one, path, _Element(where, array), depth + 1)
                 else:
                     # Two fields of a pattern never share an array of bare values.
                     self._put(one, path, where)
@@ -71,7 +84,7 @@ class Leaves:
             value = Truth.TRUE
         elif value is False:
             value = Truth.FALSE
-        if where:
+        if where is not None:
             self.in_arrays.add(path)
         values = self.values.get(path)
         if values is None:
@@ -143,36 +156,58 @@ def _matches(fields: _Fields, leaves: Leaves) -> bool:
 
 def _within_same_elements(fields: _Fields, leaves: Leaves) -> bool:
     """Whether the fields find leaves that agree about the elements of arrays that they lie in."""
-    # Which elements of which arrays all fields so far allow.
-    choices: set[_Where] = {()}
+    # The elements that all fields so far allow.
+    choices: set[_Where] = {None}
     for path, field in fields:
         values = leaves.values[path]
         wheres = {where for value, where in zip(values, leaves.wheres[path], strict=True) if field.takes(value)}
-        # What lies in other arrays than those of the choices is free to choose. Paths come in order, so arrays that
-        # this path does not lie in are done with. Of nested arrays two choices agree as far as both say something.
-        merged = {
-            max(choice, where, key=len) if _shared(choice, where) else where
-            for choice in choices
-            for where in wheres
-            if _agree(choice, where)
-        }
-        if not merged:
-            return False
-        choices = merged
-    return True
-
-
-def _shared(one: _Where, other: _Where) -> bool:
-    return bool(one and other and one[0][0] == other[0][0])
-
-
-def _agree(one: _Where, other: _Where) -> bool:
-    for (array, index), (other_array, other_index) in zip(one, other, strict=False):
-        if array != other_array:
-            return True
-        if index != other_index:
+        choices = _merged(choices, wheres)
+        if not choices:
             return False
     return True
+
+
+def _merged(choices: set[_Where], wheres: set[_Where]) -> set[_Where]:
+    """The elements that are left when a field that allows `wheres` comes to others that allow `choices`.
+
+    Two elements disagree where they lie in, or are, different elements of one array. Of two that agree the inner one is
+    kept, as it says more; but one in other arrays than the field's is done with, as paths come in order. Events are
+    strangers': each element is looked at with those that hold it only, never with all of the other side.
+    """
+    if choices == {None}:
+        return wheres
+    # The choices in each element, by the array that they go on into from there: 0 for what is the element itself.
+    within: dict[_Where, dict[int, list[_Where]]] = {}
+    for choice in choices:
+        element, array = choice, 0
+        while True:
+            within.setdefault(element, {}).setdefault(array, []).append(choice)
+            if element is None:
+                break
+            array, element = element.array, element.parent
+    merged: set[_Where] = set()
+    seen: set[tuple[_Where, int, int]] = set()
+    for where in wheres:
+        depth = _depth(where)
+        element, array = where, 0
+        while True:
+            for other, found in within.get(element, _NOTHING).items():
+                if other == array != 0:
+                    # They go on into one array: further in they are one element, or disagree.
+                    continue
+                if element is None or any(_depth(choice) < depth for choice in found):
+                    merged.add(where)
+                if element is not None and (element, array, depth) not in seen:
+                    merged.update(choice for choice in found if _depth(choice) >= depth)
+            seen.add((element, array, depth))
+            if element is None:
+                break
+            array, element = element.array, element.parent
+    return merged
+
+
+def _depth(where: _Where) -> int:
+    return 0 if where is None else where.depth
 
 
 class RuleIndex(Generic[N]):
@@ -258,21 +293,23 @@ class RuleIndex(Generic[N]):
         """Each once, in the order in which they were found."""
         leaves = event if isinstance(event, Leaves) else Leaves(event)
         found: dict[N, None] = {}
+        # What has been held against the event: arrays have many values, and the same ones more than once.
+        tried: set[tuple[N, int]] = set()
         for path, values in leaves.values.items():
             by_value = self._exact.get(path)
             if by_value:
-                for value in values:
-                    _match_filed(by_value.get(value, _NOTHING), leaves, found)
+                for value in values if len(values) == 1 else dict.fromkeys(values):
+                    _match_filed(by_value.get(value, _NOTHING), leaves, found, tried)
             by_kind = self._placed.get(path)
             if by_kind:
                 for kind, sizes in by_kind.items():
-                    _match_placed(kind, sizes, values, leaves, found)
+                    _match_placed(kind, sizes, values, leaves, found, tried)
             by_test = self._tested.get(path)
             if by_test:
                 for field, filed in by_test.values():
                     if any(map(field.takes, values)):
-                        _match_filed(filed, leaves, found)
-        _match_filed(self._rest, leaves, found)
+                        _match_filed(filed, leaves, found, tried)
+        _match_filed(self._rest, leaves, found, tried)
         return list(found)
 
     def _place_by_values(self, fields: _Fields) -> tuple[str, Field] | None:
@@ -298,10 +335,14 @@ class RuleIndex(Generic[N]):
         return min(required, key=lambda one: one[0].count("."), default=None)
 
 
-def _match_filed(filed: Mapping[tuple[N, int], _Fields], leaves: Leaves, found: dict[N, None]) -> None:
-    for (name, _), fields in filed.items():
-        if name not in found and _matches(fields, leaves):
-            found[name] = None
+def _match_filed(
+    filed: Mapping[tuple[N, int], _Fields], leaves: Leaves, found: dict[N, None], tried: set[tuple[N, int]]
+) -> None:
+    for key, fields in filed.items():
+        if key[0] not in found and key not in tried:
+            tried.add(key)
+            if _matches(fields, leaves):
+                found[key[0]] = None
 
 
 def _match_placed(
@@ -310,16 +351,17 @@ def _match_placed(
     values: list[Any],
     leaves: Leaves,
     found: dict[N, None],
+    tried: set[tuple[N, int]],
 ) -> None:
     convert, key_of = KINDS[kind]
-    for value in values:
+    for value in values if len(values) == 1 else dict.fromkeys(values):
         converted = convert(value)
         if converted is None:
             continue
         for size, by_key in sizes.items():
             filed = by_key.get(key_of(converted, size))
             if filed is not None:
-                _match_filed(filed, leaves, found)
+                _match_filed(filed, leaves, found, tried)
 
 
 _NOTHING: dict[Any, Any] = {}

@@ -100,6 +100,10 @@ def test_text_messages(aws: Any, sns: Any, mailbox: Mailbox) -> None:
             "InvalidParameter",
             f"Invalid parameter: PhoneNumber Reason: {wrong} is not valid to publish to",
         )
+    assert refused(sns.check_if_phone_number_is_opted_out, phoneNumber="+1a234") == (
+        "InvalidParameter",
+        "Invalid parameter: PhoneNumber Reason: input incorrectly formatted",
+    )
     # Who has opted out gets nothing, until he opts in.
     assert sns.check_if_phone_number_is_opted_out(phoneNumber=number)["isOptedOut"] is False
     mailbox.ask("opted-out", "POST", phoneNumber=number)
@@ -238,6 +242,20 @@ def test_endpoints(aws: Any, sns: Any) -> None:
     none = arn[:-1] + ("0" if arn[-1] != "0" else "1")
     assert refused(put, EndpointArn=none, Attributes={"Enabled": "true"}) == ("NotFound", "Endpoint does not exist")
     assert refused(create, PlatformApplicationArn=app + "x", Token="t")[0] == "NotFound"
+    other = create(PlatformApplicationArn=app, Token="token_2")["EndpointArn"]
+    assert refused(put, EndpointArn=other, Attributes={"Token": "token_1"})[1] == (
+        "Invalid parameter: Attributes Reason: Invalid value for attribute: Token: This endpoint is already "
+        "registered with a different token."
+    )
+    sns.delete_endpoint(EndpointArn=other)
+    apple = sns.create_platform_application(
+        Name="apple", Platform="APNS", Attributes={"PlatformCredential": "key", "PlatformPrincipal": "cert"}
+    )["PlatformApplicationArn"]
+    for token in ("no hexadecimal", "a" * 401):
+        assert refused(create, PlatformApplicationArn=apple, Token=token) == (
+            "InvalidParameter",
+            "Invalid parameter: Token Reason: iOS device tokens must be no more than 400 hexadecimal characters",
+        )
     sns.delete_endpoint(EndpointArn=arn)
     sns.delete_endpoint(EndpointArn=arn)
     assert sns.list_endpoints_by_platform_application(PlatformApplicationArn=app)["Endpoints"] == []
@@ -250,12 +268,19 @@ def test_devices_get_messages(aws: Any, sns: Any, mailbox: Mailbox) -> None:
     sns.publish(TargetArn=arn, Message=text, MessageStructure="json")
     (pushed,) = mailbox.pushed(arn)
     assert (pushed["Message"], pushed["TargetArn"]) == ('{"data": {"x": "y"}}', arn)
+    for wrong in ('{"sms": "x"}', '{"default": {"x": "y"}}'):
+        assert refused(sns.publish, TargetArn=arn, Message=wrong, MessageStructure="json") == (
+            "InvalidParameter",
+            "Invalid parameter: JSON must contain an entry for 'default' or 'ADM'.",
+        )
+    sns.publish(TargetArn=arn, Message='{"ADM": "alone"}', MessageStructure="json")
+    assert mailbox.pushed(arn, 2)[1]["Message"] == "alone"
     topic = sns.create_topic(Name="t")["TopicArn"]
     dead = Queue(aws, "dead")
     redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead.arn})}
     sns.subscribe(TopicArn=topic, Protocol="application", Endpoint=arn, Attributes=redrive)
     sns.publish(TopicArn=topic, Message="to all")
-    assert mailbox.pushed(arn, 2)[1]["Message"] == "to all"
+    assert mailbox.pushed(arn, 3)[2]["Message"] == "to all"
     sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Enabled": "false"})
     assert refused(sns.publish, TargetArn=arn, Message="m") == ("EndpointDisabled", "Endpoint is disabled")
     sns.publish(TopicArn=topic, Message="lost")

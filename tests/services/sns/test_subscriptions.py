@@ -117,6 +117,11 @@ _TOKEN = (
             "RedrivePolicy: invalid JSON. Attribute maxReceiveCount is unknown.",
         ),
         (
+            "FilterPolicyScope",
+            "Message",
+            "FilterPolicyScope: Invalid value [Message]. Please use either MessageBody or MessageAttributes",
+        ),
+        (
             "DeliveryPolicy",
             '{"healthyRetryPolicy": {"numRetries": 5}}',
             "DeliveryPolicy: healthyRetryPolicy.minDelayTarget must be specified",

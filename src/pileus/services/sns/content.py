@@ -96,8 +96,11 @@ def check_subject(subject: str | None) -> str:
     return subject
 
 
-def bodies_of(message: str, structure: str | None) -> dict[str, str]:
-    """The bodies by protocol of a message whose structure is "json"; empty for others."""
+def bodies_of(message: str, structure: str | None, *, platform: str = "") -> dict[str, str]:
+    """The bodies by protocol of a message whose structure is "json"; empty for others.
+
+    Where it goes to one device, one for its platform is as good as a default. What is no text is not there.
+    """
     if structure is None:
         return {}
     if structure != "json":
@@ -108,9 +111,12 @@ def bodies_of(message: str, structure: str | None) -> dict[str, str]:
         bodies = None
     if not isinstance(bodies, dict):
         raise errors.invalid("Message Structure - JSON message body failed to parse")
-    if "default" not in bodies:
+    texts = {name: body for name, body in bodies.items() if isinstance(body, str)}
+    if platform and not {"default", platform} & texts.keys():
+        raise errors.invalid(f"JSON must contain an entry for 'default' or '{platform}'.")
+    if not platform and "default" not in texts:
         raise errors.invalid("Message Structure - No default entry in JSON message body")
-    return {name: body for name, body in bodies.items() if isinstance(body, str)}
+    return texts
 
 
 def check_id(value: str, parameter: str) -> None:

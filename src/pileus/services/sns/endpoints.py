@@ -82,6 +82,13 @@ def check_number(text: str) -> str:
     return text
 
 
+def check_known_number(text: str) -> str:
+    """A phone number that is asked about."""
+    if not _NUMBER.fullmatch(text):
+        raise errors.invalid_reason("PhoneNumber", "input incorrectly formatted")
+    return text
+
+
 def phone_number(text: str) -> str:
     if not _PHONE.fullmatch(text):
         raise errors.bad(f"Invalid SMS endpoint: {text}")

@@ -18,7 +18,7 @@ from pileus.delivery.event_patterns import Leaves, Pattern, RuleIndex, compile_p
 KEYS_MAX = 5
 COMBINATIONS_MAX = 150
 POLICY_BYTES_MAX = 256 * 1024
-SCOPES = ("MessageAttributes", "MessageBody")
+SCOPES = ("MessageBody", "MessageAttributes")
 
 
 class InvalidFilter(Exception):

@@ -46,6 +46,8 @@ _SHOWN = frozenset(
         "SuccessFeedbackSampleRate",
     )
 )
+_APPLE = ("APNS", "MACOS")
+_APPLE_TOKEN = re.compile(r"[0-9A-Fa-f]{1,400}")
 _ENDPOINT = ("CustomUserData", "Enabled", "Token")
 USER_DATA_BYTES_MAX = 2048
 _NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
@@ -127,6 +129,13 @@ def check_application(platform: str, given: dict[str, str], former: dict[str, st
         if name not in _SHOWN and name not in _CREDENTIALS:
             raise errors.invalid_reason("Attributes", f"Invalid attribute name: {name}")
     return {"Enabled": "true"} | former | {name: value for name, value in given.items() if name in _SHOWN}
+
+
+def check_token(platform: str, token: str) -> None:
+    if not token:
+        raise errors.no_value("Token")
+    if platform.startswith(_APPLE) and not _APPLE_TOKEN.fullmatch(token):
+        raise errors.invalid_reason("Token", "iOS device tokens must be no more than 400 hexadecimal characters")
 
 
 def check_endpoint(given: dict[str, str]) -> dict[str, str]:

@@ -67,8 +67,7 @@ async def create_platform_endpoint(ctx: Context, tx: Transaction, request: Reque
     at = application_of(ctx, request["PlatformApplicationArn"])
     application = await platforms.get_application(tx, at)
     token = request["Token"]
-    if not token:
-        raise errors.no_value("Token")
+    platforms.check_token(at.platform, token)
     given = platforms.check_endpoint(request.get("Attributes") or {})
     if request.get("CustomUserData") is not None:
         given |= platforms.check_endpoint({"CustomUserData": request["CustomUserData"]})
@@ -112,7 +111,10 @@ async def set_endpoint_attributes(ctx: Context, tx: Transaction, request: Reques
     former, token = endpoint.attributes["Token"], changed.attributes["Token"]
     if token != former:
         if await tx.get(keys.device(*at.of_application, token)) is not None:
-            raise errors.invalid_reason("Token", "Another endpoint has this Token already")
+            raise errors.invalid_reason(
+                "Attributes",
+                "Invalid value for attribute: Token: This endpoint is already registered with a different token.",
+            )
         tx.delete(keys.device(*at.of_application, former))
         tx.put(keys.device(*at.of_application, token), at.id.encode())
     tx.put(keys.endpoint(*at), encode(changed))

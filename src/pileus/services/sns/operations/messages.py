@@ -68,13 +68,13 @@ def _sent(ctx: Context, request: Request, kind: str, to: str, *, platform: str =
     attributes = content.check_attributes(request.get("MessageAttributes") or {})
     if content.size_of(text, attributes) > content.MESSAGE_BYTES_MAX:
         raise errors.invalid("Message too long")
-    bodies = content.bodies_of(text, request.get("MessageStructure"))
+    bodies = content.bodies_of(text, request.get("MessageStructure"), platform=platform)
     return Sent(
         kind=kind,
         to=to,
         message_id=ctx.cloud.ids.uuid(),
         time=ctx.now,
-        body=bodies.get(platform or kind, bodies["default"]) if bodies else text,
+        body=bodies.get(platform or kind) or bodies.get("default", "") if bodies else text,
         subject=subject,
         attributes=attributes,
         structured=bool(bodies),

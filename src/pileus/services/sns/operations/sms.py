@@ -37,7 +37,7 @@ async def get_sms_attributes(ctx: Context, tx: Reader, request: Request) -> Answ
 
 
 async def check_if_phone_number_is_opted_out(ctx: Context, tx: Reader, request: Request) -> Answer:
-    number = endpoints.check_number(request["phoneNumber"])
+    number = endpoints.check_known_number(request["phoneNumber"])
     return {"isOptedOut": await texting.is_opted_out(tx, ctx.account, ctx.region, number)}
 
 
@@ -46,7 +46,7 @@ async def list_phone_numbers_opted_out(ctx: Context, tx: Reader, request: Reques
 
 
 async def opt_in_phone_number(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    await texting.opt_in(tx, ctx.account, ctx.region, endpoints.check_number(request["phoneNumber"]))
+    await texting.opt_in(tx, ctx.account, ctx.region, endpoints.check_known_number(request["phoneNumber"]))
     return {}
 
 
@@ -56,7 +56,7 @@ async def get_sms_sandbox_account_status(ctx: Context, tx: Reader, request: Requ
 
 
 async def create_sms_sandbox_phone_number(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    number = endpoints.check_number(request["PhoneNumber"])
+    number = endpoints.check_known_number(request["PhoneNumber"])
     password = ctx.cloud.ids.string(_PASSWORD_CHARS, string.digits)
     tx.put(
         keys.sandbox(ctx.account, ctx.region, number),
