@@ -173,6 +173,23 @@ def test_raw_messages_and_content_types(aws: Any, sns: Any, web: Web) -> None:
     }
 
 
+def test_envelopes_are_said_to_be_json_or_text(aws: Any, sns: Any) -> None:
+    arn = sns.create_topic(Name="t")["TopicArn"]
+    csv = {"headerContentType": "text/csv"}
+    refusals = (
+        (sns.set_topic_attributes, "TopicArn", arn, {"http": {"defaultRequestPolicy": csv}}, "defaultRequestPolicy"),
+        (sns.subscribe, "Protocol", "http", {"requestPolicy": csv}, "requestPolicy"),
+    )
+    for call, name, value, policy, where in refusals:
+        text = json.dumps(policy)
+        if call == sns.subscribe:
+            rest = {"TopicArn": arn, "Endpoint": "http://127.0.0.1:9/", "Attributes": {"DeliveryPolicy": text}}
+        else:
+            rest = {"AttributeName": "DeliveryPolicy", "AttributeValue": text}
+        message = refused(call, **{name: value}, **rest)[1]
+        assert message.endswith(f"DeliveryPolicy: {where}.headerContentType is not supported")
+
+
 def test_failures_are_tried_again_and_end_in_the_dead_letter_queue(later: Any, still: Any, web: Web) -> None:
     sns = later.client("sns")
     dead = Queue(later, "dead")

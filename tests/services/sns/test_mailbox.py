@@ -150,6 +150,12 @@ def test_the_sandbox(aws: Any, sns: Any, mailbox: Mailbox) -> None:
     sns.delete_sms_sandbox_phone_number(PhoneNumber=number)
     assert refused(sns.delete_sms_sandbox_phone_number, PhoneNumber=number)[0] == "ResourceNotFound"
     assert sns.list_origination_numbers()["PhoneNumbers"] == []
+    for n in range(10):
+        sns.create_sms_sandbox_phone_number(PhoneNumber=f"+1555000000{n}")
+    sns.create_sms_sandbox_phone_number(PhoneNumber="+15550000009")
+    assert refused(sns.create_sms_sandbox_phone_number, PhoneNumber=number)[0] == "UserError"
+    mailbox.ask("opted-out", "POST", phoneNumber=number)
+    assert refused(sns.create_sms_sandbox_phone_number, PhoneNumber=number)[0] == "OptedOut"
 
 
 def _application(sns: Any, name: str = "app") -> str:

@@ -272,6 +272,9 @@ def test_permissions_are_added_and_removed(aws: Any, sns: Any) -> None:
     assert refused(sns.add_permission, **nobody)[1] == "Invalid parameter: Policy Error: PrincipalNotFound"
     sns.remove_permission(TopicArn=arn, Label="test")
     assert attributes(sns, arn)["Policy"] == default
+    full = json.dumps({**default, "Statement": [{**added, "Sid": str(n)} for n in range(100)]})
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=full)
+    assert refused(sns.add_permission, **grant)[1] == "Invalid parameter: Policy Error: null"
 
 
 def test_policies_decide_who_may_publish(aws: Any, pileus: Any, sns: Any) -> None:

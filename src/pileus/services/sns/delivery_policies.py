@@ -6,6 +6,7 @@ answers for how policies are shown.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pileus.services.sns.filters import InvalidFilter, parse_json
@@ -24,18 +25,20 @@ _RETRIES = {
 _NEEDED = ("minDelayTarget", "maxDelayTarget", "numRetries")
 _LIMITS = {"minDelayTarget": (1, 3600), "maxDelayTarget": (1, 3600), "numRetries": (0, 100)}
 _FUNCTIONS = ("arithmetic", "exponential", "geometric", "linear")
-_CONTENT_TYPES = (
-    "application/json",
-    "application/octet-stream",
-    "application/x-www-form-urlencoded",
-    "application/xml",
+# What messages in envelopes may be said to be; and raw ones, which may be anything.
+_ENVELOPE_TYPES = frozenset(("application/json", "text/plain"))
+_RAW_TYPES = _ENVELOPE_TYPES | {
     "application/atom+xml",
+    "application/octet-stream",
+    "application/soap+xml",
+    "application/x-www-form-urlencoded",
+    "application/xhtml+xml",
+    "application/xml",
     "text/css",
     "text/csv",
     "text/html",
-    "text/plain",
     "text/xml",
-)
+}
 # "The total policy retry time for an HTTP/S endpoint cannot be greater than 3,600 seconds."
 TOTAL_S_MAX = 3600
 
@@ -67,7 +70,7 @@ def check_topic(text: str) -> dict[str, Any]:
         elif name == "defaultThrottlePolicy":
             shown[name] = None if value is None else _throttle(value, name)
         elif name == "defaultRequestPolicy":
-            shown[name] = None if value is None else _request(value, name)
+            shown[name] = None if value is None else _request(value, name, _ENVELOPE_TYPES)
         elif name == "disableSubscriptionOverrides" and isinstance(value, bool):
             pass
         elif name not in ("defaultSicklyRetryPolicy",):
@@ -77,10 +80,15 @@ def check_topic(text: str) -> dict[str, Any]:
     return {"http": shown}
 
 
-def check_subscription(text: str) -> dict[str, Any]:
+def check_subscription(text: str, *, raw: bool) -> dict[str, Any]:
     """A subscription's policy as it is shown. Raises InvalidDeliveryPolicy."""
     policy = _object(text)
-    checks = {"healthyRetryPolicy": _retries, "throttlePolicy": _throttle, "requestPolicy": _request}
+    types = _RAW_TYPES if raw else _ENVELOPE_TYPES
+    checks: dict[str, Callable[[Any, str], dict[str, Any]]] = {
+        "healthyRetryPolicy": _retries,
+        "throttlePolicy": _throttle,
+        "requestPolicy": lambda value, name: _request(value, name, types),
+    }
     for name in policy:
         if name not in checks and name not in ("sicklyRetryPolicy", "guaranteed"):
             raise InvalidDeliveryPolicy(f"Unrecognized field {name}")
@@ -131,9 +139,9 @@ def _throttle(value: Any, name: str) -> dict[str, Any]:
     return {"maxReceivesPerSecond": rate}
 
 
-def _request(value: Any, name: str) -> dict[str, Any]:
+def _request(value: Any, name: str, types: Collection[str]) -> dict[str, Any]:
     kind = value.get("headerContentType") if isinstance(value, dict) else None
-    if not isinstance(kind, str) or kind.partition(";")[0].strip() not in _CONTENT_TYPES:
+    if not isinstance(kind, str) or kind.partition(";")[0].strip() not in types:
         raise InvalidDeliveryPolicy(f"{name}.headerContentType is not supported")
     return {"headerContentType": kind}
 

@@ -101,6 +101,14 @@ def no_number() -> AWSError:
     return AWSError("ResourceNotFoundException", "The phone number is not in the SMS sandbox")
 
 
+def too_many_numbers() -> AWSError:
+    return AWSError("UserErrorException", "The SMS sandbox has as many phone numbers as it may")
+
+
+def opted_out() -> AWSError:
+    return AWSError("OptedOutException", "The phone number has opted out of receiving SMS messages")
+
+
 def wrong_password() -> AWSError:
     return AWSError("VerificationException", "The one-time password is not valid")
 

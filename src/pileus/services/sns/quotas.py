@@ -27,6 +27,8 @@ FIFO_SUBSCRIPTIONS_MAX = 100
 STREAMS_MAX = 5
 # "With up to 100 total subscriptions": where messages are larger than they are by default.
 LARGE_SUBSCRIPTIONS_MAX = 100
+# "Up to 10 verified destination phone numbers", of an account in the SMS sandbox.
+SANDBOX_NUMBERS_MAX = 10
 _SCAN = 1000
 
 

@@ -39,10 +39,11 @@ class UnknownAttribute(Exception):
 def check(given: dict[str, str], former: dict[str, str], *, protocol: str, endpoint: str, fifo: bool) -> dict[str, str]:
     """`former` with what is given, as it is kept. Raises InvalidAttribute, UnknownAttribute."""
     values = dict(former)
+    raw = given.get("RawMessageDelivery", former.get("RawMessageDelivery", "")).lower() == "true"
     for name, value in given.items():
         if name not in SETTABLE:
             raise UnknownAttribute(name)
-        kept = _check_one(name, value, protocol=protocol, endpoint=endpoint, fifo=fifo)
+        kept = _check_one(name, value, protocol=protocol, endpoint=endpoint, fifo=fifo, raw=raw)
         if kept:
             values[name] = kept
         else:
@@ -56,7 +57,7 @@ def check(given: dict[str, str], former: dict[str, str], *, protocol: str, endpo
     return values
 
 
-def _check_one(name: str, value: str, *, protocol: str, endpoint: str, fifo: bool) -> str:
+def _check_one(name: str, value: str, *, protocol: str, endpoint: str, fifo: bool, raw: bool) -> str:
     match name:
         case "RawMessageDelivery":
             if value.lower() not in ("true", "false"):
@@ -78,7 +79,7 @@ def _check_one(name: str, value: str, *, protocol: str, endpoint: str, fifo: boo
             if not value:
                 return ""
             try:
-                return orjson.dumps(delivery_policies.check_subscription(value)).decode()
+                return orjson.dumps(delivery_policies.check_subscription(value, raw=raw)).decode()
             except InvalidDeliveryPolicy as error:
                 raise InvalidAttribute(f"DeliveryPolicy: {error}") from None
         case "SubscriptionRoleArn":

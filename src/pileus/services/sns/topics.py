@@ -198,7 +198,7 @@ async def _count(
     for one, share, step in ((subscription, new, 1), (former, old, -1)):
         if one is not None:
             counts.add(one, step)
-            counts.filters += step * share.filters
+            counts.filters = max(0, counts.filters + step * share.filters)
     live = await find(cloud, tx, at)
     if former is None or new.filters > old.filters:
         quotas.check_topic(counts, fifo=at.name.endswith(".fifo"), large=live is not None and live.is_large)

@@ -13,7 +13,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.cloud.pages import page_answer, read_page
 from pileus.kernel.paging import BadToken
-from pileus.services.sns import endpoints, errors, keys, mailbox, texting
+from pileus.services.sns import endpoints, errors, keys, mailbox, quotas, texting
 from pileus.services.sns.records import SandboxNumber, Sent, decode, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -57,11 +57,14 @@ async def get_sms_sandbox_account_status(ctx: Context, tx: Reader, request: Requ
 
 async def create_sms_sandbox_phone_number(ctx: Context, tx: Transaction, request: Request) -> Answer:
     number = endpoints.check_known_number(request["PhoneNumber"])
+    if await texting.is_opted_out(tx, ctx.account, ctx.region, number):
+        raise errors.opted_out()
+    known = await tx.scan(*keys.sandboxes(ctx.account, ctx.region), limit=quotas.SANDBOX_NUMBERS_MAX)
+    key = keys.sandbox(ctx.account, ctx.region, number)
+    if len(known) >= quotas.SANDBOX_NUMBERS_MAX and all(key != other for other, _ in known):
+        raise errors.too_many_numbers()
     password = ctx.cloud.ids.string(_PASSWORD_CHARS, string.digits)
-    tx.put(
-        keys.sandbox(ctx.account, ctx.region, number),
-        encode(SandboxNumber(number=number, password=password)),
-    )
+    tx.put(key, encode(SandboxNumber(number=number, password=password)))
     id = ctx.cloud.ids.uuid()
     text = f"Your verification code is {password}"
     sent = Sent(kind="sms", to=number, message_id=id, time=ctx.now, body=text)

@@ -169,8 +169,9 @@ async def add_permission(ctx: Context, tx: Transaction, request: Request) -> Non
     if not all(action in policies.ACTIONS or action == "*" for action in actions):
         raise errors.invalid("Policy statement action out of service scope!")
     added = policies.statement_for(label, accounts, actions, topic.at.arn)
-    changed = {**policy, "Statement": [*_statements(policy), added]}
-    _put(tx, topic, {**topic.record.attributes, "Policy": orjson.dumps(changed).decode()})
+    text = orjson.dumps({**policy, "Statement": [*_statements(policy), added]}).decode()
+    policies.check(text)
+    _put(tx, topic, {**topic.record.attributes, "Policy": text})
 
 
 async def remove_permission(ctx: Context, tx: Transaction, request: Request) -> None:
