@@ -182,7 +182,7 @@ _MANY = [{"prefix": str(n)} for n in range(151)]
         (json.dumps({"a": {"b": {"c": _MANY[:51]}}}), "MessageBody", "Filter policy is too complex"),
         (json.dumps({f"k{n}": ["v"] for n in range(6)}), "", "Filter policy can not have more than 5 keys"),
         (
-            json.dumps({"a": {f"k{n}": ["v"] for n in range(6)}}),
+            json.dumps({f"k{n}": {"a": ["v"]} for n in range(6)}),
             "MessageBody",
             "Filter policy can not have more than 5 keys",
         ),
@@ -210,6 +210,7 @@ def test_complex_policies_that_may_be(aws: Any, sns: Any) -> None:
             ({"a": _MANY[:150]}, "MessageAttributes"),
             ({"a": {"b": {"c": ["1", "2", "3", "4"]}}, "d": {"e": ["1", "2", "3"]}}, "MessageBody"),
             ({f"k{n}": ["v"] for n in range(5)}, "MessageAttributes"),
+            ({"a": {f"k{n}": ["v"] for n in range(6)}}, "MessageBody"),
         )
     ):
         endpoint = f"arn:aws:sqs:us-east-1:{aws.account}:q{n}"

@@ -128,6 +128,14 @@ def test_bad_messages_are_refused(sns: Any, request_: dict[str, Any], reason: st
     assert refused(sns.publish, TopicArn=arn, **request_) == ("InvalidParameter", f"Invalid parameter: {reason}")
 
 
+def test_a_message_goes_somewhere(sns: Any) -> None:
+    for target in ({}, {"TopicArn": ""}, {"TargetArn": ""}):
+        assert refused(sns.publish, Message="m", **target) == (
+            "InvalidParameter",
+            "Invalid parameter: TopicArn or TargetArn Reason: no value for required parameter",
+        )
+
+
 _NO_VALUE = "The message attribute 'attr1' must contain non-empty message attribute value for message attribute type "
 _TYPES = (
     "The message attribute 'attr1' has an invalid message attribute type, the set of supported type prefixes is "

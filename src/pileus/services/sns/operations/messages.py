@@ -19,9 +19,9 @@ SMS_CHARS_MAX = 1600
 async def publish(ctx: Context, tx: Transaction, request: Request) -> Answer:
     if request.get("PhoneNumber") is not None and request.get("TopicArn") is None:
         return await _publish_to_phone(ctx, tx, request)
-    parameter = "TopicArn" if request.get("TopicArn") is not None else "TargetArn"
+    parameter = "TopicArn" if request.get("TopicArn") else "TargetArn"
     target = request.get(parameter)
-    if target is None:
+    if not target:
         raise errors.no_value("TopicArn or TargetArn")
     arn = check_arn(target, parameter)
     if parameter == "TargetArn" and arn.resource.startswith("endpoint/"):
