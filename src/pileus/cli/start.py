@@ -82,6 +82,11 @@ def _root_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     metavar="SECONDS",
     help="How long changes of a DynamoDB global table take to its other replicas.",
 )
+@click.option(
+    "--partition-limits",
+    is_flag=True,
+    help="Throttle hot partition keys of DynamoDB tables, and tables on demand that grow fast, as AWS does.",
+)
 @click.option("--clock", type=click.Choice(["system", "virtual"]), default="system", hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Say what happens as JSON lines.")
 def command(
@@ -99,6 +104,7 @@ def command(
     strict_runtimes: bool,
     internet: bool,
     replication_lag: float,
+    partition_limits: bool,
     clock: str,
     as_json: bool,
 ) -> None:
@@ -122,6 +128,7 @@ def command(
         strict_runtimes=strict_runtimes,
         internet=internet,
         replication_lag_s=replication_lag,
+        partition_limits=partition_limits,
         clock=clock,  # type: ignore[arg-type]
         log_format="json" if as_json else "text",
     )

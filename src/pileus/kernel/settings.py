@@ -44,6 +44,8 @@ class Settings:
     idle_timeout_s: float = 600.0
     # How long a change of a DynamoDB global table takes at least to its other replicas, seconds.
     replication_lag_s: float = 0.1
+    # Whether single partition keys of DynamoDB tables, and the growth of tables on demand, have their limits.
+    partition_limits: bool = False
     log_format: Literal["text", "json"] = "text"
     # virtual: time moves only when it is told to (tests, rehearsals).
     clock: Literal["system", "virtual"] = "system"

@@ -12,6 +12,11 @@ WRITE_UNIT_BYTES = 1024
 # Quotas: of reads and of writes, a second, of a table with its indexes; and of all provisioned tables of a region.
 TABLE_UNITS_MAX = 40_000
 ACCOUNT_UNITS_MAX = 80_000
+# Of one partition, a second; and what a table on demand, or its index, takes from the start.
+PARTITION_READS_MAX = 3_000
+PARTITION_WRITES_MAX = 1_000
+ON_DEMAND_READS = 12_000
+ON_DEMAND_WRITES = 4_000
 
 
 def read_units(size: int, *, consistent: bool) -> float:

@@ -9,13 +9,14 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.services.dynamodb import encryption, records, replicas
+from pileus.services.dynamodb.capacity import ON_DEMAND_READS, ON_DEMAND_WRITES
 from pileus.services.dynamodb.statistics import held
 from pileus.services.dynamodb.streams import stream_arn
 from pileus.services.dynamodb.tables import Index, Table, table_arn
 from pileus.store.contract import Reader
 
 # What a table in on-demand mode, and its indexes, can take at once.
-ON_DEMAND_WARM = (12000, 4000)
+ON_DEMAND_WARM = (ON_DEMAND_READS, ON_DEMAND_WRITES)
 DAY_S = 86_400.0
 
 

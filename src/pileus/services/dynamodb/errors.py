@@ -60,13 +60,13 @@ def duplicate_item() -> AWSError:
     return AWSError("DuplicateItemException", "Duplicate primary key exists in table")
 
 
-_THROTTLED = {
-    ("Table", "ProvisionedThroughputExceeded"): (
+_PROVISIONED = {
+    "Table": (
         "ProvisionedThroughputExceededException",
         "The level of configured provisioned throughput for the table was exceeded. Consider increasing your "
         "provisioning level with the UpdateTable API.",
     ),
-    ("Index", "ProvisionedThroughputExceeded"): (
+    "Index": (
         "ProvisionedThroughputExceededException",
         "The level of configured provisioned throughput for one or more global secondary indexes of the table was "
         "exceeded. Consider increasing your provisioning level for the under-provisioned global secondary indexes "
@@ -74,21 +74,33 @@ _THROTTLED = {
     ),
 }
 _ON_DEMAND = {
-    "MaxOnDemandThroughputExceeded": (
+    ("Table", "KeyRangeThroughputExceeded"): (
+        "ThrottlingException",
+        "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically scaling your table "
+        "or index so please try again shortly. If exceptions persist, check if you have a hot key: "
+        "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html",
+    ),
+    ("Index", "KeyRangeThroughputExceeded"): (
+        "ThrottlingException",
+        "Throughput exceeds the current capacity for one or more global secondary indexes. DynamoDB is automatically "
+        "scaling your index so please try again shortly.",
+    ),
+}
+for _what in ("Table", "Index"):
+    _ON_DEMAND[_what, "MaxOnDemandThroughputExceeded"] = (
         "ThrottlingException",
         "Throughput exceeds the maximum OnDemandThroughput configured on table or index.",
-    ),
-    "AccountLimitExceeded": (
+    )
+    _ON_DEMAND[_what, "AccountLimitExceeded"] = (
         "RequestLimitExceeded",
         "Throughput exceeds the current throughput limit for your account. Please contact AWS Support at "
         "https://aws.amazon.com/support to request a limit increase.",
-    ),
-}
+    )
 
 
-def throttled(what: str, limit: str, arn: str) -> AWSError:
+def throttled(what: str, limit: str, arn: str, *, on_demand: bool) -> AWSError:
     """`what`: Table or Index, Read or Write; `limit` as ThrottlingReason has it; `arn` that of what is at its limit."""
-    code, message = _THROTTLED.get((what[:5], limit)) or _ON_DEMAND[limit]
+    code, message = _ON_DEMAND[what[:5], limit] if on_demand else _PROVISIONED[what[:5]]
     reasons = [{"reason": what + limit, "resource": arn}]
     if code == "ThrottlingException":
         return AWSError(code, message, throttlingReasons=reasons)

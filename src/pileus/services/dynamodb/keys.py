@@ -294,6 +294,22 @@ def within(start: bytes, parts: Sequence[Part]) -> bytes:
     return pack_onto(start, *parts)
 
 
+def partition_of(prefix: bytes, key: bytes, attributes: int = 1) -> bytes:
+    """What a key has of its partition behind `prefix`, where the partition key has so many attributes; b"": nothing."""
+    at = len(prefix)
+    for _ in range(1 + attributes):
+        if key[at : at + 1] not in (b"\x01", b"\x02"):
+            return b""
+        at = key.find(b"\x00", at)
+        while at >= 0 and key[at + 1 : at + 2] == b"\xff":
+            # A zero byte of the value itself.
+            at = key.find(b"\x00", at + 2)
+        if at < 0:
+            return b""
+        at += 1
+    return key[len(prefix) : at]
+
+
 def partition_range(start: bytes) -> Range:
     """Every key of a partition, the one without a sort key included."""
     return start, start + b"\xff"

@@ -165,6 +165,8 @@ class _Page(msgspec.Struct, eq=False):
     # Of the items that were fetched from the table.
     fetched_units: float = 0.0
     last: bytes = b""
+    # Keys and sizes of what was read, where partitions have limits.
+    places: list[tuple[bytes, int]] = msgspec.field(default_factory=list)
     # Whether it has ended at a limit, so that there may be more.
     cut: bool = False
 
@@ -176,7 +178,7 @@ async def read(ctx: Context, plan: Plan) -> dict[str, Any]:
     of its own: AWS promises no more for a whole page.
     """
     meter = throughput.meter(ctx, plan.place.table)
-    meter.admit_read(ctx, plan.place.index)
+    meter.admit_read(ctx, plan.span[0], plan.place.index)
     cloud = ctx.cloud
     limit: int | None = plan.request.get("Limit")
     page = _Page()
@@ -186,7 +188,10 @@ async def read(ctx: Context, plan: Plan) -> dict[str, Any]:
         if limit is not None:
             ask = min(ask, limit - page.scanned)
         rows, shown = await cloud.store.read(partial(_rows, plan=plan, span=(start, end), limit=ask))
+        known = page.scanned
         _take(page, plan, rows, shown)
+        if meter.partitions:
+            page.places += [(key, *size_of(raw)) for key, raw in rows[: page.scanned - known]]
         if limit is not None and page.scanned >= limit:
             page.cut = True
         if page.cut or len(rows) < ask:
@@ -200,6 +205,8 @@ async def read(ctx: Context, plan: Plan) -> dict[str, Any]:
         await cloud.clock.sleep(0)
     units = capacity.read_units(page.size, consistent=plan.request.get("ConsistentRead", False))
     meter.read(ctx, units + page.fetched_units, plan.place.index)
+    for key, size in page.places:
+        meter.read_partition(ctx, key, units * size / page.size, plan.place.index)
     return _answer(page, plan, units)
 
 

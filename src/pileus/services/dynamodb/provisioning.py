@@ -14,7 +14,7 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.services.dynamodb import errors, keys, records
-from pileus.services.dynamodb.capacity import ACCOUNT_UNITS_MAX, TABLE_UNITS_MAX
+from pileus.services.dynamodb.capacity import ACCOUNT_UNITS_MAX, ON_DEMAND_READS, ON_DEMAND_WRITES, TABLE_UNITS_MAX
 from pileus.services.dynamodb.definitions import check_on_demand
 from pileus.services.dynamodb.descriptions import ON_DEMAND_WARM, decreases_today
 from pileus.store.contract import Reader
@@ -46,9 +46,8 @@ def updated(ctx: Context, record: records.Table, request: Request) -> records.Ta
                 billing=billing,
                 on_demand_since=ctx.now,
                 on_demand_changes=_on_demand_changes(ctx, record),
-                read_units=0,
-                write_units=0,
-                indexes=tuple(msgspec.structs.replace(index, read_units=0, write_units=0) for index in record.indexes),
+                **_unprovisioned(record),
+                indexes=tuple(msgspec.structs.replace(index, **_unprovisioned(index)) for index in record.indexes),
             )
     elif given is None:
         if record.billing != billing:
@@ -58,6 +57,16 @@ def updated(ctx: Context, record: records.Table, request: Request) -> records.Ta
     elif not request.keys() - {"TableName", "ProvisionedThroughput", "BillingMode"}:
         raise _unchanged("table", given)
     return _with_others(record, request, billing, "table")
+
+
+def _unprovisioned(record: records.Table | records.Index) -> dict[str, int]:
+    """What becomes of the throughput of a table or index when it is on demand: it takes no less than it did."""
+    changes = {"read_units": 0, "write_units": 0}
+    if record.read_units > ON_DEMAND_READS:
+        changes["warm_read"] = max(record.warm_read, record.read_units)
+    if record.write_units > ON_DEMAND_WRITES:
+        changes["warm_write"] = max(record.warm_write, record.write_units)
+    return changes
 
 
 def _on_demand_changes(ctx: Context, record: records.Table) -> tuple[float, ...]:

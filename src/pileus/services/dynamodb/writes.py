@@ -25,7 +25,7 @@ from pileus.services.dynamodb.expressions.parameters import (
     condition_of,
 )
 from pileus.services.dynamodb.items import Stored, Written
-from pileus.services.dynamodb.tables import Table
+from pileus.services.dynamodb.tables import Index, Table
 from pileus.services.dynamodb.values import Item
 from pileus.store.contract import Transaction
 
@@ -129,7 +129,7 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     It consumes its units as often as `times` says. Throttled, it is refused before it has changed anything.
     """
     meter = throughput.meter(ctx, table)
-    meter.admit_write(ctx)
+    meter.admit_write(ctx, key)
     old = await items.read(tx, key)
     old_item: Item | None = None
     if write.inserts and old is not None:
@@ -137,7 +137,7 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     if old is not None and (write.condition is not None or write.update is not None):
         old_item = old.item()
     if write.condition is not None and not write.condition.test(old_item or {}):
-        meter.write(ctx, 0 if old is None else old.size, (), times)
+        meter.write(ctx, key, 0 if old is None else old.size, (), times)
         wanted = write.request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
         raise errors.condition_failed(answered(old) if wanted and old is not None else None)
     new: Item | None = None
@@ -147,7 +147,7 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     elif not write.deletes:
         if write.update is None or (old is None and not write.update.creates):
             written = Written(0 if old is None else old.size)
-            meter.write(ctx, written.size, (), times)
+            meter.write(ctx, key, written.size, (), times)
             return Outcome(old, old_item, old_item, written)
         new = write.update.apply(old_item or {}, write.item if old_item is None else old_item)
         values.check_nesting(new)
@@ -155,17 +155,39 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
         items.check_size(size, updated=True)
         for index in table.indexes:
             schema.check_index_keys(index.name, index.schema, new, update=True)
+    places = _entry_places(table, key, old, new) if meter.partitions else []
     if table.indexes:
         if new is not None and not items.fits_with_entries(table, key, new, size):
             raise items.too_large(updated=not write.puts)
         for index in meter.full_indexes(ctx):
             if items.touches(index, key, old, new, size):
                 raise meter.refuse_write(ctx, index)
+        for index, at in places:
+            if meter.is_hot(ctx, index, at) and items.touches(index, key, old, new, size):
+                raise meter.refuse_write(ctx, index, hot=True)
     written = await items.change(
         ctx.cloud, tx, table, key, now=ctx.now, old=old, new=new, new_size=size, old_item=old_item
     )
-    meter.write(ctx, written.size, written.indexes, times)
+    meter.write(ctx, key, written.size, written.indexes, times)
+    sizes = dict(written.indexes) if places else {}
+    for index, at in places:
+        for place, entry_size in zip(at, sizes.get(index, ()), strict=False):
+            meter.write_entry(ctx, index, place, times * capacity.write_units(entry_size))
     return Outcome(old, old_item, new, written)
+
+
+def _entry_places(table: Table, key: bytes, old: Stored | None, new: Item | None) -> list[tuple[Index, list[bytes]]]:
+    """The keys of an item's old and new entries in global indexes, in the order in which `Written` has their sizes."""
+    found = []
+    for index in table.indexes:
+        if not index.is_local:
+            both = [
+                schema.entry_key(index.prefix, index.schema, item, key)
+                for item in (None if old is None else old.item(), new)
+                if item is not None
+            ]
+            found.append((index, list(dict.fromkeys(place for place in both if place is not None))))
+    return found
 
 
 def answered(stored: Stored) -> RawJson:

@@ -57,7 +57,7 @@ async def batch_get_item(ctx: Context, tx: Reader, request: Request) -> Answer:
             cut = room < 0
             if not cut:
                 try:
-                    throughput.read(ctx, table, units)
+                    throughput.read(ctx, table, place, units)
                 except AWSError as error:
                     throttled, cut = error, True
             if cut:

@@ -74,9 +74,9 @@ async def collection_metrics(ctx: Context, tx: Reader, table: Table, item: value
 async def get_item(ctx: Context, tx: Reader, request: Request) -> Answer:
     projection = parse_projection(request) if len(request) > 2 else None
     key, _ = values.check_item(request["Key"])
-    table, stored = await find_item(ctx, tx, request["TableName"], key)
+    table, place, stored = await find_item(ctx, tx, request["TableName"], key)
     units = read_units(0 if stored is None else stored.size, consistent=request.get("ConsistentRead", False))
-    throughput.read(ctx, table, units)
+    throughput.read(ctx, table, place, units)
     answer: Answer = {}
     if stored is not None:
         answer["Item"] = writes.answered(stored) if projection is None else picked(stored, projection)
@@ -105,8 +105,11 @@ def parse_projection(request: Request) -> Projection | None:
     return projection
 
 
-async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item) -> tuple[Table, Stored | None]:
-    """The table and its item of that key, by one read: its record comes along, to see if the remembered one holds."""
+async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item) -> tuple[Table, bytes, Stored | None]:
+    """The table, the store key of its item of that key, and the item.
+
+    It is one read: the table's record comes along, to see if the remembered one holds.
+    """
     name = tables.table_name(ctx, table_name)
     table = tables.cached(ctx, name)
     if table is not None and not table.record.restoring:
@@ -119,6 +122,7 @@ async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item)
             table_key = keys.table(ctx.account, ctx.region, name)
             table_raw, raw = await tx.get_many((table_key, place))
             if table_raw == table.raw:
-                return table, None if raw is None else Stored(raw)
+                return table, place, None if raw is None else Stored(raw)
     table = await tables.load(ctx, tx, name)
-    return table, await items.read(tx, schema.given_key(table.prefix, table.schema, key))
+    place = schema.given_key(table.prefix, table.schema, key)
+    return table, place, await items.read(tx, place)

@@ -402,10 +402,10 @@ async def _read_one(
     assert isinstance(body, Select)
     table = await tables.load(ctx, tx, body.table)
     answer = {"TableName": body.table}
-    stored = await _singleton(tx, table, body, bound, "BatchExecuteStatement")
+    place, stored = await _singleton(tx, table, body, bound, "BatchExecuteStatement")
     used = consumed.setdefault(body.table, capacity.Consumed(body.table))
     units = capacity.read_units(0 if stored is None else stored.size, consistent=request.get("ConsistentRead", False))
-    throughput.read(ctx, table, units)
+    throughput.read(ctx, table, place, units)
     used.table += units
     return answer if stored is None else {**answer, "Item": _picked(stored, body)}
 
@@ -415,14 +415,15 @@ def _picked(stored: Stored, select: Select) -> Any:
     return writes.answered(stored) if projection is None else writes.answered_item(projection.pick(stored.item()))
 
 
-async def _singleton(tx: Reader, table: Table, select: Select, bound: Bound, of: str) -> Stored | None:
-    """The one item that a SELECT means; None where there is none, or where it is not as it says."""
+async def _singleton(tx: Reader, table: Table, select: Select, bound: Bound, of: str) -> tuple[bytes, Stored | None]:
+    """The store key of the one item that a SELECT means, and the item: None where it is not as it says."""
     key = None if select.index else binding.key_of(table.schema, select.where, bound.given)
     if key is None:
         raise errors.validation(f"Select statements within {of} must specify the primary key in the where clause.")
     keep = binding.predicate(select.where, bound.given)
-    stored = await items.read(tx, schema.given_key(table.prefix, table.schema, key))
-    return stored if stored is not None and keep is not None and keep.test(stored.item()) else None
+    place = schema.given_key(table.prefix, table.schema, key)
+    stored = await items.read(tx, place)
+    return place, stored if stored is not None and keep is not None and keep.test(stored.item()) else None
 
 
 async def _write_one(
@@ -476,13 +477,13 @@ async def execute_transaction(ctx: Context, request: Request) -> Answer:
 async def _transact_reads(ctx: Context, tx: Reader, *, bound: list[Bound], wanted: str) -> Answer:
     responses: list[Mapping[str, Any]] = []
     consumed: dict[str, capacity.Consumed] = {}
-    found: list[tuple[Table, Stored | None]] = []
+    found: list[tuple[Table, bytes, Stored | None]] = []
     for one in bound:
         body = one.statement.body
         assert isinstance(body, Select)
         table = await tables.load(ctx, tx, body.table)
-        stored = await _singleton(tx, table, body, one, "ExecuteTransaction")
-        found.append((table, stored))
+        place, stored = await _singleton(tx, table, body, one, "ExecuteTransaction")
+        found.append((table, place, stored))
         used = consumed.setdefault(body.table, capacity.Consumed(body.table))
         used.table += transactions.read_units_of(stored)
         responses.append({} if stored is None else {"Item": _picked(stored, body)})

@@ -159,10 +159,11 @@ def consumed_by(wanted: str, done: list[tuple[Table, Write, Outcome]]) -> list[d
 
 async def read_again(ctx: Context, tx: Reader, wanted: str, asked: list[tuple[Table, Write]]) -> list[dict[str, Any]]:
     """As ConsumedCapacity, for a call whose token went through before: what reading its items consumes."""
-    found = [(table, await items.read(tx, writes.locate(table, write))) for table, write in asked]
+    places = [writes.locate(table, write) for table, write in asked]
+    found = [(table, place, await items.read(tx, place)) for (table, _), place in zip(asked, places, strict=True)]
     meter_reads(ctx, found)
     consumed: dict[str, Consumed] = {}
-    for (_, write), (_, stored) in zip(asked, found, strict=True):
+    for (_, write), (_, _, stored) in zip(asked, found, strict=True):
         name = write.request["TableName"]
         consumed.setdefault(name, Consumed(name)).table += read_units_of(stored)
     return [each.describe(wanted, "ReadCapacityUnits") for each in consumed.values()]
@@ -207,12 +208,12 @@ def read_units_of(stored: Stored | None) -> float:
     return 2 * read_units(0 if stored is None else stored.size, consistent=True)
 
 
-def meter_reads(ctx: Context, found: list[tuple[Table, Stored | None]]) -> None:
+def meter_reads(ctx: Context, found: list[tuple[Table, bytes, Stored | None]]) -> None:
     """Have a transaction's reads consume their units, or raise `TransactionCanceledException`."""
     reasons: list[dict[str, Any]] = []
-    for table, stored in found:
+    for table, place, stored in found:
         try:
-            throughput.read(ctx, table, read_units_of(stored))
+            throughput.read(ctx, table, place, read_units_of(stored))
             reasons.append({"Code": "None"})
         except AWSError as error:
             reasons.append(_reason(error))
@@ -242,13 +243,13 @@ async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answ
         raise canceled(reasons)
     if len({place for _, _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
-    found = [(table, await items.read(tx, place)) for _, table, place, _ in located]
-    if sum(stored.size for _, stored in found if stored is not None) > BYTES_MAX:
+    found = [(table, place, await items.read(tx, place)) for _, table, place, _ in located]
+    if sum(stored.size for _, _, stored in found if stored is not None) > BYTES_MAX:
         raise _too_large()
     meter_reads(ctx, found)
     responses: list[dict[str, Any]] = []
     consumed: dict[str, Consumed] = {}
-    for (name, _, _, projection), (_, stored) in zip(located, found, strict=True):
+    for (name, _, _, projection), (_, _, stored) in zip(located, found, strict=True):
         used = consumed.setdefault(name, Consumed(name))
         used.table += read_units_of(stored)
         if stored is None:
