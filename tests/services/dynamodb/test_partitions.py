@@ -150,14 +150,6 @@ def test_what_a_table_on_demand_takes(limited: Server, dynamodb: Any, table: Tab
     assert throttled(put, dynamodb, "new", value="") == full
 
 
-def test_what_was_provisioned_is_taken_on_demand(dynamodb: Any, table: Table) -> None:
-    units = {"ReadCapacityUnits": 20_000, "WriteCapacityUnits": 100}
-    table(BillingMode="PROVISIONED", ProvisionedThroughput=units)
-    dynamodb.update_table(TableName="table", BillingMode="PAY_PER_REQUEST")
-    warm = dynamodb.describe_table(TableName="table")["Table"]["WarmThroughput"]
-    assert (warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"]) == (20_000, 4_000)
-
-
 def test_growth() -> None:
     growth = Growth(0.0)
     for second in range(1800):

@@ -375,6 +375,28 @@ def test_warm_throughput_only_grows(dynamodb: Any, table: Table) -> None:
     assert (code, "lower than current WarmThroughput" in message) == ("ValidationException", True)
 
 
+def test_warm_throughput_keeps_what_was_there(dynamodb: Any, table: Table) -> None:
+    by_tag = {**index("by-tag", "tag"), "ProvisionedThroughput": units(5, 5)}
+    table("id:S|tag:S", GlobalSecondaryIndexes=[by_tag], **provisioned(20_000, 100))
+
+    def warm() -> list[tuple[int, int]]:
+        described = dynamodb.describe_table(TableName="table")["Table"]
+        parts = [each["WarmThroughput"] for each in (described, described["GlobalSecondaryIndexes"][0])]
+        return [(each["ReadUnitsPerSecond"], each["WriteUnitsPerSecond"]) for each in parts]
+
+    def update(**members: Any) -> None:
+        dynamodb.update_table(TableName="table", **members)
+
+    assert warm() == [(20_000, 100), (5, 5)]
+    update(ProvisionedThroughput=units(10, 200))
+    assert warm() == [(20_000, 200), (5, 5)]
+    update(BillingMode="PAY_PER_REQUEST")
+    assert warm() == [(20_000, 4_000), (12_000, 4_000)]
+    again = {"IndexName": "by-tag", "ProvisionedThroughput": units(5, 5)}
+    update(**provisioned(10, 10), GlobalSecondaryIndexUpdates=[{"Update": again}])
+    assert warm() == [(20_000, 4_000), (12_000, 4_000)]
+
+
 def test_a_restarted_node_begins_with_full_buckets(tmp_path: Path, start_pileus: Callable[..., Server]) -> None:
     first = start_pileus("--clock", "virtual", data_dir=tmp_path / "data")
     aws = Account(first.endpoint)

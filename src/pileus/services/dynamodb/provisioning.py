@@ -1,7 +1,8 @@
 """What throughput a table and its indexes may be given, and how it may be changed.
 
 Sources: "Quotas in Amazon DynamoDB" (throughput per table and account, tables, decreases of provisioned throughput);
-the API reference's pages UpdateTable, OnDemandThroughput, WarmThroughput.
+the API reference's pages UpdateTable, OnDemandThroughput, WarmThroughput; "Understanding DynamoDB warm throughput in
+different scenarios".
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.services.dynamodb import errors, keys, records
-from pileus.services.dynamodb.capacity import ACCOUNT_UNITS_MAX, ON_DEMAND_READS, ON_DEMAND_WRITES, TABLE_UNITS_MAX
+from pileus.services.dynamodb.capacity import ACCOUNT_UNITS_MAX, TABLE_UNITS_MAX
 from pileus.services.dynamodb.definitions import check_on_demand
 from pileus.services.dynamodb.descriptions import ON_DEMAND_WARM, decreases_today
 from pileus.store.contract import Reader
@@ -41,32 +42,41 @@ def updated(ctx: Context, record: records.Table, request: Request) -> records.Ta
                 "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
             )
         if record.billing != billing:
+            changes = _on_demand_changes(ctx, record)
             record = msgspec.structs.replace(
-                record,
-                billing=billing,
-                on_demand_since=ctx.now,
-                on_demand_changes=_on_demand_changes(ctx, record),
-                **_unprovisioned(record),
-                indexes=tuple(msgspec.structs.replace(index, **_unprovisioned(index)) for index in record.indexes),
+                _switched(record, billing), on_demand_since=ctx.now, on_demand_changes=changes
             )
     elif given is None:
         if record.billing != billing:
             raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
     elif _units(given) != (record.read_units, record.write_units):
-        record = msgspec.structs.replace(_changed(ctx, record, given), billing=billing, on_demand={})
+        if record.billing != billing:
+            record = _switched(record, billing)
+        record = msgspec.structs.replace(_changed(ctx, record, given), on_demand={})
     elif not request.keys() - {"TableName", "ProvisionedThroughput", "BillingMode"}:
         raise _unchanged("table", given)
     return _with_others(record, request, billing, "table")
 
 
-def _unprovisioned(record: records.Table | records.Index) -> dict[str, int]:
-    """What becomes of the throughput of a table or index when it is on demand: it takes no less than it did."""
-    changes = {"read_units": 0, "write_units": 0}
-    if record.read_units > ON_DEMAND_READS:
-        changes["warm_read"] = max(record.warm_read, record.read_units)
-    if record.write_units > ON_DEMAND_WRITES:
-        changes["warm_write"] = max(record.warm_write, record.write_units)
-    return changes
+def _kept_warm(record: Provisioned, billing: str) -> Provisioned:
+    """With what it can take as it is now as its warm throughput, which no change takes away."""
+    read, write = ON_DEMAND_WARM if billing == "PAY_PER_REQUEST" else (record.read_units, record.write_units)
+    return msgspec.structs.replace(
+        record, warm_read=max(record.warm_read, read), warm_write=max(record.warm_write, write)
+    )
+
+
+def _switched(record: records.Table, billing: str) -> records.Table:
+    """The table, and its indexes, in the other billing mode, as yet without units."""
+    indexes = tuple(
+        index
+        if index.scope == "local"
+        else msgspec.structs.replace(_kept_warm(index, record.billing), read_units=0, write_units=0)
+        for index in record.indexes
+    )
+    return msgspec.structs.replace(
+        _kept_warm(record, record.billing), billing=billing, indexes=indexes, read_units=0, write_units=0
+    )
 
 
 def _on_demand_changes(ctx: Context, record: records.Table) -> tuple[float, ...]:
@@ -112,6 +122,7 @@ def _unchanged(what: str, given: Request) -> Exception:
 def _changed(ctx: Context, record: Provisioned, given: Request) -> Provisioned:
     read, write = _units(given)
     changes: dict[str, Any] = {"read_units": read, "write_units": write}
+    record = _kept_warm(record, "PROVISIONED")
     if read > record.read_units or write > record.write_units:
         changes["last_increase"] = ctx.now
     if read < record.read_units or write < record.write_units:
