@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dynamodb_cases import Table, index, invalid, refusal
+from dynamodb_cases import Table, definition, index, invalid, refusal
+
+from conftest import Account
 
 
 def statement(aws: Any, effect: str, principal: str, action: str) -> str:
@@ -60,6 +62,88 @@ def test_a_policy_allows_and_denies(aws: Any, dynamodb: Any, table: Table) -> No
     select = 'SELECT * FROM "table"'
     assert refusal(dynamodb.execute_statement, Statement=select)[0] == "AccessDeniedException"
     dynamodb.delete_item(**key)
+
+
+def test_another_account_may_use_a_table_that_lets_it(aws: Any, dynamodb: Any, table: Table) -> None:
+    table("id:S|tag:S", GlobalSecondaryIndexes=[index("by-tag", "tag")])
+    dynamodb.put_item(TableName="table", Item={"id": {"S": "a"}, "tag": {"S": "t"}})
+    other = Account(aws.endpoint)
+    root, reader = other.client("dynamodb", config={"parameter_validation": False}), user(other, "reader")
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    get = {"TableName": arn, "Key": {"id": {"S": "a"}}}
+    refused = refusal(root.get_item, **get)
+    assert refused[0] == "AccessDeniedException"
+    assert "because no resource-based policy allows the dynamodb:GetItem action" in refused[1]
+    actions = ["GetItem", "PutItem", "Query", "BatchGetItem", "BatchWriteItem", "DescribeTable", "PartiQLSelect"]
+    one = {
+        "Effect": "Allow",
+        "Principal": {"AWS": other.account},
+        "Action": [f"dynamodb:{action}" for action in actions],
+        "Resource": [arn, f"{arn}/index/*"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [one]})
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy=policy)
+    item = {"id": {"S": "a"}, "tag": {"S": "t"}}
+    assert root.get_item(**get)["Item"] == item
+    root.put_item(TableName=arn, Item={"id": {"S": "b"}})
+    query = {"KeyConditionExpression": "tag = :t", "ExpressionAttributeValues": {":t": {"S": "t"}}}
+    assert root.query(TableName=arn, IndexName="by-tag", **query)["Items"] == [item]
+    assert root.describe_table(TableName=arn)["Table"]["TableArn"] == arn
+    select = f"SELECT * FROM \"{arn}\" WHERE id = 'b'"
+    assert root.execute_statement(Statement=select)["Items"] == [{"id": {"S": "b"}}]
+    # It is the account that is let in: its users need the permission of their own account, too.
+    assert refusal(reader.get_item, **get)[0] == "AccessDeniedException"
+    own = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [own]})
+    other.client("iam").put_user_policy(UserName="reader", PolicyName="own", PolicyDocument=document)
+    assert reader.get_item(**get)["Item"] == item
+    # What was not allowed, or cannot be, or is not there.
+    assert refusal(root.delete_item, **get)[0] == "AccessDeniedException"
+    assert refusal(root.delete_table, TableName=arn)[0] == "AccessDeniedException"
+    assert refusal(root.get_item, **{**get, "TableName": arn.replace("table/table", "table/none")})[0] == (
+        "AccessDeniedException"
+    )
+    assert root.list_tables()["TableNames"] == []
+    assert dynamodb.scan(TableName="table")["Count"] == 2
+
+
+def test_a_policy_says_nothing_of_other_accounts_tables(aws: Any, dynamodb: Any, table: Table) -> None:
+    table()
+    victim = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    other = Account(aws.endpoint)
+    client = other.client("dynamodb")
+    anything = {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:*", "Resource": ["*", victim]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [anything]})
+    client.create_table(TableName="own", ResourcePolicy=policy, **definition("id:S"))
+    put = {"PutRequest": {"Item": {"id": {"S": "a"}}}}
+    own_table = client.describe_table(TableName="own")["Table"]["TableArn"]
+    client.batch_write_item(RequestItems={own_table: [put]})
+    key = {"id": {"S": "a"}}
+    for call, members in (
+        (client.batch_write_item, {"RequestItems": {"own": [put], victim: [put]}}),
+        (client.batch_get_item, {"RequestItems": {"own": {"Keys": [key]}, victim: {"Keys": [key]}}}),
+        (
+            client.transact_write_items,
+            {"TransactItems": [{"Delete": {"TableName": name, "Key": key}} for name in ("own", victim)]},
+        ),
+        (
+            client.execute_transaction,
+            {"TransactStatements": [{"Statement": f"DELETE FROM \"{name}\" WHERE id='a'"} for name in ("own", victim)]},
+        ),
+    ):
+        assert refusal(call, **members)[0] == "AccessDeniedException"
+    assert dynamodb.scan(TableName="table")["Count"] == 0
+
+
+def test_an_index_is_not_its_table(aws: Any, dynamodb: Any, table: Table) -> None:
+    table("id:S|tag:S", GlobalSecondaryIndexes=[index("by-tag", "tag")])
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    reader = user(aws, "reader")
+    own = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": f"{arn}/index/*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [own]})
+    aws.client("iam").put_user_policy(UserName="reader", PolicyName="own", PolicyDocument=document)
+    wrong = {"TableName": f"{arn}/index/by-tag", "Item": {"id": {"S": "a"}}}
+    assert refusal(reader.put_item, **wrong) == invalid(f"Invalid table ARN: {wrong['TableName']}")
 
 
 def test_a_stream_has_a_policy_of_its_own(aws: Any, dynamodb: Any, table: Table) -> None:

@@ -6,6 +6,7 @@ once on every node; decoding it and laying out its schema is done once.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ CACHED_TABLES_MAX = 4096
 COUNTING_S = 5.0
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 
 
 class Index(msgspec.Struct, frozen=True, eq=False):
@@ -159,11 +161,26 @@ def memory(cloud: Cloud) -> Memory:
     return cloud.part(Memory)
 
 
+def at_home(ctx: Context, text: str) -> Context:
+    """The same call, meaning the account of the table that a member names: another's, where it is that one's ARN.
+
+    Whether the caller may use that account's table is not asked here: the operation's permissions say it.
+    """
+    if text.startswith("arn:"):
+        arn = parse_arn(text)
+        if arn is not None and arn.account != ctx.account and _ACCOUNT.fullmatch(arn.account):
+            return dataclasses.replace(ctx, account=arn.account)
+    return ctx
+
+
 def table_name(ctx: Context, text: str) -> str:
     """The name in a TableName member, which may be the table's ARN."""
     if text.startswith("arn:"):
         arn = parse_arn(text)
         if arn is None or arn.service != "dynamodb" or not arn.resource.startswith("table/"):
+            raise errors.validation(f"Invalid table ARN: {text}")
+        if arn.resource.count("/") > 1:
+            # What stands behind the name is part of what was allowed: an index is not its table.
             raise errors.validation(f"Invalid table ARN: {text}")
         if arn.region != ctx.region:
             raise errors.validation(f"Region mismatch: the table's ARN names {arn.region}, the request {ctx.region}")
@@ -173,7 +190,7 @@ def table_name(ctx: Context, text: str) -> str:
                 f"User: {ctx.principal.arn} is not authorized to perform: dynamodb:{ctx.operation} on resource: {text} "
                 f"because no resource-based policy allows the dynamodb:{ctx.operation} action",
             )
-        text = arn.resource[len("table/") :].partition("/")[0]
+        text = arn.resource[len("table/") :]
     if not NAME_LENGTH_MIN <= len(text) <= NAME_LENGTH_MAX:
         raise errors.validation("TableName must be at least 3 characters long and at most 255 characters long")
     if not _NAME.fullmatch(text):
@@ -222,7 +239,8 @@ def _of_raw(cloud: Cloud, account: str, region: str, key: bytes, raw: bytes | No
 
 
 async def load(ctx: Context, tx: Reader, text: str) -> Table:
-    """The table that a TableName member names, for item operations."""
+    """The table that a TableName member names, for item operations; it may be another account's."""
+    ctx = at_home(ctx, text)
     table = await find(ctx, tx, table_name(ctx, text))
     if table is None or not table.record.usable:
         raise errors.no_resource()

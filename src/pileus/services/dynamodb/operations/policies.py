@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from pileus.access.patterns import compile_pattern
 from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Cloud, Context
 from pileus.cloud.manifest import Answer, Request
@@ -163,13 +164,38 @@ async def _of_stream(ctx: Context, reader: Reader, arn: str) -> Any:
 
 
 async def documents(ctx: Context, reader: Reader, names: Sequence[str]) -> Any:
-    """The policies of the tables of those names."""
+    """The policies of the tables of those names, each of which has a say about its own table only."""
     found = []
     for name in dict.fromkeys(names):
+        home = tables.at_home(ctx, name)
         try:
-            table = await tables.find(ctx, reader, tables.table_name(ctx, name))
+            table = await tables.find(home, reader, tables.table_name(home, name))
         except AWSError:
             continue  # the operation says itself what is wrong with the name
         if table is not None and table.record.policy:
-            found.append(orjson.loads(table.record.policy))
+            found.append(_bound(table.record.policy, tables.table_arn(table.region, table.account, table.name)))
     return found or None
+
+
+def _bound(policy: str, arn: str) -> dict[str, Any]:
+    """A table's policy with nothing in it of other tables: a call may name several, of several accounts."""
+    document: dict[str, Any] = orjson.loads(policy)
+    statements = document["Statement"]
+    kept = []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        bound = {name: value for name, value in statement.items() if name not in ("Resource", "NotResource")}
+        given = statement.get("Resource", statement.get("NotResource", "*"))
+        patterns = [given] if isinstance(given, str) else given
+        own = [
+            each
+            for each, shape in ((arn, arn), (f"{arn}/index/*", f"{arn}/index/index"))
+            if any(_matches(pattern, shape) for pattern in patterns) is not ("NotResource" in statement)
+        ]
+        own += [pattern for pattern in patterns if "Resource" in statement and pattern.startswith(f"{arn}/index/")]
+        if own:
+            kept.append({**bound, "Resource": own})
+    return {**document, "Statement": kept}
+
+
+def _matches(pattern: str, arn: str) -> bool:
+    return compile_pattern(pattern, variables=True).matches(arn, lambda key: None)

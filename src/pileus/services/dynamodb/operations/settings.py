@@ -102,7 +102,8 @@ async def _switch(ctx: Context, tx: Transaction, table: Table, attribute: str) -
 
 
 async def describe_time_to_live(ctx: Context, tx: Reader, request: Request) -> Answer:
-    table = await tables.load_for_control(ctx, tx, request["TableName"])
+    home = tables.at_home(ctx, request["TableName"])
+    table = await tables.load_for_control(home, tx, request["TableName"])
     name = table.record.ttl_attribute
     if name:
         return {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": name}}

@@ -71,6 +71,7 @@ async def create_table(ctx: Context, tx: Transaction, request: Request) -> Answe
 
 
 async def describe_table(ctx: Context, tx: Reader, request: Request) -> Answer:
+    ctx = tables.at_home(ctx, request["TableName"])
     table = await tables.load_for_control(ctx, tx, request["TableName"])
     return {"Table": await describe(ctx, tx, table)}
 
