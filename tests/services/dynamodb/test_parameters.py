@@ -183,3 +183,51 @@ def test_queries(shared: Any, members: dict[str, Any], message: str) -> None:
 )
 def test_batches(shared: Any, members: dict[str, Any], message: str) -> None:
     check(shared, "batch_write_item", members, message)
+
+
+CREATE = {"Create": index("new", "city", "note")}
+DELETE = {"Delete": {"IndexName": "global"}}
+
+
+def attributes(*given: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": "S"} for name in given]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (
+            {},
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+            "SSESpecification or ReplicaUpdates is required",
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": []},
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+            "SSESpecification or ReplicaUpdates is required",
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{}]},
+            "One or more parameter values were invalid: One of GlobalSecondaryIndexUpdate.Update, "
+            "GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be null",
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [DELETE, DELETE]},
+            "One or more parameter values were invalid: "
+            "Only one global secondary index update per index is allowed simultaneously. Index: global",
+        ),
+        # All of a new index's key has to be defined anew, also what the table has in its own.
+        (
+            {"GlobalSecondaryIndexUpdates": [CREATE], "AttributeDefinitions": attributes("note")},
+            "One or more parameter values were invalid: Some index key attributes are not defined in "
+            "AttributeDefinitions. Keys: [city, note], AttributeDefinitions: [note]",
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [CREATE], "AttributeDefinitions": attributes("city")},
+            "Invalid KeySchema: Some index key attribute have no definition",
+        ),
+    ],
+    ids=names,
+)
+def test_updates_of_tables(shared: Any, members: dict[str, Any], message: str) -> None:
+    check(shared, "update_table", {"TableName": "table", **members}, message)

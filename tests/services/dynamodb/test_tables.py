@@ -179,6 +179,10 @@ DEFINED = "AttributeDefinitions"
             ),
         ),
         (
+            {"KeySchema": schema("id", "other")},
+            invalid("Invalid KeySchema: Some index key attribute have no definition"),
+        ),
+        (
             definition("id:S | x:S"),
             invalid_values(
                 "Number of attributes in KeySchema does not exactly match number of attributes defined in "

@@ -5,7 +5,7 @@ Sources: the API reference's pages CreateTable, UpdateTable, Projection; "Quotas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pileus.cloud.context import Context
@@ -266,7 +266,7 @@ def _check_definitions(
 ) -> None:
     keyed = [name for name in (partition, sort) if name]
     defined = f"AttributeDefinitions: [{', '.join(attributes)}]"
-    check_defined(attributes, keyed)
+    check_defined(attributes, keyed[:1], keyed[1:])
     if not indexes and len(attributes) != len(keyed):
         raise errors.invalid(
             "Number of attributes in KeySchema does not exactly match number of attributes defined in "
@@ -274,7 +274,7 @@ def _check_definitions(
         )
     used = set(keyed)
     for index in indexes:
-        check_defined(attributes, list(index.names))
+        check_defined(attributes, index.hashes, index.ranges)
         used.update(index.names)
     if len(used) < len(attributes):
         raise errors.invalid(
@@ -282,18 +282,23 @@ def _check_definitions(
         )
 
 
-def check_defined(attributes: Mapping[str, str], names: list[str]) -> None:
-    """Check that key attributes are among the definitions."""
-    if not attributes.keys() >= set(names):
+def check_defined(attributes: Mapping[str, str], hashes: Sequence[str], ranges: Sequence[str]) -> None:
+    """Check that the attributes of a table's or an index's key are among the definitions."""
+    if not attributes.keys() >= set(hashes):
         raise errors.invalid(
             "Some index key attributes are not defined in AttributeDefinitions. "
-            f"Keys: [{', '.join(names)}], AttributeDefinitions: [{', '.join(attributes)}]"
+            f"Keys: [{', '.join((*hashes, *ranges))}], AttributeDefinitions: [{', '.join(attributes)}]"
         )
+    if not attributes.keys() >= set(ranges):
+        raise errors.validation("Invalid KeySchema: Some index key attribute have no definition")
 
 
-def merged_definitions(attributes: Mapping[str, str], definitions: list[Mapping[str, str]]) -> dict[str, str]:
-    """A table's definitions with those of an UpdateTable, which repeats the ones that are there."""
+def merged_definitions(
+    attributes: Mapping[str, str], definitions: list[Mapping[str, str]], index: records.Index
+) -> dict[str, str]:
+    """A table's definitions with those of an UpdateTable, which has to give all of those of its new index."""
     given = _attributes(definitions)
+    check_defined(given, index.hashes, index.ranges)
     for name, kind in given.items():
         if attributes.get(name, kind) != kind:
             raise errors.invalid(f"Cannot change the type of attribute {name} from {attributes[name]} to {kind}")

@@ -8,6 +8,7 @@ Sources: the API reference's pages CreateTable, DescribeTable, ListTables, Updat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -113,7 +114,8 @@ async def update_table(ctx: Context, request: Request) -> Answer:
 async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answer:
     table = await tables.load_for_control(ctx, tx, request["TableName"])
     definitions.refuse_unbuilt(request)
-    if not request.keys() & {
+    asked = {name for name, value in request.items() if value != []}
+    if not asked & {
         "BillingMode",
         "ProvisionedThroughput",
         "GlobalSecondaryIndexUpdates",
@@ -143,7 +145,9 @@ async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answ
         record = encryption.changed(ctx, record, request["SSESpecification"])
     if "StreamSpecification" in request:
         record = await _with_stream(ctx, tx, record, request)
-    for update in request.get("GlobalSecondaryIndexUpdates", ()):
+    updates = request.get("GlobalSecondaryIndexUpdates", ())
+    _check_distinct(updates)
+    for update in updates:
         record = await _with_index_update(
             ctx,
             tx,
@@ -174,6 +178,18 @@ async def _update_table(ctx: Context, tx: Transaction, request: Request) -> Answ
     if request.keys() & _SPREAD:
         await replicas.spread(ctx, tx, changed)
     return {"TableDescription": answer}
+
+
+def _check_distinct(updates: Sequence[Request]) -> None:
+    seen: set[str] = set()
+    for update in updates:
+        for action in update.values():
+            name = action["IndexName"]
+            if name in seen:
+                raise errors.invalid(
+                    f"Only one global secondary index update per index is allowed simultaneously. Index: {name}"
+                )
+            seen.add(name)
 
 
 async def _with_stream(ctx: Context, tx: Transaction, record: records.Table, request: Request) -> records.Table:
@@ -213,8 +229,7 @@ async def _with_index_update(
                 "LimitExceededException",
                 "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
             )
-        attributes = definitions.merged_definitions(record.attributes, definitions_given)
-        definitions.check_defined(attributes, list(index.names))
+        attributes = definitions.merged_definitions(record.attributes, definitions_given, index)
         if len([other for other in record.indexes if other.scope == "global"]) >= definitions.GLOBAL_INDEXES_MAX:
             raise AWSError(
                 "LimitExceededException",
@@ -234,7 +249,10 @@ async def _with_index_update(
             raise errors.no_resource()
         new = provisioning.updated_index(ctx, changed, asked, record.billing)
         return _keyed(record, tuple(new if index is changed else index for index in record.indexes), record.attributes)
-    raise errors.invalid("One of GlobalSecondaryIndexUpdate's Create, Update or Delete must be specified")
+    raise errors.invalid(
+        "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+        "GlobalSecondaryIndexUpdate.Delete must not be null"
+    )
 
 
 def _keyed(record: records.Table, indexes: tuple[records.Index, ...], attributes: dict[str, str]) -> records.Table:
