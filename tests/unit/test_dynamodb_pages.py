@@ -19,7 +19,13 @@ COUNT = 3000
 async def test_a_long_page_holds_nobody_up() -> None:
     store = open_store(None, "memory")
     memory = tables.Memory()
-    cloud: Any = SimpleNamespace(store=store, clock=SystemClock(), metrics=Metrics(), part=lambda kind: memory)
+    cloud: Any = SimpleNamespace(
+        store=store,
+        clock=SystemClock(),
+        metrics=Metrics(),
+        settings=SimpleNamespace(partition_limits=False),
+        part=lambda kind: memory,
+    )
     ctx: Any = SimpleNamespace(cloud=cloud, now=0.0, operation="Scan")
     record = records.Table(
         name="table", id="00000000-0000-4000-8000-000000000000", created=0.0, attributes={"id": "S"}, hash="id"
