@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from dynamodb_cases import Table, definition, index, invalid, refusal
 
 from conftest import Account
+from pileus.services.dynamodb.publicity import is_public
 
 
 def statement(aws: Any, effect: str, principal: str, action: str) -> str:
@@ -112,7 +114,12 @@ def test_a_policy_says_nothing_of_other_accounts_tables(aws: Any, dynamodb: Any,
     victim = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
     other = Account(aws.endpoint)
     client = other.client("dynamodb")
-    anything = {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:*", "Resource": ["*", victim]}
+    anything = {
+        "Effect": "Allow",
+        "Principal": {"AWS": other.account},
+        "Action": "dynamodb:*",
+        "Resource": ["*", victim],
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [anything]})
     client.create_table(TableName="own", ResourcePolicy=policy, **definition("id:S"))
     put = {"PutRequest": {"Item": {"id": {"S": "a"}}}}
@@ -133,6 +140,43 @@ def test_a_policy_says_nothing_of_other_accounts_tables(aws: Any, dynamodb: Any,
     ):
         assert refusal(call, **members)[0] == "AccessDeniedException"
     assert dynamodb.scan(TableName="table")["Count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "public"),
+    [
+        ({"Principal": "*"}, True),
+        ({"Principal": {"AWS": "*"}}, True),
+        ({"Principal": {"AWS": ["111111111111", "*"]}}, True),
+        ({"NotPrincipal": {"AWS": "111111111111"}}, True),
+        ({"Principal": {"AWS": "111111111111"}}, False),
+        ({"Principal": {"Service": "lambda.amazonaws.com"}}, False),
+        ({"Principal": "*", "Effect": "Deny"}, False),
+        ({"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, False),
+        ({"Principal": "*", "Condition": {"StringLike": {"AWS:principalorgid": ["o-1", "o-2"]}}}, False),
+        ({"Principal": "*", "Condition": {"StringLike": {"aws:PrincipalOrgID": ["o-1", "o-*"]}}}, True),
+        ({"Principal": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": "${aws:username}"}}}, True),
+        ({"Principal": "*", "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}}, True),
+        ({"Principal": "*", "Condition": {"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}}}, True),
+        ({"Principal": "*", "Condition": {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}}, True),
+        ({"Principal": "*", "Condition": {"Bool": {"aws:PrincipalIsAWSService": "true"}}}, False),
+        ({"Principal": "*", "Condition": {"Bool": {"aws:PrincipalIsAWSService": "false"}}}, True),
+    ],
+)
+def test_public_policies(statement: dict[str, Any], public: bool) -> None:
+    assert (
+        is_public({"Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*", **statement}]}) is public
+    )
+
+
+def test_public_policies_are_blocked(aws: Any, dynamodb: Any, table: Table) -> None:
+    policy = statement(aws, "Allow", "*", "dynamodb:GetItem")
+    blocked = invalid("Resource-based policy document grants public access, which is blocked")
+    members = definition("id:S", ResourcePolicy=policy)
+    assert refusal(dynamodb.create_table, TableName="table", **members) == blocked
+    table()
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    assert refusal(dynamodb.put_resource_policy, ResourceArn=arn, Policy=policy) == blocked
 
 
 def test_an_index_is_not_its_table(aws: Any, dynamodb: Any, table: Table) -> None:

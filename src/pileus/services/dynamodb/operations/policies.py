@@ -18,7 +18,7 @@ from pileus.cloud.context import Cloud, Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import errors, iterators, keys, permissions, records, tables
+from pileus.services.dynamodb import errors, iterators, keys, permissions, publicity, records, tables
 from pileus.services.dynamodb.operations import streams
 from pileus.services.dynamodb.operations.settings import of_arn
 from pileus.services.dynamodb.tables import Table, memory
@@ -102,6 +102,8 @@ def check(policy: str) -> None:
     for statement in statements if isinstance(statements, list) else [statements]:
         if "Principal" not in statement and "NotPrincipal" not in statement:
             raise errors.validation("Resource-based policy document must name a principal in each statement")
+    if publicity.is_public(document):
+        raise errors.validation("Resource-based policy document grants public access, which is blocked")
 
 
 def _check_revision(record: records.Table | records.Stream, request: Request) -> None:
