@@ -73,7 +73,20 @@ _PROVISIONED = {
         "with the UpdateTable API",
     ),
 }
+_MAXIMUM = (
+    "ThrottlingException",
+    "Throughput exceeds the maximum OnDemandThroughput configured on table or index.",
+)
+_QUOTA = (
+    "RequestLimitExceeded",
+    "Throughput exceeds the current throughput limit for your account. Please contact AWS Support at "
+    "https://aws.amazon.com/support to request a limit increase.",
+)
 _ON_DEMAND = {
+    ("Table", "MaxOnDemandThroughputExceeded"): _MAXIMUM,
+    ("Index", "MaxOnDemandThroughputExceeded"): _MAXIMUM,
+    ("Table", "AccountLimitExceeded"): _QUOTA,
+    ("Index", "AccountLimitExceeded"): _QUOTA,
     ("Table", "KeyRangeThroughputExceeded"): (
         "ThrottlingException",
         "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically scaling your table "
@@ -86,16 +99,6 @@ _ON_DEMAND = {
         "scaling your index so please try again shortly.",
     ),
 }
-for _what in ("Table", "Index"):
-    _ON_DEMAND[_what, "MaxOnDemandThroughputExceeded"] = (
-        "ThrottlingException",
-        "Throughput exceeds the maximum OnDemandThroughput configured on table or index.",
-    )
-    _ON_DEMAND[_what, "AccountLimitExceeded"] = (
-        "RequestLimitExceeded",
-        "Throughput exceeds the current throughput limit for your account. Please contact AWS Support at "
-        "https://aws.amazon.com/support to request a limit increase.",
-    )
 
 
 def throttled(what: str, limit: str, arn: str, *, on_demand: bool) -> AWSError:
