@@ -38,6 +38,8 @@ class Copy(msgspec.Struct, frozen=True):
     target_id: str = ""
     # Where the source is, if not where the target is.
     source_region: str = ""
+    # The id of the deleted table whose items are those of the backup.
+    source_kept: str = ""
 
     @property
     def source_place(self) -> tuple[str, str]:
@@ -87,6 +89,8 @@ async def step(cloud: Cloud, tx: Transaction, copy: Copy, now: float, at: bytes 
 def _source_prefix(copy: Copy, source: Table | None) -> bytes:
     if source is not None:
         return source.prefix
+    if copy.source_kept:
+        return keys.items(*copy.source_place, copy.source_kept)
     return keys.backup_items(*copy.source_place, copy.source_backup)
 
 

@@ -143,6 +143,9 @@ class Backup(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", ta
     ready: bool = False
     # The ids of the tables that it is being copied into.
     copying: tuple[str, ...] = ()
+    # Of a table that was deleted: its id, under which its items are left as they are; and until when.
+    kept: str = ""
+    expires: float = 0.0
 
 
 class Export(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="v", tag=1):

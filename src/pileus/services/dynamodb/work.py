@@ -39,6 +39,8 @@ TARGET = "dynamodb.work"
 AGE_MAX_S = 10 * 365 * 86400.0
 # Items moved by one transaction: a millisecond or two of everybody's time.
 BATCH_ITEMS = 200
+# A backup that has expired while it is restored from is looked at again after so long.
+_IN_USE_S = 600.0
 
 
 def _put(ctx: Context, tx: Transaction, *, due: float | None = None, **payload: str) -> None:
@@ -52,20 +54,20 @@ def _put(ctx: Context, tx: Transaction, *, due: float | None = None, **payload: 
     )
 
 
-def sweep_table(ctx: Context, tx: Transaction, table: Table) -> None:
+def sweep_table(ctx: Context, tx: Transaction, table: Table, *, keep_items: bool = False) -> None:
     """Have a dropped table's items, entries and statistics removed."""
     known = tables.memory(ctx.cloud)
     gone = [table.statistics, *(index.statistics for index in table.indexes)]
     for key in gone:
         tx.delete(key)
-    _put(ctx, tx, work="sweep-table", table=table.record.id)
+    _put(ctx, tx, work="sweep-kept" if keep_items else "sweep-table", table=table.record.id)
     if table.versions:
         sweep_versions(ctx, tx, table)
     tx.on_commit(lambda: _forget(known, gone))
 
 
-async def drop_table(ctx: Context, tx: Transaction, table: Table) -> None:
-    """Drop a table and all that goes with it."""
+async def drop_table(ctx: Context, tx: Transaction, table: Table, *, keep_items: bool = False) -> None:
+    """Drop a table and all that goes with it; but its items where a backup takes them over."""
     if table.stream is not None:
         await streams.end(ctx, tx, table.record)
     if table.ttl is not None:
@@ -73,7 +75,7 @@ async def drop_table(ctx: Context, tx: Transaction, table: Table) -> None:
     if table.record.policy:
         tx.delete(keys.watch("policies", ctx.account, ctx.region, table.name))
     tx.delete(keys.table(ctx.account, ctx.region, table.name))
-    sweep_table(ctx, tx, table)
+    sweep_table(ctx, tx, table, keep_items=keep_items)
     named = (("TableName", table.name),)
     tx.on_commit(lambda: ctx.cloud.metrics.forget(named, ctx.account, ctx.region, throughput.NAMESPACE))
 
@@ -93,9 +95,17 @@ def sweep_index(ctx: Context, tx: Transaction, table: Table, index_id: bytes) ->
     tx.on_commit(lambda: _forget(known, gone))
 
 
-def sweep_backup(ctx: Context, tx: Transaction, backup_id: str) -> None:
+def sweep_backup(ctx: Context, tx: Transaction, backup: records.Backup) -> None:
     """Have a deleted backup's items removed."""
-    _put(ctx, tx, work="sweep-backup", table="", backup=backup_id)
+    if backup.kept:
+        _put(ctx, tx, work="sweep-table", table=backup.kept)
+    else:
+        _put(ctx, tx, work="sweep-backup", table="", backup=backup.id)
+
+
+def expire_backup(ctx: Context, tx: Transaction, backup_id: str, expires: float) -> None:
+    """Have a backup deleted when its time has come."""
+    _put(ctx, tx, due=expires, work="expire-backup", table="", backup=backup_id)
 
 
 def copy_table(ctx: Context, tx: Transaction, copy: Copy) -> None:
@@ -213,6 +223,11 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
             await _sweep(cloud, keys.all_items(account, region, table_id))
             await _sweep(cloud, keys.all_entries(account, region, table_id))
             await _sweep(cloud, keys.all_expiries(account, region, table_id))
+        case "sweep-kept":
+            await _sweep(cloud, keys.all_entries(account, region, table_id))
+            await _sweep(cloud, keys.all_expiries(account, region, table_id))
+        case "expire-backup":
+            await _expire_backup(acting(cloud, account, region), payload["backup"])
         case "sweep-versions":
             group = bytes.fromhex(payload["group"])
             await _sweep(cloud, range_onto(keys.versions(account, region, table_id, group)))
@@ -252,6 +267,22 @@ async def _sweep(cloud: Cloud, span: Range) -> None:
     while await cloud.store.write(batch):
         # Let others have their turn.
         await cloud.clock.sleep(0)
+
+
+async def _expire_backup(ctx: Context, backup_id: str) -> None:
+    async def expire(tx: Transaction) -> None:
+        key = keys.backup(ctx.account, ctx.region, backup_id)
+        raw = await tx.get(key)
+        if raw is None:
+            return
+        backup = records.decode_backup(raw)
+        if backup.copying:
+            expire_backup(ctx, tx, backup_id, ctx.now + _IN_USE_S)
+            return
+        tx.delete(key)
+        sweep_backup(ctx, tx, backup)
+
+    await ctx.cloud.store.write(expire)
 
 
 async def _drop_token(cloud: Cloud, key: bytes) -> None:

@@ -26,7 +26,7 @@ from pileus.services.dynamodb import (
     work,
 )
 from pileus.services.dynamodb.copying import Copy
-from pileus.services.dynamodb.descriptions import describe, projection_of
+from pileus.services.dynamodb.descriptions import DAY_S, describe, projection_of
 from pileus.services.dynamodb.permissions import arn_of
 from pileus.services.dynamodb.replicas import in_region
 from pileus.services.dynamodb.tables import Table, table_arn
@@ -82,6 +82,23 @@ async def create_backup(ctx: Context, tx: Transaction, request: Request) -> Answ
     return {"BackupDetails": _details(ctx, backup, "CREATING")}
 
 
+async def keep_deleted(ctx: Context, tx: Transaction, table: Table, items: int, size: int) -> None:
+    """Make the backup that is left of a table with point-in-time recovery when it is deleted."""
+    backup = records.Backup(
+        id=f"{int(ctx.now * 1000):014}-{ctx.cloud.ids.hex(8)}",
+        name=f"{table.name}$DeletedTableBackup",
+        created=ctx.now,
+        table=table.record,
+        items=items,
+        size_bytes=size,
+        ready=True,
+        kept=table.record.id,
+        expires=ctx.now + PERIOD_DAYS * DAY_S,
+    )
+    tx.put(keys.backup(ctx.account, ctx.region, backup.id), records.encode(backup))
+    work.expire_backup(ctx, tx, backup.id, backup.expires)
+
+
 async def _start(ctx: Context, tx: Transaction, copy: Copy) -> None:
     """Copy what one batch holds at once, and leave more to a delivery."""
     place: copying.Place = (None, False)
@@ -104,7 +121,7 @@ async def delete_backup(ctx: Context, tx: Transaction, request: Request) -> Answ
     if backup.copying:
         raise AWSError("BackupInUseException", f"Backup is being restored from: {request['BackupArn']}")
     tx.delete(keys.backup(ctx.account, ctx.region, backup.id))
-    work.sweep_backup(ctx, tx, backup.id)
+    work.sweep_backup(ctx, tx, backup)
     return {"BackupDescription": _description(ctx, backup, "DELETED")}
 
 
@@ -114,19 +131,20 @@ async def list_backups(ctx: Context, tx: Reader, request: Request) -> Answer:
     if "ExclusiveStartBackupArn" in request:
         start = max(start, after(keys.backup(ctx.account, ctx.region, _id(request["ExclusiveStartBackupArn"]))))
     name = tables.table_name(ctx, request["TableName"]) if "TableName" in request else ""
+    kind = request.get("BackupType", "USER")
     low, high = request.get("TimeRangeLowerBound", 0.0), request.get("TimeRangeUpperBound", float("inf"))
     found: list[records.Backup] = []
     while len(found) <= limit:
         rows = await tx.scan(start, max(start, end), limit=PAGE_MAX)
         for _, raw in rows:
             backup = records.decode_backup(raw)
+            if kind not in ("ALL", _kind(backup)):
+                continue
             if (not name or backup.table.name == name) and low <= backup.created < high:
                 found.append(backup)
         if len(rows) < PAGE_MAX:
             break
         start = after(rows[-1][0])
-    if request.get("BackupType", "USER") not in ("USER", "ALL"):
-        found = []
     answer: Answer = {"BackupSummaries": [_summary(ctx, backup) for backup in found[:limit]]}
     if len(found) > limit:
         answer["LastEvaluatedBackupArn"] = _arn(ctx, found[limit - 1])
@@ -152,15 +170,23 @@ async def _backup(ctx: Context, tx: Reader, text: str) -> records.Backup:
     return backup
 
 
+def _kind(backup: records.Backup) -> str:
+    """As BackupType."""
+    return "SYSTEM" if backup.kept else "USER"
+
+
 def _details(ctx: Context, backup: records.Backup, status: str = "") -> dict[str, Any]:
-    return {
+    answer: dict[str, Any] = {
         "BackupArn": _arn(ctx, backup),
         "BackupName": backup.name,
         "BackupSizeBytes": backup.size_bytes,
         "BackupStatus": status or ("AVAILABLE" if backup.ready else "CREATING"),
-        "BackupType": "USER",
+        "BackupType": _kind(backup),
         "BackupCreationDateTime": backup.created,
     }
+    if backup.expires:
+        answer["BackupExpiryDateTime"] = backup.expires
+    return answer
 
 
 def _summary(ctx: Context, backup: records.Backup) -> dict[str, Any]:
@@ -290,6 +316,7 @@ async def restore_table_from_backup(ctx: Context, tx: Transaction, request: Requ
         target_table=target.name,
         target_id=target.record.id,
         source_region=there.region,
+        source_kept=backup.kept,
     )
     return await _restored(ctx, tx, target, copy)
 

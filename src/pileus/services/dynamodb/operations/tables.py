@@ -32,7 +32,7 @@ from pileus.services.dynamodb import (
     work,
 )
 from pileus.services.dynamodb.descriptions import describe, describe_deleted
-from pileus.services.dynamodb.operations import policies
+from pileus.services.dynamodb.operations import backups, policies
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
@@ -102,7 +102,10 @@ async def delete_table(ctx: Context, tx: Transaction, request: Request) -> Answe
         await replicas.check_settled(ctx, tx, table)
         await replicas.leave(ctx, tx, table)
     else:
-        await work.drop_table(ctx, tx, table)
+        recoverable = bool(table.record.pitr_since) and not table.record.restoring
+        if recoverable:
+            await backups.keep_deleted(ctx, tx, table, items, size)
+        await work.drop_table(ctx, tx, table, keep_items=recoverable)
     return {"TableDescription": describe_deleted(table, items, size, ctx.now)}
 
 
