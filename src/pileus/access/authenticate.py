@@ -96,6 +96,7 @@ async def authenticate(
         family=family,
         keyring=keyring,
         now=now,
+        bucket_session=claim.bucket_session,
     )
     if body is not None and not body_sha256 and (claim.payload == "" or len(claim.payload) == 64):
         body_sha256 = sha256(body).hexdigest() if body else EMPTY_SHA256
@@ -133,18 +134,23 @@ async def find_credential(
     family: Family,
     keyring: Keyring,
     now: float,
+    bucket_session: bool = False,
 ) -> Credential:
     """The secret and the principal behind an access key id; raises AWS's error where there is none.
 
     The given root keys; on a loopback address `test`, and a key id of 12 digits for the root of that account; temporary
-    keys (ASIA...) with their session token; the access keys of IAM users.
+    keys (ASIA...) with their session token; the access keys of IAM users. `bucket_session`: the token was sent as that
+    of a session with a directory bucket; such a one counts in no other place, and none other in this.
     """
     root = _root_credential(access_key_id, keyring.settings)
     if root is None and access_key_id.startswith("ASIA"):
         if not session_token:
             raise errors.unknown_access_key(family, access_key_id)
         try:
-            return keyring.sessions.credential(access_key_id, session_token, now)
+            found = keyring.sessions.credential(access_key_id, session_token, now)
+            if (found.principal.bucket_session is not None) != bucket_session:
+                raise UnknownToken
+            return found
         except UnknownToken:
             raise errors.invalid_session_token(family, session_token) from None
         except ExpiredToken:

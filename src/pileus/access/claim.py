@@ -32,6 +32,10 @@ STREAMING_SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _MARKERS = frozenset((UNSIGNED_PAYLOAD, STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER))
 
+# Where sessions with directory buckets send their token, in headers and in presigned URLs.
+BUCKET_TOKEN = "x-amz-s3session-token"  # noqa: S105 -- a header's name
+_BUCKET_TOKEN_PARAMETER = "X-Amz-S3session-Token"  # noqa: S105 -- a parameter's name
+
 # How far a request's time may lie from ours, and how long a presigned URL may live.
 SKEW_MAX_S = 15 * 60
 EXPIRES_MAX_S = 7 * 24 * 3600
@@ -72,6 +76,8 @@ class Claim(NamedTuple):
     payload: str
     # Of version 4A, whose scope has no region: the regions for which it is good, "*" or some with commas between.
     regions: str = ""
+    # The token came as that of a session with a directory bucket.
+    bucket_session: bool = False
 
     @property
     def region(self) -> str:
@@ -126,7 +132,9 @@ def _read_header(authorization: str, headers: Mapping[str, str], family: Family)
     elif family == "s3":
         message = "Missing required header for this request: x-amz-content-sha256"
         raise AWSError("InvalidRequest", message, status=400)
-    return Claim(scope, signature, timestamp, when, headers.get("x-amz-security-token", ""), None, payload, regions)
+    bucket_token = headers.get(BUCKET_TOKEN) if scope.service == "s3express" else None
+    token = bucket_token or headers.get("x-amz-security-token", "")
+    return Claim(scope, signature, timestamp, when, token, None, payload, regions, bool(bucket_token))
 
 
 def _regions(scope: Scope, headers: Mapping[str, str], family: Family) -> str:
@@ -250,8 +258,10 @@ def _read_query(query: str, headers: Mapping[str, str], family: Family) -> Claim
     if declared is None:
         declared = UNSIGNED_PAYLOAD if family == "s3" else ""
     payload = _payload(declared, family)
-    token = parameters.get("X-Amz-Security-Token", "")
-    return Claim(scope, _as_signature(parameters["X-Amz-Signature"]), timestamp, when, token, expires_s, payload)
+    bucket_token = parameters.get(_BUCKET_TOKEN_PARAMETER) if scope.service == "s3express" else None
+    token = bucket_token or parameters.get("X-Amz-Security-Token", "")
+    signature = _as_signature(parameters["X-Amz-Signature"])
+    return Claim(scope, signature, timestamp, when, token, expires_s, payload, bucket_session=bool(bucket_token))
 
 
 def _malformed_query(message: str, family: Family) -> AWSError:

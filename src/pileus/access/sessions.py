@@ -23,7 +23,7 @@ from pileus.access.access_keys import new_access_key_id
 from pileus.access.contract import Credential
 from pileus.kernel.arn import make_arn
 from pileus.kernel.ids import Ids
-from pileus.kernel.principal import Principal
+from pileus.kernel.principal import BucketSession, Principal
 from pileus.store.contract import Store, Transaction
 from pileus.store.keys import pack
 
@@ -122,11 +122,20 @@ async def load_sessions(store: Store, ids: Ids) -> Sessions:
 
 
 def issue_session(
-    sessions: Sessions, ids: Ids, principal: Principal, *, now: float, duration_s: float
+    sessions: Sessions,
+    ids: Ids,
+    principal: Principal,
+    *,
+    now: float,
+    duration_s: float,
+    bucket_session: BucketSession | None = None,
 ) -> TemporaryCredentials:
-    """Temporary credentials (ASIA...) with which a caller is `principal` for `duration_s`."""
+    """Temporary credentials (ASIA...) with which a caller is `principal` for `duration_s`, for one bucket alone if
+    that is said."""
     access_key_id = new_access_key_id("ASIA", principal.account, ids)
-    principal = msgspec.structs.replace(principal, access_key_id=access_key_id, issued=float(int(now)))
+    principal = msgspec.structs.replace(
+        principal, access_key_id=access_key_id, issued=float(int(now)), bucket_session=bucket_session
+    )
     return sessions.issue(access_key_id, principal, float(int(now + duration_s)))
 
 

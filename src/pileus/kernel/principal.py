@@ -9,6 +9,16 @@ import msgspec
 PrincipalKind = Literal["root", "user", "role", "federated", "service", "anonymous"]
 
 
+class BucketSession(msgspec.Struct, frozen=True):
+    """What the credentials of a session with a directory bucket (S3's CreateSession) are confined to."""
+
+    bucket: str
+    # When the bucket was made, seconds since the epoch: one that is made anew under its name is another. 0: there was
+    # none.
+    made: float
+    mode: Literal["ReadOnly", "ReadWrite"]
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated caller.
 
@@ -37,6 +47,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     # What a service principal acts for: aws:SourceArn and aws:SourceAccount of its call.
     source_arn: str = ""
     source_account: str = ""
+    # Such credentials are good for this alone.
+    bucket_session: BucketSession | None = None
 
 
 def service_principal(service: str, *, account: str, source_arn: str = "") -> Principal:

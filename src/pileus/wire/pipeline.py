@@ -40,7 +40,7 @@ from pileus.wire.internal import Internal, is_internal
 from pileus.wire.message import HttpAnswer, HttpRequest, s3_headers
 from pileus.wire.presigned import with_query_headers
 from pileus.wire.protocols import Codec, codec_for
-from pileus.wire.route import HostedName, Hosts, Route, route
+from pileus.wire.route import EXPRESS_OPERATIONS, HostedName, Hosts, Route, route
 
 log = logging.getLogger("pileus.calls")
 
@@ -325,6 +325,8 @@ class _HttpCall:
             if posted is not None:
                 return await self._answer_form(known, posted, family_of(model.name, self._codec.protocol), target)
         operation, labels = self._codec.find(request)
+        if target.express and operation.name in EXPRESS_OPERATIONS:
+            operation = model.operations[EXPRESS_OPERATIONS[operation.name]]
         self._operation = operation
 
         # S3's clients say in a header what a payload that streams hashes to; elsewhere the signature needs all of it.
@@ -363,6 +365,8 @@ class _HttpCall:
         ):
             raise missing_token(family)
 
+        if who.principal.bucket_session is not None and target.service != "s3":
+            raise AWSError("AccessDenied", "Access Denied", status=403)
         ctx = self._ctx = Context(
             cloud=cloud,
             request_id=self._request_id,

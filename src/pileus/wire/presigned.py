@@ -17,6 +17,7 @@ _NOT_HEADERS = frozenset(
         "credential",
         "date",
         "expires",
+        "s3session-token",
         "security-token",
         "signature",
         "signedheaders",

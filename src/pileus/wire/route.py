@@ -80,10 +80,16 @@ _HOSTED_PATH = "/_aws/"
 # What services show of themselves beside AWS's interfaces, by path only: /_aws/sqs/messages
 _HOSTED_PATHS = {**_HOSTED_LABELS, "sqs": "sqs", "sns": "sns"}
 
+# What S3's general endpoints and those for directory buckets tell apart, and path and query do not.
+EXPRESS_OPERATIONS = {"ListBuckets": "ListDirectoryBuckets"}
+# The end of a directory bucket's name.
+_DIRECTORY_BUCKET = "--x-s3"
+
 # Where SNS's signatures say that their certificate is, on whatever host.
 _CERTIFICATE = "/SimpleNotificationService-"
 
 _BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on.aws")
+_S3_NAMES = ("s3", "s3express")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ACCESS_POINT = re.compile(r"([a-z0-9][a-z0-9-]{1,48}[a-z0-9])-(\d{12})", re.ASCII)
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d+/([^/,\s]*)/([^/,\s]*)/aws4_request")
@@ -98,6 +104,8 @@ class Route:
     path: str
     # From the host name, where it says one; the signing scope's region counts first.
     region: str = ""
+    # Asked of S3's endpoints for directory buckets, by host name or by what it is signed for.
+    express: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +197,16 @@ class Hosts:
                 return "s3", region, f"arn:aws:s3:{region}:{found[2]}:accesspoint%2F{found[1]}"
             if label.startswith("s3-website-") and _REGION.fullmatch(label[11:]):
                 return "s3-website", label[11:], ""
+            if label.startswith("s3express-"):
+                # s3express-control (a bucket is in the path), s3express-{zone}; both with "fips-" before that.
+                region = next((one for one in after if _REGION.fullmatch(one)), "")
+                return "s3express", region, ".".join(labels[:at])
             if label == "s3" or (label.startswith("s3-") and _REGION.fullmatch(label[3:])):
                 region = label[3:] or next((one for one in after if _REGION.fullmatch(one)), "")
                 return "s3", region, ".".join(labels[:at])
+        if len(labels) == 1 and labels[0].endswith(_DIRECTORY_BUCKET):
+            # How SDKs address a directory bucket at an endpoint of one's own.
+            return "s3express", "", labels[0]
         if len(labels) == 1 and (found := _ACCESS_POINT.fullmatch(labels[0])):
             # How SDKs address an access point at an endpoint of one's own.
             return "s3", "", f"arn:aws:s3::{found[2]}:accesspoint%2F{found[1]}"
@@ -222,10 +237,11 @@ def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: by
     host_service, region, bucket = hosts.read(headers.get("host", ""))
     scope = signing_scope(headers.get("authorization", ""), query)
     name = scope[1] if scope else ""
-    if name == "s3" or (not name and host_service == "s3"):
+    if name in _S3_NAMES or (not name and host_service in _S3_NAMES):
         if path.startswith("/v20180820/") and "x-amz-account-id" in headers:
             return Route("s3control", path, region)
-        return Route("s3", f"/{bucket}{path}" if bucket else path, region)
+        express = "s3express" in (name, host_service)
+        return Route("s3", f"/{bucket}{path}" if bucket else path, region, express)
     if name:
         return Route(_refine(_SIGNING_NAMES.get(name, name), path), path, region)
     if host_service:

@@ -81,17 +81,7 @@ def test_bucket_that_is_not_there(s3, fails):
     assert fails(s3.head_bucket, Bucket=name) == {"status": 404, "Code": "404", "Message": "Not Found"}
 
 
-def test_other_kinds_of_buckets_are_refused_by_name(s3, fails):
-    name = f"{new_name()[:30]}--use1-az4--x-s3"
-    place = {
-        "Location": {"Type": "AvailabilityZone", "Name": "use1-az4"},
-        "Bucket": {"Type": "Directory", "DataRedundancy": "SingleAvailabilityZone"},
-    }
-    for arguments in ({"Bucket": name}, {"Bucket": name, "CreateBucketConfiguration": place}):
-        error = fails(s3.create_bucket, **arguments)
-        assert error["Code"] == "NotImplemented"
-        # Clients ask for a session first, unless they are told not to.
-        assert "s3:CreateSession" in error["Message"] or "directory buckets" in error["Message"]
+def test_an_accounts_own_namespace_is_refused_by_name(s3, fails):
     assert "namespace" in fails(s3.create_bucket, Bucket=new_name(), BucketNamespace="account-regional")["Message"]
 
 

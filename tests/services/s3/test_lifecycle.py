@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.conftest import Account
+from tests.services.s3.directory_kit import make
 
 from pileus.kernel.ids import Ids
 from pileus.services.s3 import keys, lifecycle, loops, versions
@@ -217,6 +218,13 @@ def test_objects_expire_move_and_uploads_end(world, fails):
     )
     later = s3.create_multipart_upload(Bucket="aging", Key="other")["UploadId"]
     assert s3.create_multipart_upload(Bucket="aging", Key="tmp/upload")["AbortRuleId"] == "tmp"
+    account = Account(server.endpoint)
+    express = account.client("s3")
+    directory = make(express)
+    express.put_object(Bucket=directory, Key="tmp/a", Body=b"x")
+    assert "AbortDate" not in express.create_multipart_upload(Bucket=directory, Key="tmp/upload")
+    ends = {"Expiration": {"Days": 3}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
+    put_rules(express, directory, rule(ID="tmp", Filter={"Prefix": "tmp/"}, **ends))
     server.advance(1.5 * 3600)
     assert len(s3.list_multipart_uploads(Bucket="aging")["Uploads"]) == 3
     server.advance(2 * DAY_S)
@@ -225,6 +233,10 @@ def test_objects_expire_move_and_uploads_end(world, fails):
     server.advance(2 * DAY_S)
     assert keys_of(s3) == ["keep/a", "keep/big"]
     assert fails(s3.get_object, Bucket="aging", Key="tmp/a")["Code"] == "NoSuchKey"
+    # In a directory bucket, too; a session from before the days went by has ended.
+    express = account.client("s3")
+    assert express.list_objects_v2(Bucket=directory)["KeyCount"] == 0
+    assert "Uploads" not in express.list_multipart_uploads(Bucket=directory)
     classes = {one["Key"]: one["StorageClass"] for one in s3.list_objects_v2(Bucket="aging")["Contents"]}
     assert classes == {"keep/a": "STANDARD", "keep/big": "GLACIER_IR"}
     assert s3.get_object(Bucket="aging", Key="keep/big")["Body"].read() == BIG

@@ -19,7 +19,7 @@ from pileus.kernel import digests
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import ByteStream
 from pileus.services.s3 import errors, keys, sealing
-from pileus.services.s3.records import Body, decode_pieces
+from pileus.services.s3.records import Body, Piece, decode_pieces
 from pileus.services.s3.sealing import Vault
 from pileus.store.contract import Reader, StoreUnavailable, Transaction
 
@@ -168,6 +168,14 @@ async def release(cloud: Cloud, tx: Transaction, body: Body) -> None:
         for piece in decode_pieces(data or b"\x90"):
             await release(cloud, tx, piece.body)
         tx.delete(key)
+
+
+async def parts(tx: Reader, body: Body) -> list[Piece]:
+    """The parts of a body in pieces, of which some may be lists of others."""
+    found: list[Piece] = []
+    for piece in decode_pieces(await tx.get(keys.pieces(body.at)) or b"\x90"):
+        found += await parts(tx, piece.body) if piece.body.kind == "pieces" else [piece]
+    return found
 
 
 class Segment(NamedTuple):

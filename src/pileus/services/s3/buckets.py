@@ -146,8 +146,9 @@ async def find_source(tx: Reader, name: str, expected_owner: str | None) -> Buck
 def check_region(ctx: Context, bucket: Bucket) -> None:
     """A signed request must be made in the bucket's own region."""
     if ctx.region != bucket.region and ctx.principal.kind not in ("anonymous", "service"):
-        if ctx.region not in REGIONS:
-            # Clients that sign for a region of their own invention learn from this which it is.
+        if bucket.is_directory or ctx.region not in REGIONS:
+            # A directory bucket's endpoint is of its region alone, and knows of no other; clients that sign for a
+            # region of their own invention learn from this which it is.
             raise errors.authorization_region(ctx.region, bucket.region)
         raise errors.permanent_redirect(bucket.name, bucket.region)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pileus.kernel.errors import AWSError
 from pileus.services.s3 import errors
 from pileus.services.s3.records import Object
 
@@ -98,11 +99,54 @@ def check_complete(request: Mapping[str, Any], current: Object | None, key: str,
 
 
 def check_delete(request: Mapping[str, Any], current: Object | None, key: str) -> None:
-    """DeleteObject's `If-Match`, where "*" asks for any object at all."""
-    match = request.get("IfMatch")
-    if match is None:
+    """DeleteObject's `If-Match`, where "*" asks for any object at all; directory buckets take size and time, too."""
+    match, size, modified = (request.get(name) for name in ("IfMatch", "IfMatchSize", "IfMatchLastModifiedTime"))
+    if match is None and size is None and modified is None:
         return
     if current is None:
         raise errors.no_such_key(key)
-    if not _matches(match, current.etag):
+    if match is not None and not _matches(match, current.etag):
         raise errors.precondition_failed("If-Match")
+    if size is not None and size != current.size:
+        raise errors.precondition_failed("x-amz-if-match-size")
+    if modified is not None and int(modified) != int(current.modified):
+        raise errors.precondition_failed("x-amz-if-match-last-modified-time")
+
+
+def check_rename_form(request: Mapping[str, Any]) -> None:
+    """What RenameObject accepts as conditions of its destination."""
+    if request.get("DestinationIfNoneMatch") not in (None, "*"):
+        raise errors.header_not_implemented("If-None-Match", _NOT_THIS_VALUE.format("If-None-Match"))
+
+
+def check_rename(request: Mapping[str, Any], source: Object, destination: Object | None, key: str) -> None:
+    """RenameObject's conditions: those of the source, then those of the object that is there under the new key."""
+    _check_side(request, "Source", "x-amz-rename-source-if-", source)
+    if request.get("DestinationIfNoneMatch") is not None and destination is not None:
+        raise errors.precondition_failed("If-None-Match")
+    if destination is None:
+        if request.get("DestinationIfMatch") is not None:
+            raise errors.precondition_failed("If-Match")
+        if request.get("DestinationIfModifiedSince") is not None:
+            raise errors.precondition_failed("If-Modified-Since")
+        return
+    _check_side({**request, "DestinationIfNoneMatch": None}, "Destination", "If-", destination)
+
+
+def _check_side(request: Mapping[str, Any], side: str, header: str, current: Object) -> None:
+    modified = int(current.modified)
+    match, none_match = request.get(f"{side}IfMatch"), request.get(f"{side}IfNoneMatch")
+    since, until = request.get(f"{side}IfModifiedSince"), request.get(f"{side}IfUnmodifiedSince")
+    lower = header.islower()
+
+    def failed(name: str) -> AWSError:
+        return errors.precondition_failed(header + (name.lower() if lower else name))
+
+    if match is not None and not _matches(match, current.etag):
+        raise failed("Match")
+    if none_match is not None and _matches(none_match, current.etag):
+        raise failed("None-Match")
+    if since is not None and modified <= since:
+        raise failed("Modified-Since")
+    if until is not None and modified > until:
+        raise failed("Unmodified-Since")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request, Service, reading, writing
-from pileus.services.s3 import batch, batch_running
+from pileus.services.s3 import batch, batch_running, directories
 from pileus.services.s3.operations import accesspoints, control, jobs
 
 
@@ -25,7 +25,12 @@ def _on_all(action: str) -> Permissions:
 
 
 def _on_tagged(action: str) -> Permissions:
-    return lambda ctx, request: (Permission(f"s3:{action}", request["ResourceArn"]),)
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        arn = request["ResourceArn"]
+        service = "s3express" if arn.startswith(directories.ARN) else "s3"
+        return (Permission(f"{service}:{action}", arn),)
+
+    return needed
 
 
 def _on_job(action: str) -> Permissions:

@@ -22,6 +22,8 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
     upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
     part      (s3, "", "", "part", upload id, number)                  an uploaded part
+    renamed   (s3, "", "", "renamed", bucket, token)                   the call that a client token of RenameObject made
+    renamed-at (s3, "", "", "renamed-at", bucket, microseconds, token) the same by time; no value
 
 Object keys stand as UTF-8 bytes: S3 lists in their order, and a prefix is then a range. Tokens and upload ids begin
 with the time, so that small bodies are appended to the tree, not strewn over it.
@@ -185,6 +187,28 @@ def part(upload_id: str, number: int) -> bytes:
 
 def parts_range(upload_id: str) -> tuple[bytes, bytes]:
     return prefix_range("s3", "", "", "part", upload_id)
+
+
+def rename_token(bucket: str, token: str) -> bytes:
+    return pack("s3", "", "", "renamed", bucket, token)
+
+
+def rename_tokens(bucket: str) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    """The ranges of all that is kept of a bucket's tokens."""
+    return prefix_range("s3", "", "", "renamed", bucket), prefix_range("s3", "", "", "renamed-at", bucket)
+
+
+def rename_tokens_by_time(bucket: str, time: float, token: str) -> bytes:
+    return pack("s3", "", "", "renamed-at", bucket, int(time * 1e6), token)
+
+
+def rename_tokens_range(bucket: str, until: float) -> tuple[bytes, bytes]:
+    start, _ = prefix_range("s3", "", "", "renamed-at", bucket)
+    return start, pack("s3", "", "", "renamed-at", bucket, max(0, int(until * 1e6)))
+
+
+def rename_token_of(key: bytes) -> str:
+    return str(unpack(key)[-1])
 
 
 def upload_id(key: bytes) -> str:

@@ -22,6 +22,8 @@ from pileus.services.s3.records import Bucket, Object
 
 DAY_S = 86_400
 RULES_MAX = 1000
+# What directory buckets say instead of a time.
+NO_EXPIRATION = "NotImplemented"
 ID_CHARACTERS_MAX = 255
 # Smaller objects are not moved to another storage class, unless a rule speaks of sizes itself.
 TRANSITION_BYTES_MIN = 128 * 1024
@@ -317,6 +319,8 @@ def expires(bucket: Bucket, key: str, version: Object) -> Due | None:
 
 def expiration_header(bucket: Bucket, key: str, version: Object) -> dict[str, str]:
     """`Expiration` as answers about a current object give it (`x-amz-expiration`)."""
+    if bucket.is_directory:
+        return {"Expiration": NO_EXPIRATION}
     first = expires(bucket, key, version)
     if first is None:
         return {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import zlib
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -106,6 +107,38 @@ async def list_page(
         ahead = ahead * 2 if (page.count - before) * 2 > len(batch) else max(1, ahead // 2)
         start = _behind_prefix(space, rolled) if rolled else after(batch[-1][0])
     return page
+
+
+async def list_directory(tx: Reader, bucket: str, *, prefix: bytes, delimiter: bytes, marker: bytes, most: int) -> Page:
+    """One page of a directory bucket's objects: with a delimiter, also the common prefixes of uploads under way.
+
+    Nobody may rely on an order here: pages follow one another by key, what is in one is strewn.
+    """
+    page = await list_page(tx, keys.objects(bucket), prefix=prefix, delimiter=delimiter, marker=marker, most=most)
+    if delimiter and most:
+        uploads = await list_page(
+            tx, keys.uploads(bucket), prefix=prefix, delimiter=delimiter, marker=marker, most=most
+        )
+        page = _with_prefixes(page, uploads, most)
+    page.entries.sort(key=lambda entry: zlib.crc32(entry[0]))
+    page.prefixes.sort(key=zlib.crc32)
+    return page
+
+
+def _with_prefixes(page: Page, other: Page, most: int) -> Page:
+    """`page` with the common prefixes of another space: as far as both have been read, and at most `most` in all."""
+    ends = [one.last for one in (page, other) if one.truncated]
+    entries = {entry[0]: entry for entry in page.entries}
+    names = sorted({*entries, *page.prefixes, *other.prefixes})
+    if ends:
+        names = [name for name in names if name <= min(ends)]
+    shown = names[:most]
+    return Page(
+        entries=[entries[name] for name in shown if name in entries],
+        prefixes=[name for name in shown if name not in entries],
+        truncated=bool(ends) or len(names) > most,
+        last=min(ends) if ends and len(names) <= most else shown[-1] if shown else b"",
+    )
 
 
 class VersionPage(msgspec.Struct):

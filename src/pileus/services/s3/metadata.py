@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import errors
+from pileus.services.s3 import directories, errors
 from pileus.services.s3.records import Object
 
 METADATA_BYTES_MAX = 2048
@@ -58,6 +58,8 @@ def check_readable(version: Object, now: float) -> None:
 
 
 def storage_class(request: Mapping[str, Any]) -> str:
+    if directories.is_one(request["Bucket"]):
+        return directories.storage_class(request["Bucket"])
     given = str(request.get("StorageClass") or "STANDARD")
     if given not in STORAGE_CLASSES:
         raise AWSError(

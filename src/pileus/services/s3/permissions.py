@@ -146,6 +146,10 @@ def put_replication(ctx: Context, request: Request) -> Sequence[Permission]:
     return needed
 
 
+def list_directory_buckets(ctx: Context, request: Request) -> Sequence[Permission]:
+    return (Permission("s3express:ListAllMyDirectoryBuckets", "*"),)
+
+
 def create_bucket(ctx: Context, request: Request) -> Sequence[Permission]:
     needed = list(bucket("CreateBucket")(ctx, request))
     arn = bucket_arn(request["Bucket"])

@@ -28,7 +28,7 @@ from pileus.store.contract import Reader
 
 POLICY_BYTES_MAX = 20 * 1024
 _BUCKET_ARN = "arn:aws:s3:::"
-_ACTION = re.compile(r"(\*|s3(-object-lambda|-outposts)?:[A-Za-z*?]+)")
+_ACTION = re.compile(r"(\*|s3(-object-lambda|-outposts|express)?:[A-Za-z*?]+)")
 # Conditions that narrow a statement to known callers, so that it is not public.
 _NARROWING = frozenset(
     (

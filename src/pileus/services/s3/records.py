@@ -13,6 +13,9 @@ PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "Re
 
 Versioning = Literal["", "Enabled", "Suspended"]
 
+# What the names of directory buckets end in.
+DIRECTORY_END = "--x-s3"
+
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
     """One entry of an access control list."""
@@ -69,7 +72,13 @@ class Bucket(msgspec.Struct, kw_only=True, tag=1):
     abac: bool = False
 
     @property
+    def is_directory(self) -> bool:
+        return self.name.endswith(DIRECTORY_END)
+
+    @property
     def arn(self) -> str:
+        if self.is_directory:
+            return f"arn:aws:s3express:{self.region}:{self.account}:bucket/{self.name}"
         return f"arn:aws:s3:::{self.name}"
 
 
@@ -219,6 +228,15 @@ class Part(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     checksum: str = ""
 
 
+class RenameToken(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """What a client token of RenameObject stands for."""
+
+    # Seconds since the epoch.
+    made: float
+    # SHA-256 of the call's members.
+    digest: bytes
+
+
 class AccessRecord(msgspec.Struct, kw_only=True, array_like=True, tag=1):
     """A line of a server access log that waits for its delivery."""
 
@@ -248,6 +266,7 @@ decode_part = _part_decoder.decode
 decode_pieces = _pieces_decoder.decode
 decode_access_point = msgspec.msgpack.Decoder(AccessPoint).decode
 decode_access_record = msgspec.msgpack.Decoder(AccessRecord).decode
+decode_rename_token = msgspec.msgpack.Decoder(RenameToken).decode
 decode_public_access = _public_access_decoder.decode
 
 

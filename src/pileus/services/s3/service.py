@@ -21,11 +21,13 @@ from pileus.services.s3 import (
 )
 from pileus.services.s3 import notifications as events
 from pileus.services.s3 import permissions as needs
+from pileus.services.s3.directories import permissions
 from pileus.services.s3.operations import (
     acls,
     buckets,
     configuration,
     copies,
+    directories,
     lifecycle,
     listing,
     locks,
@@ -33,6 +35,7 @@ from pileus.services.s3.operations import (
     objects,
     parts,
     posting,
+    renaming,
     restoring,
     settings,
     tagging,
@@ -56,6 +59,17 @@ def _configurations(name: str, permission: str, kind: configurations.Kind) -> di
     }
 
 
+def _of_all_buckets(name: str, operation: Operation) -> Operation:
+    """The operation, with the permissions of either kind of bucket. Whatever a bucket's policy guards, its tags may
+    have a say in."""
+    assert operation.permissions is not None
+    return replace(
+        operation,
+        permissions=permissions(name, operation.permissions),
+        refine=operation.refine if operation.resource_policy is None else abac.refine,
+    )
+
+
 _OPERATIONS = {
     "CreateBucket": writing(buckets.create_bucket, needs.create_bucket),
     "HeadBucket": reading(buckets.head_bucket, needs.bucket("ListBucket"), _guard),
@@ -63,6 +77,8 @@ _OPERATIONS = {
         buckets.get_bucket_location, needs.bucket("GetBucketLocation"), policies.of_bucket_anywhere
     ),
     "ListBuckets": reading(buckets.list_buckets, needs.account("ListAllMyBuckets")),
+    "ListDirectoryBuckets": reading(directories.list_directory_buckets, needs.list_directory_buckets),
+    "CreateSession": reading(directories.create_session, needs.asked_later, _guard),
     "DeleteBucket": writing(buckets.delete_bucket, needs.bucket("DeleteBucket"), _guard),
     "GetBucketVersioning": reading(configuration.get_bucket_versioning, needs.bucket("GetBucketVersioning"), _guard),
     "PutBucketVersioning": writing(configuration.put_bucket_versioning, needs.bucket("PutBucketVersioning"), _guard),
@@ -177,6 +193,7 @@ _OPERATIONS = {
     "GetObjectAttributes": free(reads.get_object_attributes, needs.get_object_attributes, _guard),
     "DeleteObject": writing(objects.delete_object, needs.bypassing(needs.versioned("DeleteObject")), _guard),
     "DeleteObjects": writing(objects.delete_objects, needs.asked_later, _guard),
+    "RenameObject": writing(renaming.rename_object, needs.object_("PutObject"), _guard),
     "CopyObject": free(copies.copy_object, needs.copy_object, policies.of_copy),
     "GetObjectTagging": reading(tagging.get_object_tagging, needs.versioned("GetObjectTagging"), _guard),
     "PutObjectTagging": writing(tagging.put_object_tagging, needs.versioned("PutObjectTagging"), _guard),
@@ -195,11 +212,7 @@ _OPERATIONS = {
 
 SERVICE = Service(
     name="s3",
-    # Whatever a bucket's policy guards, its tags may have a say in.
-    operations={
-        name: operation if operation.resource_policy is None else replace(operation, refine=abac.refine)
-        for name, operation in _OPERATIONS.items()
-    },
+    operations={name: _of_all_buckets(name, operation) for name, operation in _OPERATIONS.items()},
     loops=(
         Loop("s3.lifecycle", loops.run_lifecycles, period_s=3600),
         Loop("s3.inventory", inventories.run_inventories, period_s=3600),

@@ -11,7 +11,7 @@ import msgspec
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream, ByteStream
-from pileus.services.s3 import bodies, checksums, errors, keys, sealing
+from pileus.services.s3 import bodies, checksums, directories, errors, keys, sealing
 from pileus.services.s3.forms import FormFile
 from pileus.services.s3.records import CustomerKey, decode_part
 from pileus.store.contract import Transaction
@@ -96,9 +96,12 @@ async def receive(
     return await bodies.receive(ctx.cloud, stream, tuple(wanted), check, customer_key=customer_key)
 
 
-def etag(ctx: Context, received: bodies.Received) -> str:
-    """The MD5 of what has come; under a customer's key anything that is none, as the MD5 would tell of the bytes."""
-    return received.md5.hex() if received.customer_key is None else ctx.cloud.ids.hex(32)
+def etag(ctx: Context, received: bodies.Received, bucket: str) -> str:
+    """The MD5 of what has come; under a customer's key anything that is none, as the MD5 would tell of the bytes, and
+    the like in a directory bucket."""
+    if received.customer_key is not None or directories.is_one(bucket):
+        return ctx.cloud.ids.hex(32)
+    return received.md5.hex()
 
 
 def remembered(ctx: Context, key: bytes | None) -> CustomerKey | None:

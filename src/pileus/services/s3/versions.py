@@ -146,6 +146,11 @@ async def put(ctx: Context, tx: Transaction, bucket: Bucket, key: str, *, old: O
         tx.put(keys.object_(bucket.name, key), encode(new))
 
 
+def place(tx: Transaction, bucket: Bucket, key: str, new: Object) -> None:
+    """Keep `new` as the only version of a key of a bucket without versions; what was there before is in it."""
+    tx.put(keys.object_(bucket.name, key), encode(new))
+
+
 async def insert(tx: Transaction, bucket: Bucket, key: str, new: Object) -> None:
     """Put a version that another bucket made among the key's own, where its sequence says."""
     newest = await latest(tx, bucket, key)

@@ -6,9 +6,20 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import access_logs, accesspoints, acls, buckets, errors, keys, listing, uploading
+from pileus.services.s3 import (
+    access_logs,
+    accesspoints,
+    acls,
+    buckets,
+    directories,
+    errors,
+    keys,
+    listing,
+    uploading,
+)
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, tag_set
+from pileus.services.s3.operations.directories import create_bucket as create_directory_bucket
 from pileus.services.s3.records import Bucket, decode_bucket, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto
@@ -20,8 +31,11 @@ _BATCH = 1000
 async def create_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     name = request["Bucket"]
     configuration = request.get("CreateBucketConfiguration") or {}
-    if name.endswith("--x-s3") or configuration.get("Bucket") or configuration.get("Location"):
-        raise NotBuilt("CreateBucket of directory buckets")
+    if directories.is_one(name):
+        return await create_directory_bucket(ctx, tx, request)
+    if configuration.get("Bucket") is not None or configuration.get("Location") is not None:
+        # Names of other forms are none of directory buckets.
+        raise errors.invalid_bucket_name(name)
     if request.get("BucketNamespace") not in (None, "global"):
         raise NotBuilt("CreateBucket in the account's regional namespace")
     buckets.check_name(name)
@@ -77,7 +91,11 @@ def _ownership(request: dict[str, Any]) -> str:
 async def head_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     bucket = await buckets.find(ctx, tx, request)
     ctx.response_headers["Content-Type"] = "application/xml"
-    return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": accesspoints.VIA in request}
+    answer = {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": accesspoints.VIA in request}
+    if bucket.is_directory:
+        zone = directories.zone_of(bucket.name)
+        answer |= {"BucketLocationType": directories.location_type(zone), "BucketLocationName": zone}
+    return answer
 
 
 async def admit(ctx: Context, tx: Reader, request: dict[str, Any]) -> None:
@@ -112,7 +130,8 @@ async def list_buckets(ctx: Context, tx: Reader, request: dict[str, Any]) -> dic
     wanted = (most or _LIST_MAX) + 1
     while len(found) < wanted:
         batch = await tx.scan(start, end, limit=_BATCH)
-        names = [name for key, _ in batch if (name := keys.owned_name(key)).startswith(prefix)]
+        listed = [keys.owned_name(key) for key, _ in batch]
+        names = [name for name in listed if name.startswith(prefix) and not directories.is_one(name)]
         values = await tx.get_many([keys.bucket(name) for name in names])
         found += [
             bucket
@@ -146,7 +165,12 @@ async def delete_bucket(ctx: Context, tx: Transaction, request: dict[str, Any]) 
     for space in (keys.objects(bucket.name), keys.versions(bucket.name)):
         if await tx.scan(*range_onto(space), limit=1):
             raise errors.bucket_not_empty(bucket.name, versioned=bool(bucket.versioning))
+    if bucket.is_directory and await tx.scan(*range_onto(keys.uploads(bucket.name)), limit=1):
+        # Here uploads under way do keep their bucket.
+        raise errors.bucket_not_empty(bucket.name, versioned=False)
     await _drop_uploads(ctx, tx, bucket.name)
+    for span in keys.rename_tokens(bucket.name):
+        tx.delete_range(*span)
     tx.delete(keys.bucket(bucket.name))
     tx.delete(keys.owned(bucket.account, bucket.name))
     tx.delete(keys.lifecycle(bucket.name))

@@ -8,7 +8,7 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import acls, buckets, cors, errors, keys, policies
+from pileus.services.s3 import acls, buckets, cors, directories, errors, keys, policies
 from pileus.services.s3.metadata import BUCKET_TAGS_MAX, body_tags, shown_tags
 from pileus.services.s3.records import PUBLIC_ACCESS, Bucket, encode
 from pileus.store.contract import Reader, Transaction
@@ -102,6 +102,8 @@ async def put_bucket_policy(ctx: Context, tx: Transaction, request: dict[str, An
     bucket = await buckets.find(ctx, tx, request)
     text = request.get("Policy") or ""
     document = policies.check(text, bucket.arn)
+    if bucket.is_directory:
+        directories.check_policy(document)
     if policies.is_public(document) and (await buckets.public_access(tx, bucket))["BlockPublicPolicy"]:
         raise errors.access_denied(
             f"User: {ctx.principal.arn} is not authorized to perform: s3:PutBucketPolicy on resource: "
@@ -205,6 +207,8 @@ async def put_bucket_encryption(ctx: Context, tx: Transaction, request: dict[str
             "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse",
             "ApplyServerSideEncryptionByDefault",
         )
+    if bucket.is_directory:
+        directories.check_encryption(default)
     kept = {
         "ApplyServerSideEncryptionByDefault": dict(default),
         "BucketKeyEnabled": bool(rules[0].get("BucketKeyEnabled")),

@@ -50,12 +50,23 @@ async def delete_public_access_block(ctx: Context, tx: Transaction, request: dic
 async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> Bucket | AccessPoint:
     account = check_account(ctx, request)
     arn = parse_arn(request["ResourceArn"])
-    if arn is None or arn.service != "s3":
+    if arn is None or arn.service not in ("s3", "s3express"):
         raise errors.invalid_request("The specified resource ARN is not valid.")
+    if arn.service == "s3express":
+        return await _directory_bucket(tx, request["ResourceArn"], arn.resource.removeprefix("bucket/"), account)
     if arn.resource.startswith("accesspoint/"):
         return await accesspoints.named(ctx, tx, request["ResourceArn"])
     bucket = await buckets.load(tx, arn.resource)
     if bucket is None:
+        raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
+    if bucket.account != account:
+        raise errors.access_denied()
+    return bucket
+
+
+async def _directory_bucket(tx: Reader, arn: str, name: str, account: str) -> Bucket:
+    bucket = await buckets.load(tx, name)
+    if bucket is None or bucket.arn != arn:
         raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
     if bucket.account != account:
         raise errors.access_denied()

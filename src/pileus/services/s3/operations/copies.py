@@ -14,6 +14,7 @@ from pileus.services.s3 import (
     buckets,
     checksums,
     conditions,
+    directories,
     encryption,
     errors,
     lifecycle,
@@ -57,9 +58,12 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     stream = bodies.SegmentStream(ctx.cloud, plan.segments, source_key)
     received = await bodies.receive(ctx.cloud, stream, (algorithm,), customer_key=customer_key)
     checksum = Checksum(algorithm, received.checksums[algorithm])
-    etag, remembered = uploading.etag(ctx, received), uploading.remembered(ctx, customer_key)
+    etag = uploading.etag(ctx, received, request["Bucket"])
+    remembered = uploading.remembered(ctx, customer_key)
     headers, user_metadata = _metadata(request, old_version)
     tags = metadata.header_tags(request) if request.get("TaggingDirective") == "REPLACE" else old_version.tags
+    if tags and directories.is_one(request["Bucket"]):
+        raise errors.header_not_implemented("x-amz-tagging-directive")
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
 
@@ -156,7 +160,7 @@ def _changes(request: dict[str, Any], bucket: Bucket, version: Object) -> bool:
         or version.customer_key is not None
         or request.get("ChecksumAlgorithm") is not None
         or bool(bucket.encryption)
-        or version.storage_class != "STANDARD"
+        or version.storage_class != metadata.storage_class(request)
     )
 
 

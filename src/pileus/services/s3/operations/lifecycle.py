@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pileus.cloud.context import Context
-from pileus.services.s3 import buckets, errors, keys, lifecycle
+from pileus.services.s3 import buckets, directories, errors, keys, lifecycle
 from pileus.services.s3.operations.configuration import save
 from pileus.store.contract import Reader, Transaction
 
@@ -23,6 +23,8 @@ async def put_bucket_lifecycle_configuration(ctx: Context, tx: Transaction, requ
     bucket = await buckets.find(ctx, tx, request)
     minimum = lifecycle.check_minimum_size(request.get("TransitionDefaultMinimumObjectSize"))
     rules = lifecycle.check(request.get("LifecycleConfiguration"), ctx.cloud.ids)
+    if bucket.is_directory:
+        directories.check_lifecycle(rules)
     save(tx, bucket, lifecycle=rules, lifecycle_minimum_size=minimum)
     tx.put(keys.lifecycle(bucket.name), b"")
     return {"TransitionDefaultMinimumObjectSize": minimum}

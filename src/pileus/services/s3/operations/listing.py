@@ -10,6 +10,7 @@ from pileus.services.s3.listing import (
     Page,
     check_encoding,
     from_token,
+    list_directory,
     list_page,
     list_versions,
     page_size,
@@ -37,7 +38,7 @@ async def list_objects_v2(ctx: Context, tx: Reader, request: dict[str, Any]) -> 
     given = request.get("ContinuationToken")
     start_after: str | None = request.get("StartAfter")
     marker = from_token(given) if given is not None else (start_after or "").encode()
-    page = await _page(tx, bucket, request, marker)
+    page = await (_directory_page if bucket.is_directory else _page)(tx, bucket, request, marker)
     answer = _shown(bucket, request, page, ctx.now, with_owner=bool(request.get("FetchOwner")))
     answer["KeyCount"] = page.count
     if given is not None:
@@ -60,6 +61,17 @@ async def _page(tx: Reader, bucket: Bucket, request: dict[str, Any], marker: byt
     return await list_page(
         tx,
         keys.objects(bucket.name),
+        prefix=(request.get("Prefix") or "").encode(),
+        delimiter=(request.get("Delimiter") or "").encode(),
+        marker=marker,
+        most=page_size(request.get("MaxKeys"), "max-keys"),
+    )
+
+
+async def _directory_page(tx: Reader, bucket: Bucket, request: dict[str, Any], marker: bytes) -> Page:
+    return await list_directory(
+        tx,
+        bucket.name,
         prefix=(request.get("Prefix") or "").encode(),
         delimiter=(request.get("Delimiter") or "").encode(),
         marker=marker,

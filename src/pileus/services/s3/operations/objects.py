@@ -6,15 +6,18 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
+from pileus.kernel.streams import ByteStream
 from pileus.services.s3 import (
     abac,
     access_logs,
     acls,
+    appending,
     bodies,
     buckets,
     checksums,
     conditions,
     deleting,
+    directories,
     encryption,
     errors,
     lifecycle,
@@ -35,8 +38,6 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     key = request["Key"]
     metadata.check_key(key)
     conditions.check_write_form(request)
-    if request.get("WriteOffsetBytes") is not None:
-        raise errors.header_not_implemented("x-amz-write-offset-bytes")
     encryption.check_method(request, "PutObject")
     customer_key = encryption.customer_key(request)
     kept: dict[str, Any] = {
@@ -48,13 +49,15 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     }
     expected = uploading.announced(ctx, request)
     stream = uploading.body_of(request)
+    if request.get("WriteOffsetBytes") is not None:
+        return await _append(ctx, request, expected, stream)
     if stream.length is None or stream.length > bodies.INLINE_BYTES_MAX:
         # Before much is sent, not after it.
         await ctx.cloud.store.read(lambda tx: _check_target(ctx, tx, request, expected))
     algorithm = expected.algorithm or checksums.DEFAULT_ALGORITHM
     received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=True, customer_key=customer_key)
     checksum = Checksum(algorithm, received.checksums[algorithm])
-    etag = uploading.etag(ctx, received)
+    etag = uploading.etag(ctx, received, request["Bucket"])
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
 
@@ -88,6 +91,58 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def _append(
+    ctx: Context, request: dict[str, Any], expected: uploading.Announced, stream: ByteStream
+) -> dict[str, Any]:
+    """Put bytes behind those that an object has, or make it of them."""
+    key = request["Key"]
+    if not directories.is_one(request["Bucket"]):
+        raise errors.header_not_implemented("x-amz-write-offset-bytes")
+    appending.check_form(request)
+
+    async def look(tx: Reader) -> Object | None:
+        _, old = await _check_target(ctx, tx, request, expected)
+        appending.check(request, old, stream.length, expected.algorithm)
+        return old
+
+    before = await ctx.cloud.store.read(look)
+    algorithm = appending.algorithm_of(before) or expected.algorithm or checksums.DEFAULT_ALGORITHM
+    received = await uploading.receive(ctx, stream, expected, (algorithm,), md5_in_hex=True)
+    value, etag = received.checksums[algorithm], uploading.etag(ctx, received, request["Bucket"])
+    token = bodies.new_token(ctx.cloud)
+    now = ctx.cloud.clock.time()
+
+    async def change(tx: Transaction) -> tuple[Object, bool]:
+        bucket, old = await _check_target(ctx, tx, request, expected)
+        appending.check(request, old, received.size, algorithm)
+        body = bodies.keep(ctx.cloud, tx, received, token)
+        if old is None:
+            new = Object(
+                body=body,
+                etag=etag,
+                modified=now,
+                sequence=versions.next_sequence(now, None),
+                checksum=Checksum(algorithm, value),
+                headers=metadata.content_headers(request),
+                metadata=metadata.user_metadata(request),
+                storage_class=metadata.storage_class(request),
+            )
+        else:
+            new = await appending.extended(ctx.cloud, tx, old, body, algorithm, value)
+            new.etag, new.modified, new.sequence = etag, now, versions.next_sequence(now, old)
+        versions.place(tx, bucket, key, new)
+        return new, old is not None
+
+    new, appended = await bodies.commit(ctx.cloud, received, change)
+    return {
+        "ETag": f'"{new.etag}"',
+        **checksums.members(new.checksum),
+        **encryption.shown(None),
+        **({"Size": new.size} if appended else {}),
+        "Expiration": lifecycle.NO_EXPIRATION,
+    }
+
+
 async def _check_target(
     ctx: Context, tx: Reader, request: dict[str, Any], expected: uploading.Announced
 ) -> tuple[Bucket, Object | None]:
@@ -112,12 +167,13 @@ async def new_acl(ctx: Context, tx: Reader, bucket: Bucket, request: dict[str, A
 
 
 async def delete_object(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
-    for member, header in (
-        ("IfMatchSize", "x-amz-if-match-size"),
-        ("IfMatchLastModifiedTime", "x-amz-if-match-last-modified-time"),
-    ):
-        if request.get(member) is not None:
-            raise errors.header_not_implemented(header)
+    if not directories.is_one(request["Bucket"]):
+        for member, header in (
+            ("IfMatchSize", "x-amz-if-match-size"),
+            ("IfMatchLastModifiedTime", "x-amz-if-match-last-modified-time"),
+        ):
+            if request.get(member) is not None:
+                raise errors.header_not_implemented(header)
     bucket = await buckets.find(ctx, tx, request)
     metadata.check_key(request["Key"])
     bypass = locks.check_bypass(bucket, request)
@@ -138,7 +194,11 @@ async def delete_objects(ctx: Context, tx: Transaction, request: dict[str, Any])
         raise errors.malformed_xml()
     quiet = bool(request["Delete"].get("Quiet"))
     bypass = locks.check_bypass(bucket, request)
-    denied = await _denied(ctx, tx, bucket.name, wanted, bypass=bypass)
+    if bucket.is_directory:
+        for one in wanted:
+            directories.check_deleted_key(one["Key"])
+    # Who may write into a directory bucket may delete anything in it.
+    denied = {} if bucket.is_directory else await _denied(ctx, tx, bucket.name, wanted, bypass=bypass)
     deleted: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     for one in wanted:
@@ -195,6 +255,8 @@ async def _refusal(
         return errors.key_too_long(size)
     if version_id not in (None, versions.NULL_VERSION) and versions.sequence_of(version_id) is None:
         return errors.no_such_version(key, version_id)
+    if bucket.is_directory:
+        return await _precondition(tx, bucket, one)
     for member in ("LastModifiedTime", "Size"):
         if one.get(member) is not None:
             return errors.header_not_implemented(member)
@@ -208,4 +270,19 @@ async def _refusal(
         version = await versions.named(tx, bucket, key, version_id)
         if version is not None and locks.is_locked(version, ctx.now, bypass=bypass):
             return locks.denied()
+    return None
+
+
+async def _precondition(tx: Transaction, bucket: Bucket, one: dict[str, Any]) -> AWSError | None:
+    """What DeleteObjects asks of an object of a directory bucket before it goes."""
+    old = await deleting.meant(tx, bucket, one["Key"], one.get("VersionId"))
+    asked = {
+        "IfMatch": one.get("ETag"),
+        "IfMatchSize": one.get("Size"),
+        "IfMatchLastModifiedTime": one.get("LastModifiedTime"),
+    }
+    try:
+        conditions.check_delete(asked, old, one["Key"])
+    except AWSError as error:
+        return error
     return None

@@ -93,7 +93,7 @@ async def _keep(ctx: Context, request: dict[str, Any], received: bodies.Received
     """Record the part in place of an earlier one of its number, as long as the upload is still there."""
     token = bodies.new_token(ctx.cloud)
     now = ctx.cloud.clock.time()
-    etag = uploading.etag(ctx, received)
+    etag = uploading.etag(ctx, received, request["Bucket"])
 
     async def change(tx: Transaction) -> Part:
         await _find(ctx, tx, request)

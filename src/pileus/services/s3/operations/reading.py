@@ -16,7 +16,6 @@ from pileus.services.s3 import (
     conditions,
     encryption,
     errors,
-    keys,
     lifecycle,
     locks,
     metadata,
@@ -24,7 +23,7 @@ from pileus.services.s3 import (
     replication,
     versions,
 )
-from pileus.services.s3.records import Bucket, Checksum, Object, Piece, decode_pieces
+from pileus.services.s3.records import Bucket, Checksum, Object, Piece
 from pileus.store.contract import Reader
 
 # Query parameters that replace headers of the answer, and the members that they replace.
@@ -94,7 +93,7 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
     answer["ContentLength"] = last - first + 1
     answer.update(_described(version, ctx.now))
     answer.update(versions.shown_id(bucket, version))
-    if bucket.lifecycle and request.get("VersionId") is None:
+    if (bucket.lifecycle or bucket.is_directory) and request.get("VersionId") is None:
         answer.update(lifecycle.expiration_header(bucket, request["Key"], version))
     if request.get("ChecksumMode") == "ENABLED":
         answer.update(checksums.members(checksum))
@@ -135,6 +134,9 @@ async def missing(ctx: Context, bucket: Bucket, request: Mapping[str, Any], mark
     """
     if marker is not None and request.get("VersionId") is not None:
         return errors.method_not_allowed(ctx.http.method, versions.marker_headers(marker, named=True))
+    if bucket.is_directory:
+        # Whoever may read here may list.
+        return errors.no_such_key(request["Key"])
     if ctx.principal.kind != "root" or bucket.policy or ctx.principal.account != bucket.account:
         try:
             await ctx.cloud.call(
@@ -150,7 +152,7 @@ async def missing(ctx: Context, bucket: Bucket, request: Mapping[str, Any], mark
 async def _pieces(tx: Reader, version: Object) -> list[Piece]:
     if version.body.kind != "pieces":
         return []
-    return decode_pieces(await tx.get(keys.pieces(version.body.at)) or b"\x90")
+    return await bodies.parts(tx, version.body)
 
 
 def _part(version: Object, pieces: list[Piece], number: int) -> tuple[int, int, Checksum | None]:

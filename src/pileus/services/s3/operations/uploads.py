@@ -17,6 +17,7 @@ from pileus.services.s3 import (
     buckets,
     checksums,
     conditions,
+    directories,
     encryption,
     errors,
     keys,
@@ -89,7 +90,7 @@ async def create_multipart_upload(ctx: Context, tx: Transaction, request: dict[s
 
 
 def _abortion(bucket: Bucket, key: str, upload: Upload) -> dict[str, Any]:
-    due = lifecycle.abort_of(bucket, key, upload.initiated)
+    due = None if bucket.is_directory else lifecycle.abort_of(bucket, key, upload.initiated)
     return {"AbortDate": due.when, "AbortRuleId": due.rule_id} if due else {}
 
 
@@ -210,7 +211,7 @@ def _completed(ctx: Context, bucket: Bucket, key: str, new: Object) -> dict[str,
         # Of customers' keys this answer alone says nothing.
         **({} if new.customer_key else encryption.shown(None)),
         **versions.written_id(new),
-        **lifecycle.expiration_header(bucket, key, new),
+        **({} if bucket.is_directory else lifecycle.expiration_header(bucket, key, new)),
     }
 
 
@@ -244,6 +245,8 @@ def _choose(
             raise errors.invalid_argument("PartNumber must be >= 1", "PartNumber", str(number))
         if number <= before:
             raise errors.invalid_part_order(upload_id)
+        if number != before + 1 and directories.is_one(request["Bucket"]):
+            raise errors.invalid_request("The part numbers of an upload to this bucket must be consecutive, from 1 on.")
         before = number
         etag = one["ETag"].strip('"')
         part = parts.get(number)
@@ -301,7 +304,10 @@ async def list_multipart_uploads(ctx: Context, tx: Reader, request: dict[str, An
     id_marker: str = (request.get("UploadIdMarker") or "") if key_marker else ""
     most = listing.page_size(request.get("MaxUploads"), "max-uploads")
     start_at = None
-    if id_marker:
+    from_key = key_marker.encode()
+    if bucket.is_directory and key_marker:
+        from_key, start_at = _from_token(bucket, key_marker)
+    elif id_marker:
         marker = keys.upload(bucket.name, key_marker, id_marker)
         if await tx.get(marker) is None:
             raise errors.invalid_argument("Invalid uploadId marker", "upload-id-marker", id_marker)
@@ -311,7 +317,7 @@ async def list_multipart_uploads(ctx: Context, tx: Reader, request: dict[str, An
         keys.uploads(bucket.name),
         prefix=(request.get("Prefix") or "").encode(),
         delimiter=(request.get("Delimiter") or "").encode(),
-        marker=b"" if start_at else key_marker.encode(),
+        marker=b"" if start_at else from_key,
         start_at=start_at,
         most=most,
     )
@@ -325,6 +331,9 @@ async def list_multipart_uploads(ctx: Context, tx: Reader, request: dict[str, An
         "MaxUploads": most,
         "IsTruncated": page.truncated,
     }
+    if bucket.is_directory:
+        del answer["UploadIdMarker"], answer["NextUploadIdMarker"]
+        answer |= {"KeyMarker": key_marker, "NextKeyMarker": _token(page, found) if page.truncated else ""}
     for member in ("Prefix", "Delimiter"):
         if request.get(member):
             answer[member] = listing.shown(request[member], encoding)
@@ -345,6 +354,22 @@ async def list_multipart_uploads(ctx: Context, tx: Reader, request: dict[str, An
             {"Prefix": listing.shown(prefix.decode("utf-8", "replace"), encoding)} for prefix in page.prefixes
         ]
     return answer
+
+
+def _token(page: listing.Page, found: list[tuple[str, str, Upload]]) -> str:
+    """A directory bucket's key marker: where the next page goes on, behind an upload or a common prefix."""
+    upload_id = found[-1][1] if found and found[-1][0].encode() == page.last else ""
+    return listing.token(upload_id.encode() + b"/" + page.last)
+
+
+def _from_token(bucket: Bucket, given: str) -> tuple[bytes, bytes | None]:
+    """(the common prefix, else the upload's place) behind which a page goes on."""
+    upload_id, slash, last = listing.from_token(given).partition(b"/")
+    if not slash or not last:
+        raise errors.invalid_argument("Invalid key marker", "key-marker", given)
+    if not upload_id:
+        return last, None
+    return b"", after(keys.upload(bucket.name, last.decode("utf-8", "replace"), upload_id.decode("ascii", "replace")))
 
 
 def _shown_upload(bucket: Bucket, upload: Upload) -> dict[str, Any]:
