@@ -1,5 +1,5 @@
-"""S3 is killed while it completes uploads, copies, deletes and expires: what it acknowledged is so, all that shows is
-whole, nothing shows that nobody asked for, and no file is left that nothing names."""
+"""S3 is killed while it completes uploads, copies, deletes, expires, appends and renames: what it acknowledged is so,
+all that shows is whole, nothing shows that nobody asked for, and no file is left that nothing names."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ SOURCE = random.Random(1).randbytes(PART_BYTES)
 # Over the midnight behind the day on which what is written now expires.
 JUMP_S = 2 * 86400
 SIZES = (0, 100, 70_000, 300_000)
+# A directory bucket.
+EXPRESS = "bucket--use1-az4--x-s3"
 
 
 def client(endpoint: str) -> Any:
@@ -54,6 +56,9 @@ class Worker:
         self.heard = threading.Event()
         self.draw = draw
         self.prefix = f"{do.__name__}/"
+        # What it has appended to, and the rename that it waits for: the keys, and the body's digest.
+        self.grown: dict[str, bytes] = {}
+        self.moving: tuple[str, str, str] | None = None
         self._do = do
         self.fault: BaseException | None = None
 
@@ -113,6 +118,28 @@ def delete(worker: Worker, s3: Any, key: str) -> None:
     worker.ask(dict.fromkeys(bodies), lambda: s3.delete_objects(Bucket="bucket", Delete=gone))
 
 
+def append(worker: Worker, s3: Any, key: str) -> None:
+    if (before := worker.grown.get(key)) is None:
+        try:
+            before = s3.get_object(Bucket=EXPRESS, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            before = b""
+    body = worker.draw.randbytes(worker.draw.choice(SIZES[1:]))
+    added = {"Bucket": EXPRESS, "Key": key, "Body": body, "WriteOffsetBytes": len(before)}
+    worker.ask({key: before + body}, lambda: s3.put_object(**added))
+    worker.grown[key] = before + body
+
+
+def rename(worker: Worker, s3: Any, key: str) -> None:
+    body = worker.draw.randbytes(worker.draw.choice(SIZES[1:]))
+    old, new = f"{key}/old", f"{key}/new"
+    worker.ask({old: body}, lambda: s3.put_object(Bucket=EXPRESS, Key=old, Body=body))
+    worker.moving = (old, new, digest(body))
+    moved = {"Bucket": EXPRESS, "Key": new, "RenameSource": f"{EXPRESS}/{old}"}
+    worker.ask({old: None, new: body}, lambda: s3.rename_object(**moved))
+    worker.moving = None
+
+
 def files(data_dir: Path) -> list[Path]:
     return [path for path in (data_dir / "blobs").rglob("*") if path.is_file()]
 
@@ -124,20 +151,38 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def check(server: Any, s3: Any, data_dir: Path, known: dict[str, set[str | None]]) -> None:
-    shown = {}
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="bucket")
-    blobs = 0
+def part_size(s3: Any, names: dict[str, str], number: int) -> int:
+    return int(s3.head_object(**names, PartNumber=number)["ContentLength"])
+
+
+def read(s3: Any, bucket: str) -> tuple[dict[str, str], int]:
+    """(digest by key, in how many files they are)."""
+    shown, blobs = {}, 0
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     for one in (one for page in pages for one in page.get("Contents", ())):
-        body = s3.get_object(Bucket="bucket", Key=one["Key"])["Body"].read()
+        names = {"Bucket": bucket, "Key": one["Key"]}
+        body = s3.get_object(**names)["Body"].read()
         assert len(body) == one["Size"]
         shown[one["Key"]] = digest(body)
-        if one["Key"].startswith("complete/"):
-            # Its first part, and the second where that has a file of its own.
-            blobs += 1 + (one["Size"] - PART_BYTES > INLINE_BYTES_MAX)
-        else:
-            blobs += one["Size"] > INLINE_BYTES_MAX
+        parts = 1
+        if one["Key"].startswith(("complete/", "append/")):
+            found = s3.get_object_attributes(**names, ObjectAttributes=["ObjectParts"])
+            parts = found.get("ObjectParts", {}).get("TotalPartsCount", 1)
+        sizes = [one["Size"]] if parts == 1 else [part_size(s3, names, number + 1) for number in range(parts)]
+        blobs += sum(size > INLINE_BYTES_MAX for size in sizes)
+    return shown, blobs
+
+
+def check(
+    server: Any, s3: Any, data_dir: Path, known: dict[str, set[str | None]], moving: list[tuple[str, str, str]]
+) -> None:
+    shown, blobs = read(s3, "bucket")
+    more, more_blobs = read(s3, EXPRESS)
+    shown |= more
     assert shown.pop("source") == digest(SOURCE)
+    for old, new, body in moving:
+        # Under the one key or the other, wherever the rename was cut off.
+        assert (shown.get(old) == body) != (shown.get(new) == body)
     for key, may in known.items():
         assert shown.pop(key, None) in may, key
     assert not shown
@@ -145,22 +190,27 @@ def check(server: Any, s3: Any, data_dir: Path, known: dict[str, set[str | None]
         s3.abort_multipart_upload(Bucket="bucket", Key=upload["Key"], UploadId=upload["UploadId"])
     # What is released stays for a minute, for those who still read it.
     server.advance(120)
-    wait_for(lambda: len(files(data_dir)) == blobs, "files are left that nothing names")
+    wait_for(lambda: len(files(data_dir)) == blobs + more_blobs, "files are left that nothing names")
 
 
-def test_killed_amid_completions_copies_and_deletes(start_pileus, tmp_path):
+def test_killed_amid_changes(start_pileus, tmp_path):
     data_dir = tmp_path / "data"
     draw = random.Random(11)
     known: dict[str, set[str | None]] = {}
+    moving: list[tuple[str, str, str]] = []
     for round_ in range(ROUNDS):
         server = start_pileus("--clock", "virtual", data_dir=data_dir)
         s3 = client(server.endpoint)
         if round_ == 0:
             s3.create_bucket(Bucket="bucket")
             s3.put_object(Bucket="bucket", Key="source", Body=SOURCE)
-        check(server, s3, data_dir, known)
+            place = {"Type": "AvailabilityZone", "Name": "use1-az4"}
+            kind = {"Type": "Directory", "DataRedundancy": "SingleAvailabilityZone"}
+            s3.create_bucket(Bucket=EXPRESS, CreateBucketConfiguration={"Location": place, "Bucket": kind})
+        check(server, s3, data_dir, known, moving)
         workers = [
-            Worker(do, random.Random((round_, at).__hash__())) for at, do in enumerate((complete, abort, copy, delete))
+            Worker(do, random.Random((round_, at).__hash__()))
+            for at, do in enumerate((complete, abort, copy, delete, append, rename))
         ]
         for worker in workers:
             worker.known.update({key: may for key, may in known.items() if key.startswith(worker.prefix)})
@@ -180,9 +230,10 @@ def test_killed_amid_completions_copies_and_deletes(start_pileus, tmp_path):
         for worker in workers:
             assert worker.fault is None, worker.fault
             known.update(worker.known)
+        moving = [worker.moving for worker in workers if worker.moving is not None]
         assert all(killed_at)
     server = start_pileus("--clock", "virtual", data_dir=data_dir)
-    check(server, client(server.endpoint), data_dir, known)
+    check(server, client(server.endpoint), data_dir, known, moving)
     assert server.stop() == 0
 
 

@@ -26,8 +26,9 @@ class Form:
     # Scheme and authority as the client wrote them.
     origin: str
     body: ByteStream
-    # (access key id, session token) -> (secret, principal); raises AWS's error where there is no such key.
-    credential: Callable[[str, str], Awaitable[tuple[str, Principal]]]
+    # (access key id, session token, whether that is one of a session with a directory bucket) -> (secret, principal);
+    # raises AWS's error where there is no such key.
+    credential: Callable[[str, str, bool], Awaitable[tuple[str, Principal]]]
     # Seconds since the epoch.
     now: float
 

@@ -412,8 +412,10 @@ class _HttpCall:
         keyring = await self._keyring(service)
         now = cloud.clock.time()
 
-        async def credential(access_key_id: str, session_token: str) -> tuple[str, Principal]:
-            found = await find_credential(access_key_id, session_token, family="s3", keyring=keyring, now=now)
+        async def credential(access_key_id: str, session_token: str, of_bucket: bool) -> tuple[str, Principal]:
+            found = await find_credential(
+                access_key_id, session_token, family="s3", keyring=keyring, now=now, bucket_session=of_bucket
+            )
             return found.secret, found.principal
 
         form = Form(

@@ -18,6 +18,8 @@ from tests.services.s3.conftest import new_name
 from tests.services.s3.directory_kit import ZONE, configuration, make, new_directory
 from tests.services.s3.test_accesspoints import client
 
+from pileus.services.s3 import directories
+
 Fails = Callable[..., dict[str, Any]]
 
 
@@ -160,6 +162,24 @@ def test_what_cannot_be_made(s3: Any, fails: Fails, name: str, given: Any, expec
     assert (error["status"], error["Code"]) == (400, expected)
 
 
+@pytest.mark.parametrize(
+    ("zone", "region", "expected"),
+    [
+        ("use1-az4", "us-east-1", True),
+        ("apne1-az1", "ap-northeast-1", True),
+        ("usgw1-az2", "us-gov-west-1", True),
+        ("euc2-az3", "eu-central-2", True),
+        ("usw2-lax1-az1", "us-west-2", True),
+        ("use1-az4", "us-east-2", False),
+        ("use1-az4", "eu-west-1", False),
+        ("use1", "us-east-1", False),
+        ("use1-az4", "nowhere", False),
+    ],
+)
+def test_zones_of_regions(zone: str, region: str, expected: bool) -> None:
+    assert directories.is_in(zone, region) is expected
+
+
 def test_headers_that_creation_refuses(s3: Any, fails: Fails) -> None:
     for more in ({"ACL": "private"}, {"ObjectOwnership": "ObjectWriter"}, {"ObjectLockEnabledForBucket": True}):
         error = fails(s3.create_bucket, Bucket=new_directory(), CreateBucketConfiguration=configuration(), **more)
@@ -239,6 +259,17 @@ def test_encryption(s3: Any, directory: str, fails: Fails) -> None:
     key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"k" * 32}
     for call in (s3.put_object, s3.get_object, s3.create_multipart_upload):
         assert fails(call, Bucket=directory, Key="k", **key)["status"] == 501
+
+
+def test_what_of_other_buckets_does_not_go_with_them(
+    s3: Any, aws: Any, bucket: str, directory: str, fails: Fails
+) -> None:
+    logging = {"LoggingEnabled": {"TargetBucket": directory, "TargetPrefix": ""}}
+    error = fails(s3.put_bucket_logging, Bucket=bucket, BucketLoggingStatus=logging)
+    assert error["Code"] == "InvalidTargetBucketForLogging"
+    point = {"AccountId": aws.account, "Name": new_name()[:20], "Bucket": directory}
+    error = fails(client(aws).create_access_point, **point)
+    assert (error["status"], "directory buckets" in error["Message"]) == (501, True)
 
 
 # ------------------------------------------------------------------------------------------------------- lifecycle
@@ -383,8 +414,16 @@ def test_users_need_the_permission_for_sessions(s3: Any, aws: Any, directory: st
     assert fails(writer.create_bucket, Bucket=new_directory(), CreateBucketConfiguration=configuration())["Code"] == (
         "AccessDenied"
     )
-    maker = user_with(aws, allow("s3express:CreateBucket", "s3express:ListAllMyDirectoryBuckets"))
+    zone = {"Condition": {"StringEquals": {"s3express:LocationName": ZONE}}}
+    lists = allow("s3express:ListAllMyDirectoryBuckets")
+    maker = user_with(aws, allow("s3express:CreateBucket", **zone), lists)
     name = make(maker)
+    elsewhere = {"Bucket": new_directory("use1-az5"), "CreateBucketConfiguration": configuration("use1-az5")}
+    assert fails(maker.create_bucket, **elsewhere)["Code"] == "AccessDenied"
+    tagged = configuration(Tags=[{"Key": "a", "Value": "b"}])
+    assert (
+        fails(maker.create_bucket, Bucket=new_directory(), CreateBucketConfiguration=tagged)["Code"] == "AccessDenied"
+    )
     assert name in [one["Name"] for one in maker.list_directory_buckets()["Buckets"]]
     # The session in which it was made is good for nothing in it.
     assert fails(maker.put_object, Bucket=name, Key="k")["Code"] == "AccessDenied"

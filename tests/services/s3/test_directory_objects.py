@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -453,3 +455,24 @@ def test_conditions_of_deleting(s3: Any, directory: str, fails: Fails) -> None:
     # Deleting what is not there is no error, but where it is to be something.
     s3.delete_object(**names)
     assert fails(s3.delete_object, **names, IfMatch="*")["Code"] == "NoSuchKey"
+
+
+def test_presigned_urls_and_forms(s3: Any, directory: str) -> None:
+    names = {"Bucket": directory, "Key": "k"}
+    put = s3.generate_presigned_url("put_object", Params=names)
+    assert "X-Amz-S3session-Token=" in put
+    urllib.request.urlopen(urllib.request.Request(put, b"body", {"Content-Type": ""}, method="PUT")).read()
+    get = s3.generate_presigned_url("get_object", Params=names)
+    assert urllib.request.urlopen(get).read() == b"body"
+    for bad in (get.replace("X-Amz-S3session-Token=", "X-Amz-Security-Token="), get[:-1] + "z"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(bad)
+        assert caught.value.code in (400, 403)
+    form = s3.generate_presigned_post(directory, "posted", ExpiresIn=60)
+    boundary = "b" * 20
+    fields = [*form["fields"].items(), ("file", "in the form")]
+    lines = [f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields]
+    posted = urllib.request.Request(form["url"], "".join([*lines, f"--{boundary}--\r\n"]).encode(), method="POST")
+    posted.add_header("Content-Type", f"multipart/form-data; boundary={boundary}")
+    assert urllib.request.urlopen(posted).status == 204
+    assert body_of(s3, directory, "posted") == b"in the form"

@@ -62,7 +62,6 @@ _ZONAL: Mapping[str, Mode] = {
 _COPIES = ("CopyObject", "UploadPartCopy")
 # Bucket management, and the permission for it.
 _REGIONAL = {
-    "CreateBucket": "CreateBucket",
     "DeleteBucket": "DeleteBucket",
     "DeleteBucketEncryption": "PutEncryptionConfiguration",
     "DeleteBucketInventoryConfiguration": "PutInventoryConfiguration",
@@ -206,6 +205,8 @@ def permissions(operation: str, general: Permissions) -> Permissions:
             raise errors.access_denied()
         if mode is not None:
             return (create_session(ctx, request["Bucket"], mode),)
+        if operation == "CreateBucket":
+            return _creating(ctx, request)
         if operation in _REGIONAL:
             return (Permission(f"s3express:{_REGIONAL[operation]}", arn(request["Bucket"], ctx.region, ctx.account)),)
         if session is not None:
@@ -220,6 +221,16 @@ def create_session(ctx: Context, name: str, mode: Mode, **more: str) -> Permissi
     """The permission for a session, or for the like without one."""
     conditions: dict[str, str | list[str]] = {"s3express:SessionMode": mode, **more}
     return Permission(CREATE_SESSION, arn(name, ctx.region, ctx.account), conditions)
+
+
+def _creating(ctx: Context, request: Request) -> Sequence[Permission]:
+    resource = arn(request["Bucket"], ctx.region, ctx.account)
+    configuration = request.get("CreateBucketConfiguration") or {}
+    zone = (configuration.get("Location") or {}).get("Name")
+    needed = [Permission("s3express:CreateBucket", resource, {"s3express:LocationName": zone} if zone else {})]
+    if configuration.get("Tags"):
+        needed.append(Permission("s3express:TagResource", resource))
+    return needed
 
 
 def _copying(ctx: Context, operation: str, request: Request, general: Permissions) -> Sequence[Permission]:
@@ -277,7 +288,7 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
         )
     if (root := _TAKEN_FOR_CREATION.get(operation)) is not None:
         raise errors.invalid_argument(f"{root} is not valid, expected CreateBucketConfiguration")
-    known = operation in _ZONAL or operation in _REGIONAL or operation in _COPIES or operation == "CreateSession"
+    known = operation in _ZONAL or operation in _REGIONAL or operation in (*_COPIES, "CreateBucket", "CreateSession")
     if not known:
         raise errors.method_not_allowed(_method(operation), resource_type="BUCKET")
     for member, header in _REFUSED.items():

@@ -47,6 +47,8 @@ async def create_access_point(ctx: Context, tx: Transaction, request: dict[str, 
     bucket = await buckets.load(tx, request["Bucket"])
     if bucket is None:
         raise errors.no_such_bucket(request["Bucket"])
+    if bucket.is_directory:
+        raise NotBuilt("CreateAccessPoint of directory buckets")
     if request.get("BucketAccountId", bucket.account) != bucket.account:
         raise errors.access_denied()
     at = keys.access_point(account, ctx.region, name)

@@ -114,21 +114,22 @@ async def _caller(form: Form, fields: Mapping[str, str]) -> tuple[Principal, str
     policy = fields["policy"]
     token = fields.get("x-amz-security-token", "")
     if names is _V2:
-        secret, principal = await form.credential(fields[key_field], token)
+        secret, principal = await form.credential(fields[key_field], token, False)
         expected = base64.b64encode(hmac.digest(secret.encode(), policy.encode(), "sha1")).decode()
         region, key_id = "", fields[key_field]
     else:
         scope = fields[key_field].split("/")
-        if len(scope) != 5 or scope[3] != "s3" or scope[4] != "aws4_request":
+        if len(scope) != 5 or scope[3] not in ("s3", "s3express") or scope[4] != "aws4_request":
             raise AWSError(
                 "AuthorizationQueryParametersError",
                 'Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting "<YOUR-AKID>/'
                 'YYYYMMDD/REGION/SERVICE/aws4_request".',
                 status=400,
             )
-        key_id, date, region = scope[:3]
-        secret, principal = await form.credential(key_id, token)
-        key = signing_key(secret, date, region, "s3")
+        key_id, date, region, service, _ = scope
+        bucket_token = fields.get("x-amz-s3session-token", "") if service == "s3express" else ""
+        secret, principal = await form.credential(key_id, bucket_token or token, bool(bucket_token))
+        key = signing_key(secret, date, region, service)
         expected = hmac.digest(key, policy.encode(), "sha256").hex()
     if not hmac.compare_digest(expected.encode(), fields[signature_field].encode()):
         raise AWSError(

@@ -77,7 +77,7 @@ async def _check_log_target(tx: Reader, bucket: Bucket, logging: dict[str, Any])
     def invalid(message: str) -> AWSError:
         return AWSError("InvalidTargetBucketForLogging", message, status=400, TargetBucket=name)
 
-    if target is None:
+    if target is None or target.is_directory:
         raise invalid("The target bucket for logging does not exist")
     if target.account != bucket.account:
         raise invalid("The owner for the bucket to be logged and the target bucket must be the same.")
