@@ -57,7 +57,7 @@ async def rename_object(ctx: Context, tx: Transaction, request: dict[str, Any]) 
 
 async def _source(tx: Reader, bucket: Bucket, request: dict[str, Any]) -> tuple[str, Object | None]:
     """(key, object) that `x-amz-rename-source` names: "bucket/key" or "/bucket/key", or the key alone."""
-    given = request["RenameSource"]
+    given = request.get("RenameSource") or ""
     try:
         plain = unquote(given, errors="strict").removeprefix("/")
     except UnicodeDecodeError:
