@@ -17,6 +17,8 @@ class BucketSession(msgspec.Struct, frozen=True):
     # none.
     made: float
     mode: Literal["ReadOnly", "ReadWrite"]
+    # Whether its management is within reach, too, as far as the caller's own permissions go.
+    manages: bool
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

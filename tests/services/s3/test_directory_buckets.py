@@ -314,8 +314,12 @@ def test_a_session_is_for_one_bucket_and_mode(s3: Any, directory: str, signed: S
     assert code(signed("DELETE", f"/{directory}/k", reader)) == (403, "AccessDenied")
     assert code(signed("GET", f"/{make(s3)}/k", reader)) == (403, "AccessDenied")
     assert code(signed("GET", f"/{directory}?session", reader)) == (403, "AccessDenied")
-    writer = s3.create_session(Bucket=directory)["Credentials"]
+    assert code(signed("DELETE", f"/{directory}?encryption", reader)) == (403, "AccessDenied")
+    writer = s3.create_session(Bucket=directory, SessionMode="ReadWrite")["Credentials"]
     assert signed("PUT", f"/{directory}/k", writer, body=b"more")[0] == 200
+    # Whoever is handed a session for objects cannot manage the bucket, whoever opened it.
+    assert code(signed("DELETE", f"/{directory}?encryption", writer)) == (403, "AccessDenied")
+    assert code(signed("DELETE", f"/{directory}", writer)) == (403, "AccessDenied")
     # A zonal host names the bucket; a path at the regional one does.
     assert signed("GET", "/k", writer, host=f"{directory}.s3express-{ZONE}.us-east-1.amazonaws.com")[2] == "more"
     assert signed("GET", "/k", writer, host=f"{directory}.localhost:1")[2] == "more"

@@ -8,8 +8,9 @@ service report, where they do.
 All that is particular of such a bucket its name says: `{base}--{zone id}--x-s3`.
 
 SDKs open a session before any call about such a bucket where they are given an endpoint, also before those that AWS's
-own endpoints for bucket management take with one's own credentials. So a session's credentials are taken there, too,
-as those of who opened it; and one can be had before there is a bucket.
+own endpoints for bucket management take with one's own credentials. So the credentials of a session that was asked for
+as they do it, without a mode, are taken there, too, as those of who opened it; and one can be had before there is a
+bucket.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request
 from pileus.kernel.errors import AWSError
+from pileus.kernel.principal import BucketSession
 from pileus.services.s3 import errors
 from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.keys import bucket as bucket_key
@@ -201,7 +203,7 @@ def permissions(operation: str, general: Permissions) -> Permissions:
         check(operation, request)
         mode = _ZONAL.get(operation)
         session = ctx.principal.bucket_session
-        if session is not None and (session.bucket != name or (mode == "ReadWrite" and session.mode == "ReadOnly")):
+        if session is not None and (session.bucket != name or not _reaches(session, mode)):
             raise errors.access_denied()
         if mode is not None:
             return (create_session(ctx, request["Bucket"], mode),)
@@ -215,6 +217,13 @@ def permissions(operation: str, general: Permissions) -> Permissions:
         return general(ctx, request)
 
     return needed
+
+
+def _reaches(session: BucketSession, mode: Mode | None) -> bool:
+    """Whether a session is for calls of this mode; None: for those that manage the bucket."""
+    if mode is None:
+        return session.manages
+    return session.mode == "ReadWrite" or mode == "ReadOnly"
 
 
 def create_session(ctx: Context, name: str, mode: Mode, **more: str) -> Permission:

@@ -104,11 +104,12 @@ async def create_session(ctx: Context, tx: Reader, request: dict[str, Any]) -> d
     _check_encryption(request)
     bucket = await buckets.load(tx, request["Bucket"])
     if bucket is None and _may_be_made(ctx):
-        session = BucketSession(request["Bucket"], 0.0, asked or "ReadWrite")
+        session = BucketSession(request["Bucket"], 0.0, asked or "ReadWrite", asked is None)
     else:
         bucket = await buckets.find(ctx, tx, request)
         encryption.check_bucket(bucket, request, "CreateSession")
-        session = BucketSession(bucket.name, bucket.created, await _allowed(ctx, tx, bucket, request))
+        mode = await _allowed(ctx, tx, bucket, request)
+        session = BucketSession(bucket.name, bucket.created, mode, asked is None)
     issued = issue_session(
         ctx.cloud.part(Sessions),
         ctx.cloud.ids,
