@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pileus.services.s3 import keys
-from pileus.services.s3.listing import from_token, list_page, successor, token
+from pileus.services.s3.listing import from_token, list_directory, list_page, successor, token
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import pack_onto
 from pileus.store.sqlite import open_store
@@ -72,6 +72,55 @@ def test_pages_are_those_of_a_sorted_list(names: set[str], prefix: str, delimite
                 at = from_token(token(page.last))
         finally:
             await store.close()
+
+    asyncio.run(run())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    names=st.sets(TEXT, max_size=20),
+    uploads=st.lists(TEXT, max_size=20),
+    prefix=st.sampled_from(["", "a/", "b/", "a/b/"]),
+    delimiter=st.sampled_from(["", "/"]),
+    most=st.integers(1, 5),
+)
+def test_pages_of_a_directory_bucket_show_all_of_it_once(
+    names: set[str], uploads: list[str], prefix: str, delimiter: str, most: int
+) -> None:
+    encoded, under_way = [name.encode() for name in names], [name.encode() for name in uploads]
+    contents, rolled, _ = model_page(encoded, prefix.encode(), delimiter.encode(), b"", 1000)
+    if delimiter:
+        both = model_page(encoded + under_way, prefix.encode(), delimiter.encode(), b"", 1000)
+        rolled = both[1]
+
+    async def fill(tx: Transaction) -> None:
+        await _fill(tx, encoded)
+        for number, name in enumerate(uploads):
+            tx.put(keys.upload(BUCKET, name, str(number)), b"")
+
+    async def run() -> None:
+        store = open_store(None, "memory")
+        found: list[bytes] = []
+        prefixes: list[bytes] = []
+        try:
+            await store.write(fill)
+            at = b""
+            for _ in range(len(names) + len(uploads) + 1):
+                page = await store.read(
+                    lambda tx, at=at: list_directory(
+                        tx, BUCKET, prefix=prefix.encode(), delimiter=delimiter.encode(), marker=at, most=most
+                    )
+                )
+                assert page.count <= most
+                found += [key for key, _, _ in page.entries]
+                prefixes += page.prefixes
+                if not page.truncated:
+                    break
+                at = from_token(token(page.last))
+            assert not page.truncated
+        finally:
+            await store.close()
+        assert (sorted(found), sorted(prefixes)) == (contents, rolled)
 
     asyncio.run(run())
 
