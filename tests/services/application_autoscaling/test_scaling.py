@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,11 +116,38 @@ def test_a_table_scales_out_after_two_minutes_and_in_after_fifteen(virtual: Serv
 
 def test_the_limits_hold(virtual: Server, aws: Account, scaling: Any) -> None:
     dynamodb = create_table(aws)
+    events, sqs = aws.client("events"), aws.client("sqs")
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{aws.account}:told"
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    events.put_rule(Name="told", EventPattern='{"source": ["aws.application-autoscaling"]}')
+    events.put_targets(Rule="told", Targets=[{"Id": "queue", "Arn": arn}])
     track(scaling, least=7, most=8)
     virtual.advance(61)
     assert units(dynamodb) == 7
     minutes(virtual, dynamodb, 3, 400)
     assert units(dynamodb) == 8
+    # The default bus is told of the limit, and of nothing else.
+    virtual.advance(1)
+    (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    event = json.loads(message["Body"])
+    assert (event["detail-type"], event["resources"]) == ("Application Auto Scaling Scaling Activity State Change", [])
+    detail = event["detail"]
+    assert detail.pop("startTime") <= detail.pop("endTime")
+    assert detail == {
+        "newDesiredCapacity": 8,
+        "oldDesiredCapacity": 7,
+        "minCapacity": 7,
+        "maxCapacity": 8,
+        "resourceId": "table/table",
+        "scalableDimension": WRITES,
+        "serviceNamespace": "dynamodb",
+        "statusCode": "Successful",
+        "scaledToMax": True,
+        "direction": "scale-out",
+    }
     scaling.deregister_scalable_target(**TARGET)
     assert scaling.describe_scaling_policies(ServiceNamespace="dynamodb")["ScalingPolicies"] == []
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.errors import AWSError
-from pileus.services.application_autoscaling import forgetting, keys, resources, tracking
+from pileus.services.application_autoscaling import forgetting, keys, resources, telling, tracking
 from pileus.services.application_autoscaling.names import Target
 from pileus.services.application_autoscaling.records import Activity, Policy, ScalableTarget, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -86,7 +86,7 @@ async def _track(cloud: Cloud, at: Target) -> None:
         held = held or target.suspended.get("DynamicScalingInSuspended", False)
     if wanted != capacity and not held:
         scaled = {"scaled_out": now} if wanted > capacity else {"scaled_in": now}
-        await scale(cloud, at, wanted, cause=cause, scaled=scaled)
+        await scale(cloud, at, target, capacity, wanted, cause=cause, scaled=scaled)
 
 
 def _used(at: Target, data: Sequence[Any]) -> float | None:
@@ -98,8 +98,20 @@ def _used(at: Target, data: Sequence[Any]) -> float | None:
     return total / count if at.namespace == "lambda" else total / 60
 
 
-async def scale(cloud: Cloud, at: Target, wanted: int, *, cause: str, scaled: dict[str, float] | None = None) -> None:
-    """Set the capacity, and note the activity; `scaled`: what changes in the target's record when it is done."""
+async def scale(
+    cloud: Cloud,
+    at: Target,
+    target: ScalableTarget,
+    capacity: int,
+    wanted: int,
+    *,
+    cause: str,
+    scaled: dict[str, float] | None = None,
+) -> None:
+    """Set the capacity, which is `capacity` now, and note the activity.
+
+    `scaled`: what changes in the target's record when it is done.
+    """
     spoken = at.traits.spoken
     started = cloud.clock.time()
     try:
@@ -123,6 +135,8 @@ async def scale(cloud: Cloud, at: Target, wanted: int, *, cause: str, scaled: di
     async def note(tx: Transaction) -> None:
         tx.put(keys.activity(at, started, activity.id), encode(activity))
         tx.delete_range(*keys.activities_before(at, started - KEPT_S))
+        if done and capacity < wanted == target.most:
+            telling.put(cloud, tx, at, target, activity, capacity=capacity, wanted=wanted)
         data = await tx.get(keys.target(at))
         if data is not None and done and scaled:
             tx.put(keys.target(at), encode(msgspec.structs.replace(decode(ScalableTarget, data), **scaled)))

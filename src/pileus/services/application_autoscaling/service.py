@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Loop, Permission, Request, Service, free, reading, writing
-from pileus.services.application_autoscaling import forgetting, keys, scaling, timers
+from pileus.services.application_autoscaling import forgetting, keys, scaling, telling, timers
 from pileus.services.application_autoscaling.operations import actions, policies, targets
 
 _ON = f"{keys.SERVICE}:"
@@ -46,5 +46,5 @@ SERVICE = Service(
         "UntagResource": writing(targets.untag_resource, _on_target),
     },
     loops=(Loop("application-autoscaling.look", scaling.look, period_s=scaling.PERIOD_S),),
-    targets={forgetting.TARGET: timers.ring},
+    targets={forgetting.TARGET: timers.ring, telling.TARGET: telling.tell},
 )

@@ -89,4 +89,4 @@ async def _apply(cloud: Cloud, at: Target, target: ScalableTarget, action: Sched
         limit = f"minimum capacity was set to {target.least}"
         if wanted < capacity:
             limit = f"maximum capacity was set to {target.most}"
-        await scaling.scale(cloud, at, wanted, cause=f"scheduled action {action.name}: {limit}")
+        await scaling.scale(cloud, at, target, capacity, wanted, cause=f"scheduled action {action.name}: {limit}")
