@@ -180,6 +180,20 @@ def test_events_become_schemas_and_new_looks_new_versions(aws: Any) -> None:
     assert ours[0]["detail"].keys() == {"SchemaName", "SchemaType", "RegistryName", "CreationDate", "Version"}
 
 
+def test_what_is_too_large_is_not_learned(aws: Any) -> None:
+    schemas = aws.client("schemas")
+    bus = aws.client("events").create_event_bus(Name="wide")["EventBusArn"]
+    schemas.create_discoverer(SourceArn=bus)
+    put(aws, "wide", {f"n{number}": 1 for number in range(2001)}, source="one")
+    put(aws, "wide", {"list": [1] * 2001}, source="one")
+    for half in ("a", "b"):
+        put(aws, "wide", {f"{half}{number}": 1 for number in range(1500)}, source="two")
+    put(aws, "wide", {"n": 1}, source="three")
+    until(lambda: versions(aws, "three@OrderPlaced"))
+    until(lambda: versions(aws, "two@OrderPlaced") == ["1"])
+    assert versions(aws, "one@OrderPlaced") == []
+
+
 def test_a_deleted_schema_is_learned_anew(aws: Any) -> None:
     schemas = aws.client("schemas")
     schemas.create_discoverer(SourceArn=f"arn:aws:events:us-east-1:{aws.account}:event-bus/default")

@@ -32,6 +32,9 @@ _NAME_MAX = 385
 # "Schema versions": of one schema at most, and "Discovered schemas".
 VERSIONS_MAX = 100
 SCHEMAS_MAX = 200
+# Names and elements of an event, and names of all that a schema's events have: what is beyond is not learned, as
+# everybody waits for it.
+NAMES_MAX = 2000
 _REFUSED = re.compile(r"[^0-9A-Za-z_.\-@]")
 
 
@@ -102,6 +105,8 @@ async def discover_event(ctx: Context, request: dict[str, Any]) -> dict[str, Any
         event = documents.parsed(request["Event"])
     except documents.BadDocument as reason:
         raise errors.bad_request(str(reason)) from None
+    if shapes.names_in(event, NAMES_MAX) > NAMES_MAX:
+        return {}
     source, detail_type = str(event["source"]), str(event["detail-type"])
     name = _REFUSED.sub("-", f"{source}@{shapes.component_name(detail_type)}")[:_NAME_MAX]
     seen = shapes.shape_of(event)
@@ -119,6 +124,8 @@ async def discover_event(ctx: Context, request: dict[str, Any]) -> dict[str, Any
             return
         before = await _shape(ctx, tx, name)
         shape = seen if before is None else shapes.merged((before, seen))
+        if shapes.size(shape) > NAMES_MAX:
+            return
         content = orjson.dumps(shapes.document_of(shape, source=source, detail_type=detail_type)).decode()
         if await _keep(ctx, tx, name, content):
             tx.put(keys.shape(ctx.account, ctx.region, name), encode_shape(shape))

@@ -42,6 +42,26 @@ def shape_of(value: Any) -> Shape:
     return Shape({_kind(value)})
 
 
+def names_in(value: Any, most: int) -> int:
+    """How many names the objects within have; counted no further than to more than `most`."""
+    count, left = 0, [value]
+    while left and count <= most:
+        one = left.pop()
+        if isinstance(one, dict):
+            count += len(one)
+            left += [each for each in one.values() if isinstance(each, dict | list)]
+        elif isinstance(one, list):
+            # What is in a list has the one shape of all that is in it, and is looked at one by one.
+            count += len(one)
+            left += [each for each in one if isinstance(each, dict | list)]
+    return count
+
+
+def size(shape: Shape) -> int:
+    """How many names a shape has."""
+    return sum(1 + size(member) for member in shape.members.values()) + (size(shape.items) if shape.items else 0)
+
+
 def merged(shapes: Iterable[Shape]) -> Shape:
     """The shape of all of them together; there is one at least."""
     first, *others = shapes
