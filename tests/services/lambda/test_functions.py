@@ -437,6 +437,21 @@ def test_reserved_concurrency_and_the_account(aws: Any, lambda_: Any, make: Call
     assert lambda_.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 1000
 
 
+def test_aliases_of_one_version(lambda_: Any, make: Callable[..., Any], updated: Callable[..., None]) -> None:
+    make(Publish=True)
+    lambda_.update_function_configuration(FunctionName="f", Description="d")
+    updated()
+    lambda_.publish_version(FunctionName="f")
+    for name, version, weights in (("a", "1", {}), ("b", "2", {}), ("c", "1", {"2": 0.1}), ("d", "$LATEST", {})):
+        routing = {"AdditionalVersionWeights": weights}
+        lambda_.create_alias(FunctionName="f", Name=name, FunctionVersion=version, RoutingConfig=routing)
+    for version, names in (("1", ["a", "c"]), ("2", ["b", "c"]), ("$LATEST", ["d"]), ("3", [])):
+        pages = lambda_.get_paginator("list_aliases").paginate(
+            FunctionName="f", FunctionVersion=version, PaginationConfig={"PageSize": 1}
+        )
+        assert [[each["Name"] for each in page["Aliases"]] for page in pages] == ([[name] for name in names] or [[]])
+
+
 @pytest.mark.parametrize("request_", [{"PublishTo": "LATEST_PUBLISHED", "Publish": True}, {"PackageType": "Image"}])
 def test_what_is_not_built_says_so(lambda_: Any, role: str, request_: dict[str, Any]) -> None:
     request = {"FunctionName": "f", "Runtime": "python3.12", "Handler": "i.h", "Role": role}

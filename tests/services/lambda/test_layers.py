@@ -36,10 +36,20 @@ def test_publishing_and_reading(aws: Any, lambda_: Any) -> None:
     listed = lambda_.list_layers(CompatibleRuntime="python3.12")["Layers"]
     assert [(one["LayerName"], one["LatestMatchingVersion"]["Version"]) for one in listed] == [("l", 2)]
     assert lambda_.list_layers(CompatibleRuntime="java21")["Layers"] == []
+    # The newest that matches, which need not be the newest.
+    for _ in range(25):
+        lambda_.publish_layer_version(LayerName="m", Content={"ZipFile": PYTHON_LAYER})
+    lambda_.publish_layer_version(LayerName="l", Content={"ZipFile": PYTHON_LAYER}, CompatibleRuntimes=["java21"])
+    for runtime, found in (("python3.12", [("l", 2)]), ("java21", [("l", 3)])):
+        listed = lambda_.list_layers(CompatibleRuntime=runtime)["Layers"]
+        assert [(one["LayerName"], one["LatestMatchingVersion"]["Version"]) for one in listed] == found
+    listed = lambda_.list_layers()["Layers"]
+    assert [(one["LayerName"], one["LatestMatchingVersion"]["Version"]) for one in listed] == [("l", 3), ("m", 25)]
+    lambda_.delete_layer_version(LayerName="l", VersionNumber=3)
     lambda_.delete_layer_version(LayerName="l", VersionNumber=2)
     lambda_.delete_layer_version(LayerName="l", VersionNumber=2)
     assert caught(lambda_.get_layer_version, LayerName="l", VersionNumber=2)[:2] == ("ResourceNotFoundException", 404)
-    assert lambda_.publish_layer_version(LayerName="l", Content={"ZipFile": PYTHON_LAYER})["Version"] == 3
+    assert lambda_.publish_layer_version(LayerName="l", Content={"ZipFile": PYTHON_LAYER})["Version"] == 4
 
 
 def test_a_function_finds_what_its_layers_hold(

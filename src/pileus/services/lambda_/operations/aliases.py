@@ -130,15 +130,13 @@ async def list_aliases(ctx: Context, tx: Reader, request: Request) -> Answer:
     at = _at(ctx, request)
     await get_function(tx, at)
     wanted = request.get("FunctionVersion")
-    found, marker = await page(tx, request, *keys.aliases(at))
-    aliases = [decode(Alias, data) for _, data in found]
-    answer: Answer = {
-        "Aliases": [
-            _describe(at, alias)
-            for alias in aliases
-            if wanted is None or wanted == alias.version or wanted in alias.weights
-        ]
-    }
+
+    def leads_there(_: bytes, data: bytes) -> bool:
+        alias = decode(Alias, data)
+        return wanted == alias.version or wanted in alias.weights
+
+    found, marker = await page(tx, request, *keys.aliases(at), accept=leads_there if wanted else None)
+    answer: Answer = {"Aliases": [_describe(at, decode(Alias, data)) for _, data in found]}
     if marker:
         answer["NextMarker"] = marker
     return answer

@@ -120,14 +120,14 @@ async def list_code_signing_configs(ctx: Context, tx: Reader, request: Request) 
 
 async def list_functions_by_code_signing_config(ctx: Context, tx: Reader, request: Request) -> Answer:
     arn = _arn(ctx, (await get_config(ctx, tx, request["CodeSigningConfigArn"])).id)
-    limit = min(request.get("MaxItems") or 50, 50)
-    functions: list[str] = []
-    # Few functions have one: pages are counted over all of them, and a page may be short.
-    found, marker = await page(tx, {**request, "MaxItems": limit}, *keys.all_signed(ctx.account, ctx.region))
-    for key, data in found:
-        if msgspec.msgpack.decode(data, type=str) == arn:
-            functions.append(Target(ctx.account, ctx.region, str(unpack(key)[-1]), "").arn)
-    answer: Answer = {"FunctionArns": functions}
+    found, marker = await page(
+        tx,
+        request,
+        *keys.all_signed(ctx.account, ctx.region),
+        accept=lambda _, data: msgspec.msgpack.decode(data, type=str) == arn,
+    )
+    functions = [Target(ctx.account, ctx.region, str(unpack(key)[-1]), "") for key, _ in found]
+    answer: Answer = {"FunctionArns": [function.arn for function in functions]}
     if marker:
         answer["NextMarker"] = marker
     return answer

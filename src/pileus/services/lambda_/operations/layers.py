@@ -17,6 +17,7 @@ from pileus.services.lambda_.records import Layer, LayerHead, LayerVersion, Poli
 from pileus.store.contract import Reader, Transaction
 
 LAYERS_MAX = 5
+_SCAN_LIMIT = 20
 
 
 async def layers_of(ctx: Context, tx: Reader, arns: list[str]) -> tuple[Layer, ...]:
@@ -198,18 +199,25 @@ async def list_layers(ctx: Context, tx: Reader, request: Request) -> Answer:
     found, marker = await page(tx, request, *keys.layers(ctx.account, ctx.region))
     answer: Answer = {"Layers": []}
     for _, data in found:
-        head = decode(LayerHead, data)
-        start, end = keys.layer_versions(ctx.account, ctx.region, head.name)
-        for _, newest in await tx.scan(start, end, limit=1, reverse=True):
-            version = decode(LayerVersion, newest)
-            name = LayerName(ctx.account, ctx.region, head.name, version.version)
-            if _compatible(request, version):
-                answer["Layers"].append(
-                    {"LayerName": head.name, "LayerArn": name.arn, "LatestMatchingVersion": _describe(name, version)}
-                )
+        name = LayerName(ctx.account, ctx.region, decode(LayerHead, data).name, 0)
+        version = await _newest(tx, name, request)
+        if version is not None:
+            shown = _describe(name._replace(version=version.version), version)
+            answer["Layers"].append({"LayerName": name.name, "LayerArn": name.arn, "LatestMatchingVersion": shown})
     if marker:
         answer["NextMarker"] = marker
     return answer
+
+
+async def _newest(tx: Reader, name: LayerName, request: Request) -> LayerVersion | None:
+    """The layer's newest version that is compatible with what the request names."""
+    start, end = keys.layer_versions(name.account, name.region, name.name)
+    while found := await tx.scan(start, end, limit=_SCAN_LIMIT, reverse=True):
+        versions = (decode(LayerVersion, data) for _, data in found)
+        if (match := next((each for each in versions if _compatible(request, each)), None)) is not None:
+            return match
+        end = found[-1][0]
+    return None
 
 
 async def add_layer_version_permission(ctx: Context, tx: Transaction, request: Request) -> Answer:
