@@ -461,6 +461,25 @@ def test_what_is_not_built_says_so(lambda_: Any, role: str, request_: dict[str, 
     assert next(iter(request_)) in message
 
 
+def test_packages_that_are_kept_otherwise_are_not_built(lambda_: Any, role: str, make: Callable[..., Any]) -> None:
+    make()
+    settings = {"Runtime": "python3.12", "Handler": "i.h", "Role": role}
+    for kept in (
+        {"SourceKMSKeyArn": "arn:aws:kms:us-east-1:111122223333:key/k"},
+        {"S3ObjectStorageMode": "REFERENCE", "S3Bucket": "bucket", "S3Key": "k"},
+    ):
+        code = kept if "S3Key" in kept else {"ZipFile": package({"i.py": ""}), **kept}
+        refused = [
+            caught(lambda_.create_function, FunctionName="g", Code=code, **settings),
+            caught(lambda_.update_function_code, FunctionName="f", **code),
+        ]
+        if "S3Key" in kept:
+            refused.append(caught(lambda_.publish_layer_version, LayerName="l", Content=code))
+        for found in refused:
+            assert found[:2] == ("NotImplemented", 501)
+            assert next(iter(kept)) in found[2]
+
+
 def test_operations_that_are_not_built_say_so(aws: Any, lambda_: Any) -> None:
     version = {"FunctionName": "f", "Qualifier": "1"}
     execution = {"DurableExecutionArn": arn(aws, "f:1/durable-execution/name/1")}

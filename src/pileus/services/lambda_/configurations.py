@@ -79,6 +79,8 @@ def check_settings(request: Request) -> None:
             raise NotBuilt(f"{member} of a Lambda function")
     if request.get("PackageType") == "Image":
         raise NotBuilt("PackageType Image of a Lambda function")
+    if any(each.get("S3FilesConfig") for each in request.get("FileSystemConfigs") or ()):
+        raise NotBuilt("S3FilesConfig of a Lambda function")
     _check_dead_letter((request.get("DeadLetterConfig") or {}).get("TargetArn") or "")
     if (runtime := request.get("Runtime")) is not None:
         runtimes.check(runtime)

@@ -32,8 +32,11 @@ class Package(NamedTuple):
 
 async def take(ctx: Context, source: dict[str, Any]) -> Package:
     """Fetch what `ZipFile` or `S3Bucket`/`S3Key` mean, as the caller, and check it whole."""
-    if source.get("ImageUri"):
-        raise NotBuilt("ImageUri of a Lambda function")
+    for member in ("ImageUri", "SourceKMSKeyArn"):
+        if source.get(member):
+            raise NotBuilt(f"{member} of a Lambda function")
+    if source.get("S3ObjectStorageMode") == "REFERENCE":
+        raise NotBuilt("S3ObjectStorageMode REFERENCE of a Lambda package")
     data, in_s3 = source.get("ZipFile"), source.get("S3Bucket") or source.get("S3Key")
     if data is not None and in_s3:
         raise errors.invalid_parameter("Please do not provide other FunctionCode parameters when providing a ZipFile.")

@@ -204,9 +204,8 @@ async def update_function_code(ctx: Context, request: Request) -> Answer:
     at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
     if request.get("ImageUri"):
         raise errors.invalid_parameter("Please don't provide ImageUri when updating a function with packageType Zip.")
-    for member in ("PublishTo", "SourceKMSKeyArn"):
-        if request.get(member):
-            raise NotBuilt(f"{member} of a Lambda function")
+    if request.get("PublishTo"):
+        raise NotBuilt("PublishTo of a Lambda function")
 
     async def check(tx: Reader) -> None:
         latest = await get_latest(tx, at)
