@@ -56,7 +56,7 @@ AT_ONCE = 12
 # Longer than environments stay without work.
 REAPED_S = 3600.0
 # What the node may keep on purpose, MB: caches that fill, what was counted in the last hour.
-GROWTH_MB = 24.0
+GROWTH_MB = 20.0
 
 
 @contextmanager

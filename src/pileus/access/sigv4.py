@@ -42,6 +42,7 @@ from pileus.access.claim import (
 )
 from pileus.access.errors import Family
 from pileus.kernel.errors import AWSError
+from pileus.kernel.mac import Mac
 
 __all__ = [
     "ChunkSignatures",
@@ -153,7 +154,7 @@ def check_signature(
 def _is_signed(claim: Claim, secret: str, key: bytes, to_sign: str) -> bool:
     if claim.regions:
         return sigv4a.is_signed(secret, claim.scope.access_key_id, to_sign, claim.signature)
-    return hmac.compare_digest(hmac.digest(key, to_sign.encode(), "sha256").hex(), claim.signature)
+    return hmac.compare_digest(_mac(key).digest(to_sign.encode()).hex(), claim.signature)
 
 
 @lru_cache(maxsize=4096)
@@ -163,6 +164,11 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     for part in (region, service, TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
+
+
+@lru_cache(maxsize=4096)
+def _mac(key: bytes) -> Mac:
+    return Mac(key)
 
 
 def _string_to_sign(claim: Claim, canonical: str) -> str:
@@ -185,7 +191,7 @@ class ChunkSignatures:
 
     def __init__(self, key: bytes, claim: Claim) -> None:
         scope = claim.scope
-        self._key = key
+        self._mac = Mac(key)
         self._access_key_id = scope.access_key_id
         self._middle = f"{claim.timestamp}\n{scope.date}/{scope.region}/{scope.service}/{TERMINATOR}"
         self._previous = claim.signature
@@ -205,7 +211,7 @@ class ChunkSignatures:
         )
 
     def _check(self, to_sign: str, signature: str) -> None:
-        expected = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        expected = self._mac.digest(to_sign.encode()).hex()
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise errors.signature_mismatch(
                 "s3", access_key_id=self._access_key_id, signature=signature, string_to_sign=to_sign

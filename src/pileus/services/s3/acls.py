@@ -84,7 +84,10 @@ def canned(name: str, owner: str, bucket_owner: str) -> tuple[Grant, ...]:
 
 def asks(request: Mapping[str, Any]) -> bool:
     """Whether a request brings a list of its own."""
-    return request.get("ACL") is not None or any(request.get(member) is not None for member in _HEADERS)
+    if request.get("ACL") is not None:
+        return True
+    # Nearly every request brings none of them.
+    return not _HEADERS.keys().isdisjoint(request) and any(request.get(member) is not None for member in _HEADERS)
 
 
 def of_headers(

@@ -31,6 +31,8 @@ with the time, so that small bodies are appended to the tree, not strewn over it
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pileus.store.keys import pack, pack_onto, prefix_range, unpack
 
 _BUCKETS = pack("s3", "", "", "bucket")
@@ -47,6 +49,8 @@ _LIFECYCLES = pack("s3", "", "", "lifecycle")
 _ORDER_MAX = (1 << 63) - 1
 
 
+# Every call asks for its bucket, some thrice.
+@lru_cache(maxsize=1024)
 def bucket(name: str) -> bytes:
     return pack_onto(_BUCKETS, name)
 

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.ids import Ids
+from pileus.kernel.mac import Mac
 from pileus.services.s3 import keys
 from pileus.services.s3.records import CustomerKey
 from pileus.store.contract import Reader, StoreUnavailable, Transaction
@@ -48,13 +49,13 @@ class Vault:
         # Imported with the service: only it needs it.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._root = root
+        self._mac = Mac(root)
         self._make = AESGCM
 
     def cipher(self, body_id: str, customer_key: bytes | None = None) -> Cipher:
         """That of one body: under the customer's key where there is one, else under the node's."""
-        root = customer_key or self._root
-        return Cipher(self._make(hmac.digest(root, b"pileus s3 body " + body_id.encode(), "sha256")))
+        mac = Mac(customer_key) if customer_key else self._mac
+        return Cipher(self._make(mac.digest(b"pileus s3 body " + body_id.encode())))
 
 
 def _nonce(number: int) -> bytes:

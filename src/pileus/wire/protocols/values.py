@@ -49,6 +49,11 @@ def _date(day: int) -> str:
 
 def rfc822(seconds: float) -> str:
     """`Mon, 02 Jan 2006 15:04:05 GMT`."""
+    return _rfc822(int(seconds // 1))
+
+
+@lru_cache(maxsize=1024)
+def _rfc822(seconds: int) -> str:
     t = time.gmtime(seconds)
     return f"{_DAYS[t[6]]}, {t[2]:02d} {_MONTHS[t[1] - 1]} {t[0]:04d} {t[3]:02d}:{t[4]:02d}:{t[5]:02d} GMT"
 
