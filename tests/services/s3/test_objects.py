@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import os
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import awscrt.auth
 import botocore.session
@@ -618,3 +620,15 @@ def test_deleting_many_under_conditions(s3, bucket):
         ("none", "NoSuchKey"),
         ("none", "NoSuchKey"),
     ]
+
+
+def test_a_put_that_says_nothing_of_its_length(s3, bucket):
+
+    address = urlsplit(s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "a"}))
+    connection = http.client.HTTPConnection(address.netloc, timeout=30)
+    connection.putrequest("PUT", f"{address.path}?{address.query}")
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, b"<Code>MissingContentLength</Code>" in answer.read()) == (411, True)
+    connection.close()
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)

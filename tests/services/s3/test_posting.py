@@ -216,3 +216,31 @@ def test_by_a_user_who_may_and_one_who_may_not(aws, bucket):
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName=name, PolicyName="put", PolicyDocument=policy)
     assert post(signed["url"], signed["fields"])[0] == 204
+
+
+def test_locks_that_a_form_asks_for(aws, s3, bucket):
+    locking = new_name()
+    s3.create_bucket(Bucket=locking, ObjectLockEnabledForBucket=True)
+    mode, until = "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"
+    asked = {mode: "GOVERNANCE", until: "2099-01-02T03:04:05Z"}
+    for name, fields, expected in (
+        (locking, asked, ""),
+        (bucket, asked, "InvalidRequest"),
+        (locking, {**asked, until: "soon"}, "InvalidArgument"),
+        (locking, {mode: "GOVERNANCE"}, "InvalidArgument"),
+    ):
+        conditions = [{field: value} for field, value in fields.items()]
+        signed = s3.generate_presigned_post(name, "key", Fields=dict(fields), Conditions=conditions)
+        assert error_of(post(signed["url"], signed["fields"])[2]).get("Code", "") == expected, fields
+    kept = s3.get_object_retention(Bucket=locking, Key="key")["Retention"]
+    assert (kept["Mode"], f"{kept['RetainUntilDate']:%Y-%m-%dT%H:%M:%SZ}") == ("GOVERNANCE", asked[until])
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_a_form_without_a_key_for_its_file(s3, bucket):
+    for key, file_name in (("", "a"), ("${filename}", "")):
+        signed = s3.generate_presigned_post(bucket, "", Fields={}, Conditions=[["starts-with", "$key", ""]])
+        status, _, text = post(signed["url"], {**signed["fields"], "key": key}, file_name=file_name)
+        error = error_of(text)
+        assert (status, error["Code"], error["ArgumentName"]) == (400, "InvalidArgument", "key")
+        assert error["Message"] == "User key must have a length greater than 0."

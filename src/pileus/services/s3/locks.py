@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -75,6 +76,17 @@ def of_request(bucket: Bucket, request: Mapping[str, Any], now: float) -> Lock |
     if mode is None and hold is None:
         return None
     return Lock(mode or "", float(until or 0.0), hold or "")
+
+
+def date_of_field(text: str) -> float:
+    """The date of a form's field, which comes as text."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise errors.invalid_argument(
+            "The retain until date must be provided in ISO 8601 format", "x-amz-object-lock-retain-until-date", text
+        ) from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def check_integrity(what: str, *, locked: bool, checked: bool) -> None:

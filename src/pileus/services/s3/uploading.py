@@ -45,6 +45,8 @@ class Announced(msgspec.Struct):
 
 def announced(ctx: Context, request: dict[str, Any]) -> Announced:
     headers = ctx.http.headers
+    if "content-length" not in headers and "transfer-encoding" not in headers and ctx.http.method == "PUT":
+        raise errors.missing_content_length()
     given = checksums.from_members(request)
     trailing = checksums.announced(headers)
     if (meant := headers.get("x-amz-sdk-checksum-algorithm")) is not None:

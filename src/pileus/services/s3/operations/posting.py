@@ -20,7 +20,7 @@ from pileus.cloud.forms import Form, Posted
 from pileus.kernel.digests import ALGORITHMS
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import ANONYMOUS, Principal
-from pileus.services.s3 import checksums, errors, forms, postpolicies
+from pileus.services.s3 import checksums, errors, forms, locks, postpolicies
 
 _MEMBERS = {
     "acl": "ACL",
@@ -39,6 +39,12 @@ _MEMBERS = {
     "x-amz-server-side-encryption-customer-key": "SSECustomerKey",
     "x-amz-server-side-encryption-customer-key-md5": "SSECustomerKeyMD5",
     "x-amz-object-lock-legal-hold": "ObjectLockLegalHoldStatus",
+    "x-amz-object-lock-mode": "ObjectLockMode",
+    "x-amz-object-lock-retain-until-date": "ObjectLockRetainUntilDate",
+    "x-amz-grant-full-control": "GrantFullControl",
+    "x-amz-grant-read": "GrantRead",
+    "x-amz-grant-read-acp": "GrantReadACP",
+    "x-amz-grant-write-acp": "GrantWriteACP",
     **{checksums.header(name): checksums.member(name) for name in ALGORITHMS},
 }
 _META = "x-amz-meta-"
@@ -65,6 +71,8 @@ async def read_form(cloud: Cloud, form: Form) -> Posted | None:
     if "key" not in fields:
         raise _missing("key")
     fields = {field: value.replace("${filename}", file_name) for field, value in fields.items()}
+    if not fields["key"]:
+        raise errors.invalid_argument("User key must have a length greater than 0.", "key", "")
     principal, region = await _caller(form, fields)
     if "policy" in fields and principal.kind != "anonymous":
         sizes = postpolicies.check(fields["policy"], fields, name, form.now)
@@ -155,6 +163,8 @@ def _request(bucket: str, fields: Mapping[str, str]) -> dict[str, Any]:
             metadata[field[len(_META) :]] = value
     if metadata:
         request["Metadata"] = metadata
+    if (until := request.get("ObjectLockRetainUntilDate")) is not None:
+        request["ObjectLockRetainUntilDate"] = locks.date_of_field(until)
     if "tagging" in fields:
         request["Tagging"] = _tagging(fields["tagging"])
     return request
