@@ -53,6 +53,9 @@ def test_names_are_checked(s3, fails):
         "abc-",
         "under_score",
         "xn--abc",
+        "amzn-s3-demo-abc",
+        "abc.-def",
+        "abc-.def",
         "a-s3alias",
     ):
         error = fails(s3.create_bucket, Bucket=name)

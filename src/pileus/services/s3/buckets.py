@@ -63,14 +63,15 @@ REGIONS = frozenset(
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
-_PREFIXES = ("xn--", "sthree-")
+_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_NEIGHBOURS = ("..", ".-", "-.")
 _SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
 def check_name(name: str) -> None:
     if (
         not _NAME.fullmatch(name)
-        or ".." in name
+        or any(one in name for one in _NEIGHBOURS)
         or _IP_ADDRESS.fullmatch(name)
         or name.startswith(_PREFIXES)
         or name.endswith(_SUFFIXES)
