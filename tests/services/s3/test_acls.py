@@ -194,3 +194,9 @@ def test_requesters_who_pay(s3, open_bucket, other, fails, raw):
     assert fails(other[1].get_object, Bucket=open_bucket, Key="a")["Code"] == "AccessDenied"
     answer = other[1].get_object(Bucket=open_bucket, Key="a", RequestPayer="requester")
     assert answer["RequestCharged"] == "requester"
+    # Who copies reads, too.
+    theirs = new_name()
+    other[1].create_bucket(Bucket=theirs)
+    copy = {"Bucket": theirs, "Key": "b", "CopySource": f"{open_bucket}/a"}
+    assert fails(other[1].copy_object, **copy)["Code"] == "AccessDenied"
+    assert other[1].copy_object(**copy, RequestPayer="requester")["RequestCharged"] == "requester"

@@ -298,6 +298,7 @@ async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     if target is not None:
         access_logs.watch(ctx, target, request)
         check_region(ctx, target)
+        check_payer(ctx, target, request)
         found = await _guard(ctx, tx, target, None, None, of_object=False)
         documents += found.documents
         owners |= found.owners
@@ -305,6 +306,7 @@ async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     bucket = target if source.bucket == request["Bucket"] else await load(tx, source.bucket)
     if bucket is not None:
         access_logs.watch_source(ctx, bucket, source.key, source.version_id, None)
+        check_payer(ctx, bucket, request)
     if bucket is not None and (bucket is not target or bucket.ownership != acls.ENFORCED):
         found = await _guard(ctx, tx, bucket, source.key, source.version_id, of_object=True)
         documents += found.documents
