@@ -1,4 +1,4 @@
-"""Attribute-based access control: a bucket's tags in the conditions of policies."""
+"""Attribute-based access control: tags of buckets and objects in the conditions of policies."""
 
 from __future__ import annotations
 
@@ -86,3 +86,60 @@ def test_the_buckets_policy_sees_tags_too(s3: Any, bucket: str, fails: Callable[
     assert fails(s3.put_object, Bucket=bucket, Key="k")["Code"] == "AccessDenied"
     enable(s3, bucket, "Disabled")
     s3.put_object(Bucket=bucket, Key="k")
+
+
+def _policy(bucket: str, *statements: dict[str, Any]) -> str:
+    inside = {"Principal": "*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [{**inside, **one} for one in statements]})
+
+
+def test_the_tags_that_an_object_has(s3: Any, bucket: str, fails: Callable[..., Any], raw: Any) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.delete_public_access_block(Bucket=bucket)
+    public, secret = ({"StringEquals": {f"s3:ExistingObjectTag/{key}": "yes"}} for key in ("public", "Secret"))
+    reads = ["s3:GetObject", "s3:GetObjectVersion"]
+    s3.put_bucket_policy(
+        Bucket=bucket,
+        Policy=_policy(
+            bucket,
+            {"Effect": "Allow", "Action": reads, "Condition": public},
+            {"Effect": "Deny", "Action": [*reads, "s3:PutObjectTagging"], "Condition": secret},
+        ),
+    )
+    first = s3.put_object(Bucket=bucket, Key="a", Body=b"1", Tagging="public=yes")["VersionId"]
+    s3.put_object(Bucket=bucket, Key="a", Body=b"2", Tagging="public=no")
+    s3.put_object(Bucket=bucket, Key="b", Body=b"3", Tagging="Secret=yes&public=yes")
+    # Each version has its own.
+    assert raw("GET", f"/{bucket}/a?versionId={first}", signed=False)[2] == b"1"
+    for path in (f"/{bucket}/a", f"/{bucket}/b", f"/{bucket}/none"):
+        assert raw("GET", path, signed=False)[0] == 403, path
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"2"
+    for call, more in (
+        (s3.get_object, {"Key": "b"}),
+        (s3.copy_object, {"Key": "c", "CopySource": f"{bucket}/b"}),
+        (s3.put_object_tagging, {"Key": "b", "Tagging": {"TagSet": []}}),
+    ):
+        assert fails(call, Bucket=bucket, **more)["Code"] == "AccessDenied", more
+    assert s3.head_object(Bucket=bucket, Key="a")["ContentLength"] == 1
+
+
+def test_the_tags_that_an_object_is_to_have(s3: Any, bucket: str, fails: Callable[..., Any]) -> None:
+    without = {"StringNotEquals": {"s3:RequestObjectTag/team": ["a", "b"]}}
+    others = {"ForAnyValue:StringNotEquals": {"s3:RequestObjectTagKeys": ["team"]}}
+    s3.put_bucket_policy(
+        Bucket=bucket,
+        Policy=_policy(
+            bucket,
+            {"Effect": "Deny", "Action": "s3:PutObject", "Condition": without},
+            {"Effect": "Deny", "Action": ["s3:PutObject", "s3:PutObjectTagging"], "Condition": others},
+        ),
+    )
+    for tagging in ("team=a", "team=b"):
+        s3.put_object(Bucket=bucket, Key="k", Tagging=tagging)
+        s3.create_multipart_upload(Bucket=bucket, Key="k", Tagging=tagging)
+    for more in ({}, {"Tagging": "team=c"}, {"Tagging": "team=a&other=x"}):
+        for call in (s3.put_object, s3.create_multipart_upload):
+            assert fails(call, Bucket=bucket, Key="k", **more)["Code"] == "AccessDenied", more
+    s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "team", "Value": "z"}]})
+    tagging = {"TagSet": [{"Key": "other", "Value": "z"}]}
+    assert fails(s3.put_object_tagging, Bucket=bucket, Key="k", Tagging=tagging)["Code"] == "AccessDenied"

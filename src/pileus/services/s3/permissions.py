@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request
@@ -38,6 +39,19 @@ def _conditions(request: Mapping[str, Any]) -> dict[str, str | list[str]]:
     }
 
 
+def _of_object(request: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """The same for calls about objects, with the tags that a request puts on one: in a header, or in its body."""
+    conditions, tagging = _conditions(request), request.get("Tagging")
+    if tagging:
+        if isinstance(tagging, str):
+            tags = dict(parse_qsl(tagging, keep_blank_values=True))
+        else:
+            tags = {tag.get("Key", ""): tag.get("Value", "") for tag in tagging.get("TagSet") or ()}
+        conditions |= {f"s3:RequestObjectTag/{key}": value for key, value in tags.items()}
+        conditions["s3:RequestObjectTagKeys"] = list(tags)
+    return conditions
+
+
 def bucket_arn(name: str) -> str:
     return f"arn:aws:s3:::{name}"
 
@@ -62,7 +76,7 @@ def bucket(action: str) -> Permissions:
 
 def object_(action: str) -> Permissions:
     def needed(ctx: Context, request: Request) -> Sequence[Permission]:
-        return (Permission(f"s3:{action}", object_arn(request["Bucket"], request["Key"]), _conditions(request)),)
+        return (Permission(f"s3:{action}", object_arn(request["Bucket"], request["Key"]), _of_object(request)),)
 
     return needed
 
@@ -93,7 +107,7 @@ def bypassing(plain: Permissions) -> Permissions:
 
 def put_object(ctx: Context, request: Request) -> Sequence[Permission]:
     """Writing an object, and what its headers ask for beside that."""
-    arn, conditions = object_arn(request["Bucket"], request["Key"]), _conditions(request)
+    arn, conditions = object_arn(request["Bucket"], request["Key"]), _of_object(request)
     needed = [Permission("s3:PutObject", arn, conditions)]
     if request.get("Tagging"):
         needed.append(Permission("s3:PutObjectTagging", arn, conditions))
