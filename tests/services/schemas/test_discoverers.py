@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from pileus.services.schemas import shapes
+
 CONTENT = json.dumps({"openapi": "3.0.0", "info": {"title": "E", "version": "1"}, "paths": {}})
 ALLOW_LOGS = json.dumps(
     {
@@ -186,12 +188,21 @@ def test_what_is_too_large_is_not_learned(aws: Any) -> None:
     schemas.create_discoverer(SourceArn=bus)
     put(aws, "wide", {f"n{number}": 1 for number in range(2001)}, source="one")
     put(aws, "wide", {"list": [1] * 2001}, source="one")
+    put(aws, "wide", {"n" * 60_000: {"n" * 60_000: 1}}, source="one")
     for half in ("a", "b"):
         put(aws, "wide", {f"{half}{number}": 1 for number in range(1500)}, source="two")
     put(aws, "wide", {"n": 1}, source="three")
     until(lambda: versions(aws, "three@OrderPlaced"))
     until(lambda: versions(aws, "two@OrderPlaced") == ["1"])
     assert versions(aws, "one@OrderPlaced") == []
+
+
+def test_the_objects_of_a_list_are_looked_at_once() -> None:
+    """By the square of their number it would take minutes, and everybody would wait."""
+    shape = shapes.shape_of([{"many": [{f"k{number}": number} for number in range(100_000)]}])
+    items = shape.members["many"].items
+    assert items is not None
+    assert (len(items.members), items.required) == (100_000, set())
 
 
 def test_a_deleted_schema_is_learned_anew(aws: Any) -> None:

@@ -35,6 +35,8 @@ SCHEMAS_MAX = 200
 # Names and elements of an event, and names of all that a schema's events have: what is beyond is not learned, as
 # everybody waits for it.
 NAMES_MAX = 2000
+# Characters of one version, as `CreateSchema` takes them.
+CONTENT_MAX = 100_000
 _REFUSED = re.compile(r"[^0-9A-Za-z_.\-@]")
 
 
@@ -109,11 +111,11 @@ async def discover_event(ctx: Context, request: dict[str, Any]) -> dict[str, Any
         return {}
     source, detail_type = str(event["source"]), str(event["detail-type"])
     name = _REFUSED.sub("-", f"{source}@{shapes.component_name(detail_type)}")[:_NAME_MAX]
-    seen = shapes.shape_of(event)
+    seen = shapes.shape_of([event])
 
     async def is_known(tx: Reader) -> bool:
         before = await _shape(ctx, tx, name)
-        return before is not None and shapes.merged((before, seen)) == before
+        return before is not None and shapes.merged(before, seen) == before
 
     if await ctx.cloud.store.read(is_known):
         return {}
@@ -123,7 +125,7 @@ async def discover_event(ctx: Context, request: dict[str, Any]) -> dict[str, Any
         if data is None or decode(Discoverer, data).state != STARTED:
             return
         before = await _shape(ctx, tx, name)
-        shape = seen if before is None else shapes.merged((before, seen))
+        shape = seen if before is None else shapes.merged(before, seen)
         if shapes.size(shape) > NAMES_MAX:
             return
         content = orjson.dumps(shapes.document_of(shape, source=source, detail_type=detail_type)).decode()
@@ -144,6 +146,8 @@ async def _shape(ctx: Context, tx: Reader, name: str) -> Shape | None:
 
 async def _keep(ctx: Context, tx: Transaction, name: str, content: str) -> bool:
     """Make the content the newest version of its schema; False where there is no room for it."""
+    if len(content) > CONTENT_MAX:
+        return False
     data = await tx.get(keys.schema(ctx.account, ctx.region, DISCOVERED, name))
     if data is not None:
         schema = decode(Schema, data)

@@ -58,7 +58,7 @@ def discover(events: Iterable[str], type_: str) -> str:
     """The schema that all of the events have."""
     found = [parsed(text) for text in events]
     first = found[0]
-    shape = shapes.merged(shapes.shape_of(event) for event in found)
+    shape = shapes.shape_of(found)
     if all(member in first for member in ("detail-type", "source", "detail")):
         document = shapes.document_of(shape, source=str(first["source"]), detail_type=str(first["detail-type"]))
     else:

@@ -7,7 +7,7 @@ puts several events into one schema is not documented: here what one of them lac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -32,14 +32,21 @@ class Shape(msgspec.Struct, omit_defaults=True):
     required: set[str] = set()
 
 
-def shape_of(value: Any) -> Shape:
-    if isinstance(value, dict):
-        return Shape({"object"}, members={name: shape_of(one) for name, one in value.items()}, required=set(value))
-    if isinstance(value, list):
-        return Shape({"array"}, items=merged(shape_of(one) for one in value) if value else None)
-    if isinstance(value, str):
-        return Shape({"string"}, times=_TIME.fullmatch(value) is not None)
-    return Shape({_kind(value)})
+def shape_of(values: Sequence[Any]) -> Shape:
+    """The shape of all of them together; each is looked at once, however many there are."""
+    objects = [value for value in values if isinstance(value, dict)]
+    members: dict[str, list[Any]] = {}
+    for value in objects:
+        for name, member in value.items():
+            members.setdefault(name, []).append(member)
+    items = [item for value in values if isinstance(value, list) for item in value]
+    return Shape(
+        {_kind(value) for value in values},
+        times=all(_TIME.fullmatch(value) for value in values if isinstance(value, str)),
+        items=shape_of(items) if items else None,
+        members={name: shape_of(found) for name, found in members.items()},
+        required={name for name, found in members.items() if len(found) == len(objects)},
+    )
 
 
 def names_in(value: Any, most: int) -> int:
@@ -62,28 +69,21 @@ def size(shape: Shape) -> int:
     return sum(1 + size(member) for member in shape.members.values()) + (size(shape.items) if shape.items else 0)
 
 
-def merged(shapes: Iterable[Shape]) -> Shape:
-    """The shape of all of them together; there is one at least."""
-    first, *others = shapes
-    for other in others:
-        first = _both(first, other)
-    return first
-
-
-def _both(one: Shape, other: Shape) -> Shape:
+def merged(one: Shape, other: Shape) -> Shape:
+    """The shape of both together."""
     if "object" not in one.kinds or "object" not in other.kinds:
         required = one.required | other.required
     else:
         required = one.required & other.required
     members = {
-        name: _both(shape, other.members[name]) if name in other.members else shape
+        name: merged(shape, other.members[name]) if name in other.members else shape
         for name, shape in one.members.items()
     }
-    items = [shape.items for shape in (one, other) if shape.items is not None]
+    items = one.items or other.items
     return Shape(
         one.kinds | other.kinds,
         times=one.times and other.times,
-        items=merged(items) if items else None,
+        items=merged(one.items, other.items) if one.items and other.items else items,
         members=members | {name: shape for name, shape in other.members.items() if name not in members},
         required=required,
     )

@@ -36,6 +36,8 @@ async def _load(ctx: Context, request: Request) -> Discoverer:
 
 async def _save(ctx: Context, discoverer: Discoverer) -> None:
     async def put(tx: Transaction) -> None:
+        # It may have been deleted meanwhile, and must not come back.
+        await _get(ctx, tx, discoverer.id)
         tx.put(keys.discoverer(ctx.account, ctx.region, discoverer.id), encode(discoverer))
 
     await ctx.cloud.store.write(put)
