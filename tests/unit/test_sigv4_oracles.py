@@ -163,7 +163,8 @@ def test_signatures_of_the_common_runtime(*, parts: list[str], pairs: Any, heade
     family: Family = "s3" if s3 else "json"
     claim = read_claim(query, headers, family)
     assert claim is not None
-    assert (claim.region, claim.regions) == (("", "*") if kind == "v4a" else ("us-east-1", ""))
+    assert claim.regions == ("*" if kind == "v4a" else "")
+    assert claim.region_at("eu-west-1") == ("eu-west-1" if kind == "v4a" else "us-east-1")
 
     def check(secret: str) -> None:
         check_signature(
@@ -206,6 +207,33 @@ def test_asymmetric_signatures_cover_their_regions() -> None:
     }
     with pytest.raises(AWSError, match="'X-Amz-Region-Set' must be a 'SignedHeader'"):
         check_headers(headers)
+
+
+@pytest.mark.parametrize(
+    ("regions", "region"),
+    [
+        ("*", "us-east-1"),
+        ("us-*", "us-east-1"),
+        ("eu-west-1, us-east-1", "us-east-1"),
+        ("eu-west-1", "eu-west-1"),
+        ("eu-*, ap-south-1, eu-west-1", "ap-south-1"),
+        # For none that was called.
+        ("eu-*", ""),
+        ("eu-*,us-gov-*", ""),
+        (",", ""),
+    ],
+)
+def test_asymmetric_signatures_are_good_in_their_regions_alone(regions: str, region: str) -> None:
+    headers = {
+        "host": "h",
+        "x-amz-date": "20150830T123600Z",
+        "x-amz-region-set": regions,
+        "authorization": "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/events/aws4_request, "
+        "SignedHeaders=host;x-amz-date;x-amz-region-set, Signature=3006020101020101",
+    }
+    claim = read_claim("", headers, "json")
+    assert claim is not None
+    assert claim.region_at("us-east-1") == region
 
 
 def check_headers(headers: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ class Authenticated(NamedTuple):
     """Who calls, and what is left to check of a payload that streams."""
 
     principal: Principal
-    # As signed; empty for an anonymous caller, and where the signature is good in more than one.
+    # As signed; empty for an anonymous caller.
     region: str = ""
     service: str = ""
     # The SHA-256 (hex) that a streaming payload must turn out to have; empty where it is not signed as a whole.
@@ -66,14 +66,15 @@ async def authenticate(
     client_now: float | None = None,
     services: Collection[str] = (),
     resource: str = "",
+    here: str = "",
 ) -> Authenticated:
     """Who makes this request; an anonymous principal where it carries no signature at all.
 
     `path`, `query` and `headers` as in `pileus.access.sigv4`. `body` None: the payload streams. `body_sha256`: its
     hash, where the caller has computed it already (large bodies are hashed off the loop). `services`: the names for
     which the request may be signed, any when empty. `resource`: S3's path with the bucket put in that the host
-    names. `client_now`: the time by which requests are signed, where it is another than the cloud's. Raises the AWS
-    error of the family.
+    names. `here`: the region that was called, which counts where the signature is good in several. `client_now`: the
+    time by which requests are signed, where it is another than the cloud's. Raises the AWS error of the family.
     """
     if client_now is None:
         client_now = now
@@ -111,7 +112,10 @@ async def authenticate(
         body_sha256=body_sha256 or EMPTY_SHA256,
         family=family,
     )
-    _note_use(keyring, credential, scope.service, claim.region, now)
+    region = claim.region_at(here)
+    if not region:
+        raise errors.invalid_signature(family, "Credential should be scoped to a valid region. ")
+    _note_use(keyring, credential, scope.service, region, now)
     chunks = None
     payload_sha256 = ""
     if claim.payload in (STREAMING_SIGNED, STREAMING_SIGNED_TRAILER):
@@ -124,7 +128,7 @@ async def authenticate(
             raise errors.invalid_signature(family, message)
     elif body is None and len(claim.payload or EMPTY_SHA256) == 64:
         payload_sha256 = claim.payload or EMPTY_SHA256
-    return Authenticated(credential.principal, claim.region, scope.service, payload_sha256, chunks)
+    return Authenticated(credential.principal, region, scope.service, payload_sha256, chunks)
 
 
 async def find_credential(

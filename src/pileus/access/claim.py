@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from pileus.access import errors, sigv4a
 from pileus.access.canonical import CHARSET
 from pileus.access.errors import Family
+from pileus.access.patterns import match_pieces
 from pileus.kernel.errors import AWSError
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -79,10 +80,17 @@ class Claim(NamedTuple):
     # The token came as that of a session with a directory bucket.
     bucket_session: bool = False
 
-    @property
-    def region(self) -> str:
-        """The one region for which it is good; "" where there are more."""
-        return self.scope.region or ("" if "*" in self.regions or "," in self.regions else self.regions)
+    def region_at(self, here: str) -> str:
+        """The region that the request is for, come to where `here` is meant if it says none; "" where it is for none.
+
+        Of several regions that is `here` if they have it, else the first that is named in full.
+        """
+        if self.scope.region:
+            return self.scope.region
+        regions = [one.strip() for one in self.regions.split(",")]
+        if any(match_pieces(one.split("*"), here) for one in regions):
+            return here
+        return next((one for one in regions if one and "*" not in one), "")
 
 
 def read_claim(query: str, headers: Mapping[str, str], family: Family) -> Claim | None:

@@ -52,6 +52,7 @@ class _Access:
             now=self._cloud.clock.time(),
             client_now=self._cloud.clock.client_time(),
             services=(service,),
+            here=self._region,
         )
         return who.principal
 

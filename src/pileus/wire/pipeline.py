@@ -357,6 +357,7 @@ class _HttpCall:
             client_now=cloud.clock.client_time(),
             services=_SIGNED_AS.get(model.signing_name) or (model.signing_name,),
             resource=target.path,
+            here=target.region or cloud.settings.region,
         )
         if who.principal.kind == "anonymous" and not (
             target.service in _ANONYMOUS_SERVICES
