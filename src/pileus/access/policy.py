@@ -121,7 +121,11 @@ def compile_policy(document: str | bytes | Mapping[str, Any]) -> Policy:
     """The policy of a document; raises `PolicyError` where it is none."""
     if isinstance(document, str | bytes):
         return _compile_text(document)
-    return _compile_text(orjson.dumps(document))
+    try:
+        text = orjson.dumps(document)
+    except orjson.JSONEncodeError as error:
+        raise PolicyError("a policy must not be nested so deeply") from error
+    return _compile_text(text)
 
 
 @lru_cache(maxsize=2048)

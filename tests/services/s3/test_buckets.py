@@ -516,6 +516,8 @@ def test_what_policies_may_speak_of(s3, bucket, fails):
         ({"Condition": {"StringLooksLike": {"aws:UserAgent": "a"}}}, "Invalid Condition type : StringLooksLike"),
         ({"Condition": {"StringEquals": {"UserAgent": "a"}}}, "Policy has an invalid condition key"),
         ({"Principle": "*"}, "Unknown field Principle"),
+        ({"Condition": ["a"]}, "Condition must be an object"),
+        ({"Sid": nested(300)}, "a policy must not be nested so deeply"),
     ):
         error = fails(put, **statement)
         assert (error["status"], error["Code"], error["Message"]) == (400, "MalformedPolicy", message), statement
@@ -531,6 +533,19 @@ def test_what_policies_may_speak_of(s3, bucket, fails):
     ):
         put(**statement)
         assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == "us-east-1", statement
+
+
+def nested(levels):
+    return [nested(levels - 1)] if levels else "a"
+
+
+def test_wildcards_of_policies_are_compared_in_bounded_time(s3, fails):
+    """There are more ways to lay these stars over the name than could be tried."""
+    name = f"{'a' * 40}-{uuid.uuid4().hex[:20]}"
+    s3.create_bucket(Bucket=name)
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{'*a' * 30}_"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    assert fails(s3.put_bucket_policy, Bucket=name, Policy=policy)["Message"] == "Policy has invalid resource"
 
 
 def test_clients_that_sign_for_a_region_that_is_none_learn_which_it_is(s3, bucket, aws):

@@ -242,6 +242,9 @@ def test_policies_of_registries(aws: Any) -> None:
     again = schemas.put_resource_policy(**at, Policy=policy, RevisionId=kept["RevisionId"])
     assert again["RevisionId"] != kept["RevisionId"]
     assert refused(schemas.put_resource_policy, **at, Policy="[") == ("BadRequestException", 400)
+    # It could not be evaluated: nobody would get an answer any more.
+    for broken in ({"Statement": 5}, {"Statement": [{**statement, "Condition": {"Likes": {"a:b": "c"}}}]}):
+        assert refused(schemas.put_resource_policy, **at, Policy=json.dumps(broken)) == ("BadRequestException", 400)
     assert refused(schemas.put_resource_policy, Policy=policy) == ("BadRequestException", 400)
     assert schemas.delete_resource_policy(**at)["ResponseMetadata"]["HTTPStatusCode"] == 204
     assert refused(schemas.get_resource_policy, **at) == ("NotFoundException", 404)

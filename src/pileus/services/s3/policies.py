@@ -117,7 +117,8 @@ def _check_statement(statement: dict[str, Any], arn: str) -> None:
         for action in actions:
             if not actions_.applies(action, resources):
                 raise errors.malformed_policy("Action does not apply to any resource(s) in statement")
-    for tests in (statement.get("Condition") or {}).values():
+    condition = statement.get("Condition")
+    for tests in condition.values() if isinstance(condition, dict) else ():
         if isinstance(tests, dict) and not all(":" in key for key in tests):
             raise errors.malformed_policy("Policy has an invalid condition key")
     principal = statement.get("Principal", statement.get("NotPrincipal"))
@@ -130,7 +131,7 @@ def _is_within(pattern: str, arn: str) -> bool:
     if pattern == arn or pattern.startswith((arn + "/", arn + "*")):
         return True
     # Wildcards may stand in the bucket's name, too.
-    return arn.startswith(_BUCKET_ARN) and actions_.wildcards(pattern.partition("/")[0]).fullmatch(arn) is not None
+    return arn.startswith(_BUCKET_ARN) and actions_.matcher(pattern.partition("/")[0])(arn)
 
 
 _PRINCIPAL = re.compile(r"\*|\d{12}|arn:aws:(iam|sts)::\d{12}:.+|A(RO|ID)A[A-Z0-9]+")

@@ -6,8 +6,9 @@ Source: "Actions, resources, and condition keys for Amazon S3" in the Service Au
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+
+from pileus.access.patterns import compile_pattern
 
 _OBJECT = frozenset(
     """
@@ -42,10 +43,10 @@ _VERBS = re.compile(
 )
 
 
-@lru_cache(maxsize=1024)
-def wildcards(pattern: str) -> re.Pattern[str]:
-    """What `*` and `?` in an ARN or an action stand for."""
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """What `*` and `?` in an ARN or an action stand for; its cost is bounded whatever stands in the pattern."""
+    compiled = compile_pattern(pattern, variables=False)
+    return lambda text: compiled.matches(text, lambda _: None)
 
 
 def is_known(action: str) -> bool:
@@ -58,9 +59,9 @@ def is_known(action: str) -> bool:
 
 def applies(action: str, resources: Sequence[str]) -> bool:
     """Whether an action, or one of those that it stands for, can be done to one of the resources (ARNs)."""
-    name = wildcards(action.rpartition(":")[2].lower())
-    of_objects = any(name.fullmatch(one) for one in _OBJECT)
-    of_buckets = any(name.fullmatch(one) for one in _BUCKET)
+    fits = matcher(action.rpartition(":")[2].lower())
+    of_objects = any(fits(one) for one in _OBJECT)
+    of_buckets = any(fits(one) for one in _BUCKET)
     if not of_objects and not of_buckets:
         return True
     # A pattern that ends in a wildcard reaches into the bucket.

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
@@ -33,8 +34,13 @@ def _with_policy(registry: Registry) -> Answer:
 
 async def put_resource_policy(ctx: Context, tx: Transaction, request: Request) -> Answer:
     registry = await _named(ctx, tx, request)
-    if not isinstance(_parsed(request["Policy"]), dict):
+    document = _parsed(request["Policy"])
+    if not isinstance(document, dict):
         raise errors.bad_request("The policy is not a JSON object.")
+    try:
+        compile_policy(document)
+    except PolicyError as error:
+        raise errors.bad_request(f"The policy is not valid: {error}.") from error
     if request.get("RevisionId") and request["RevisionId"] != registry.policy_revision:
         raise AWSError(
             "PreconditionFailedException", "The RevisionId is not that of the policy.", status=412, Code="Precondition"
