@@ -10,6 +10,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Request
+from pileus.kernel.arn import parse_arn
 from pileus.services.lambda_ import keys
 from pileus.services.lambda_.names import parse, parse_layer, parse_own
 from pileus.services.lambda_.records import Policy, decode
@@ -117,6 +118,14 @@ async def function_policy(ctx: Context, tx: Reader, request: Request) -> dict[st
     at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
     data = await tx.get(keys.policy(at))
     return document(decode(Policy, data)) if data is not None else None
+
+
+async def tagged_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:
+    """The policy of the function whose tags are meant; nothing else that has tags has a policy."""
+    arn = parse_arn(request["Resource"])
+    if arn is None or not arn.resource.startswith("function:"):
+        return None
+    return await function_policy(ctx, tx, {"FunctionName": request["Resource"]})
 
 
 async def layer_policy(ctx: Context, tx: Reader, request: Request) -> dict[str, Any] | None:

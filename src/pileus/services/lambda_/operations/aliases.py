@@ -7,7 +7,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.services.lambda_ import errors, keys, provisioning
 from pileus.services.lambda_.lookup import find_alias, find_version, get_function
 from pileus.services.lambda_.lookup import get_alias as load_alias
-from pileus.services.lambda_.names import LATEST, Target, parse_own
+from pileus.services.lambda_.names import LATEST, Target, parse
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.provisioned import check_not_snapshotted
@@ -18,7 +18,7 @@ WEIGHTS_MAX = 1
 
 
 def _at(ctx: Context, request: Request) -> Target:
-    return parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+    return parse(ctx, request["FunctionName"])._replace(qualifier="")
 
 
 def _describe(at: Target, alias: Alias) -> Answer:

@@ -9,7 +9,7 @@ from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import errors, keys, roles
 from pileus.services.lambda_.asynchronous import config_of
 from pileus.services.lambda_.lookup import find_alias, find_function, find_version, get_qualified
-from pileus.services.lambda_.names import LATEST, Target, is_version, parse_own
+from pileus.services.lambda_.names import LATEST, Target, is_version, parse
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.records import AsyncConfig, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -19,7 +19,7 @@ DESTINATION_SERVICES = ("lambda", "sqs", "sns", "events", "s3")
 
 
 def _at(ctx: Context, request: Request) -> Target:
-    at = parse_own(ctx, request["FunctionName"], request.get("Qualifier") or "")
+    at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
     return at._replace(qualifier=at.qualifier or LATEST)
 
 

@@ -8,14 +8,14 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.services.lambda_ import concurrency, errors, keys
 from pileus.services.lambda_.lookup import find_function
-from pileus.services.lambda_.names import Target, parse_own
+from pileus.services.lambda_.names import Target, parse
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.provisioned import configs
 from pileus.store.contract import Reader, Transaction
 
 
 async def _at(ctx: Context, tx: Reader, request: Request) -> Target:
-    at = parse_own(ctx, request["FunctionName"])
+    at = parse(ctx, request["FunctionName"])
     if at.qualifier:
         raise errors.invalid_parameter(
             "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "

@@ -201,7 +201,7 @@ def _change(ctx: Context, tx: Transaction, at: Target, latest: Version, config: 
 
 
 async def update_function_code(ctx: Context, request: Request) -> Answer:
-    at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+    at = parse(ctx, request["FunctionName"])._replace(qualifier="")
     if request.get("ImageUri"):
         raise errors.invalid_parameter("Please don't provide ImageUri when updating a function with packageType Zip.")
     if request.get("PublishTo"):
@@ -290,7 +290,7 @@ async def update_function_configuration(ctx: Context, request: Request) -> Answe
 
 
 async def delete_function(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    at = parse_own(ctx, request["FunctionName"], request.get("Qualifier") or "")
+    at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
     if at.qualifier == LATEST:
         raise errors.invalid_parameter("$LATEST version cannot be deleted without deleting the function.")
     if at.qualifier and not is_version(at.qualifier) and is_alias(at.qualifier):

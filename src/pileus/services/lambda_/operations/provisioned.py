@@ -8,7 +8,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import concurrency, configurations, errors, keys, provisioning
 from pileus.services.lambda_.lookup import all_aliases, find_version, get_alias, get_function
-from pileus.services.lambda_.names import LATEST, Target, is_version, parse_own
+from pileus.services.lambda_.names import LATEST, Target, is_version, parse
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.provisioned import by_function, check_not_snapshotted, configs, shares
 from pileus.services.lambda_.records import Provisioned, decode, encode
@@ -18,7 +18,7 @@ from pileus.store.keys import unpack
 
 async def _at(ctx: Context, tx: Reader, request: Request) -> Target:
     """The version or alias that the request names, which must be there."""
-    at = parse_own(ctx, request["FunctionName"], request["Qualifier"])
+    at = parse(ctx, request["FunctionName"], request["Qualifier"])
     if at.qualifier == LATEST:
         raise errors.invalid_parameter("The function resource provided must be an alias or a published version.")
     await get_function(tx, at)
@@ -83,7 +83,7 @@ def _describe(config: Provisioned) -> Answer:
 
 
 async def put_provisioned_concurrency_config(ctx: Context, tx: Transaction, request: Request) -> Answer:
-    if parse_own(ctx, request["FunctionName"], request["Qualifier"]).qualifier == LATEST:
+    if parse(ctx, request["FunctionName"], request["Qualifier"]).qualifier == LATEST:
         raise errors.invalid_parameter(
             "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
         )
@@ -116,7 +116,7 @@ async def delete_provisioned_concurrency_config(ctx: Context, tx: Transaction, r
 
 
 async def list_provisioned_concurrency_configs(ctx: Context, tx: Reader, request: Request) -> Answer:
-    at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+    at = parse(ctx, request["FunctionName"])._replace(qualifier="")
     await get_function(tx, at)
     found, marker = await page(tx, request, *keys.provisioned_of(at))
     answer: Answer = {"ProvisionedConcurrencyConfigs": []}

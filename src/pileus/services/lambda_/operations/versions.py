@@ -7,7 +7,7 @@ from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import NotBuilt
 from pileus.services.lambda_ import configurations, deployments, errors, keys, packages, storage
 from pileus.services.lambda_.lookup import find_version, get_function, get_latest
-from pileus.services.lambda_.names import LATEST, Target, parse_own
+from pileus.services.lambda_.names import LATEST, Target, parse
 from pileus.services.lambda_.node import node
 from pileus.services.lambda_.paging import page
 from pileus.services.lambda_.records import Function, Version, decode, encode
@@ -48,7 +48,7 @@ async def publish(
 async def publish_version(ctx: Context, tx: Transaction, request: Request) -> Answer:
     if request.get("PublishTo"):
         raise NotBuilt("PublishVersion to $LATEST.PUBLISHED")
-    at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+    at = parse(ctx, request["FunctionName"])._replace(qualifier="")
     latest = await get_latest(tx, at)
     function = await get_function(tx, at)
     if request.get("RevisionId") not in (None, latest.revision):
@@ -78,7 +78,7 @@ async def publish_version(ctx: Context, tx: Transaction, request: Request) -> An
 
 
 async def list_versions_by_function(ctx: Context, tx: Reader, request: Request) -> Answer:
-    at = parse_own(ctx, request["FunctionName"])._replace(qualifier="")
+    at = parse(ctx, request["FunctionName"])._replace(qualifier="")
     await get_function(tx, at)
     found, marker = await page(tx, request, *keys.versions(at))
     versions = [decode(Version, data) for _, data in found]
