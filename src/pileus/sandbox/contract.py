@@ -60,6 +60,8 @@ class TemplateSpec:
     # its working directory by then. Only where there is a private root; assignments name no program of their own.
     ahead: Sequence[str] = ()
     ahead_environment: Mapping[str, str] = field(default_factory=dict)
+    # A descriptor under which programs that are run find their standard output once more; 0: none.
+    output_again: int = 0
     # What is bound for the template alone: taken away before anything of a stranger runs.
     dropped: Sequence[str] = ()
     # TCP and UDP ports inside, on which the server listens: on 127.0.0.1 and, where the network is the sandbox's own,

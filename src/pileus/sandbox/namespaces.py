@@ -203,6 +203,7 @@ class Namespaces:
             # Gone before anything of a stranger runs.
             "dropped": [*binds, *spec.dropped, *([bootstrap.HOST] if self._unprivileged else [])],
             "ahead": _ahead(spec) if spec.ahead else None,
+            "output_again": spec.output_again,
             "may_raise_limits": not self._unprivileged,
         }
 

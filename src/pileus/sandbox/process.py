@@ -133,6 +133,7 @@ class Processes:
             "filter": program,
             "may_raise_limits": False,
             "ahead": None,
+            "output_again": spec.output_again,
         }
 
     def make_parts(self, spec: TemplateSpec) -> Parts:

@@ -161,6 +161,10 @@ async def try_errors_of_init(lab: Lab) -> None:
             f"Phase: {phase}\tStatus: error\tError Type: {kind}\n" for phase in ("init", "invoke")
         ]
         assert f"Status: error\tError Type: {kind}" in result.log_tail.decode()
+        if kind == "Exception":
+            # Record "test_lambda_runtime_error": nothing of the runtime's own files is in it.
+            assert re.match(r'  File "/var/lang/lib/python3\.\d+/importlib/__init__\.py"', found["stackTrace"][0])
+            assert found["stackTrace"][-1].startswith('  File "/var/task/index.py", line 1, in <module>\n')
     found = error(await lab.run(lab.function(ECHO, handler="nodot")))
     assert found["errorType"] == "Runtime.MalformedHandlerName"
 
@@ -404,11 +408,13 @@ async def try_a_caller_who_goes_away(lab: Lab) -> None:
 async def try_the_limits_that_can_be_read(lab: Lab) -> None:
     """Record "test_runtime_ulimits"."""
     spec = lab.function(
-        "import resource as r\ndef handler(event, context):\n    return {n: r.getrlimit(getattr(r, n)) for n in dir(r) if n.startswith('RLIMIT_')}\n"
+        "import resource as r\ndef handler(event, context):\n    return {n: r.getrlimit(getattr(r, n)) for n in dir(r) if n.startswith('RLIMIT_')}\n",
+        memory_mb=128,
     )
     limits = await lab.answer(spec)
     assert limits["RLIMIT_NOFILE"] == [1024, 1024]
     assert limits["RLIMIT_STACK"] == [8388608, -1]
+    assert limits["RLIMIT_NPROC"] == [742, 742]
     if os.geteuid() == 0:
         assert limits["RLIMIT_CORE"] == [10737418240, 10737418240]
         assert limits["RLIMIT_MEMLOCK"] == [65536, 65536]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lambda_kit import caught, package
+from lambda_kit import ECHO, caught, package
 
 INVOKE = {"StatementId": "s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
 
@@ -171,6 +171,43 @@ def test_the_functions_own_policy_lets_a_user_in(aws: Any, lambda_: Any, make: C
         Principal=f"arn:aws:iam::{aws.account}:user/u",
     )
     assert theirs.invoke(FunctionName="f")["StatusCode"] == 200
+
+
+def test_what_another_account_may_do(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
+    """ "Granting Lambda function access to other accounts": most of what works on a function that is there."""
+    arn = make("f")["FunctionArn"]
+    number = "222222222222"
+    theirs = aws.client("lambda", credentials={"AccessKeyId": number, "SecretAccessKey": "test"})
+    calls: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "GetFunction": (theirs.get_function, {}),
+        "TagResource": (theirs.tag_resource, {"Resource": arn, "Tags": {"a": "b"}}),
+        "ListTags": (theirs.list_tags, {"Resource": arn}),
+        "UntagResource": (theirs.untag_resource, {"Resource": arn, "TagKeys": ["a"]}),
+        "UpdateFunctionCode": (theirs.update_function_code, {"ZipFile": package({"index.py": ECHO}), "DryRun": True}),
+        "PublishVersion": (theirs.publish_version, {}),
+        "ListVersionsByFunction": (theirs.list_versions_by_function, {}),
+        "CreateAlias": (theirs.create_alias, {"Name": "a", "FunctionVersion": "1"}),
+        "GetAlias": (theirs.get_alias, {"Name": "a"}),
+        "DeleteAlias": (theirs.delete_alias, {"Name": "a"}),
+        "PutFunctionConcurrency": (theirs.put_function_concurrency, {"ReservedConcurrentExecutions": 1}),
+        "GetFunctionConcurrency": (theirs.get_function_concurrency, {}),
+        "GetPolicy": (theirs.get_policy, {}),
+        "PutFunctionEventInvokeConfig": (theirs.put_function_event_invoke_config, {"MaximumRetryAttempts": 0}),
+        "ListFunctionEventInvokeConfigs": (theirs.list_function_event_invoke_configs, {}),
+        "UpdateFunctionConfiguration": (theirs.update_function_configuration, {}),
+        "DeleteFunction": (theirs.delete_function, {}),
+    }
+    for action, (call, request) in calls.items():
+        named = request if "Resource" in request else {"FunctionName": arn, **request}
+        assert caught(call, **named)[:2] == ("AccessDeniedException", 403), action
+        lambda_.add_permission(FunctionName="f", StatementId=action, Action=f"lambda:{action}", Principal=number)
+        if action == "UpdateFunctionConfiguration":
+            assert caught(call, **named)[:2] == ("AccessDeniedException", 403)
+        else:
+            assert call(**named)["ResponseMetadata"]["HTTPStatusCode"] < 300, action
+        if action == "ListTags":
+            assert call(**named)["Tags"] == {"a": "b"}
+    assert caught(lambda_.get_function, FunctionName="f")[0] == "ResourceNotFoundException"
 
 
 def test_creating_a_function_needs_leave_to_pass_the_role(aws: Any, role: str) -> None:

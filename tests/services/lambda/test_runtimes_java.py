@@ -119,6 +119,14 @@ SOURCES = {
                 return null;
             }
         }""",
+    "Variables": """
+        public class Variables implements RequestHandler<Object, Map<String, String>> {
+            public Map<String, String> handleRequest(Object in, Context c) {
+                Map<String, String> found = new HashMap<>(System.getenv());
+                found.put("again", String.valueOf(new File("/proc/self/fd/62").exists()));
+                return found;
+            }
+        }""",
     "Uses": """
         public class Uses { public Object go(Object in) throws Exception {
             return Class.forName("lib.Lib").getMethod("name").invoke(null); } }""",
@@ -143,7 +151,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     sources = {name: f"package example;\n{HEAD}{text}" for name, text in SOURCES.items()}
     found = _compile(folder, sources, "-sourcepath", str(CLIENT), "-implicit:none")
     # One for older JDKs than the compiler's, too.
-    oldest = {"Version": sources["Version"]}
+    oldest = {name: sources[name] for name in ("Version", "Variables")}
     found |= _compile(folder, oldest, "--release", "11", "-sourcepath", str(CLIENT), "-implicit:none")
     return {name: content for name, content in found.items() if name.startswith("example/")}
 
@@ -199,6 +207,18 @@ def test_each_jdk(java: Any, version: int) -> None:
     answer, failure, log = java("Version", Runtime=f"java{version}")(1)
     assert failure is None, (answer, log)
     assert answer == [version, f"AWS_Lambda_java{version}", True]
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_what_the_client_adds_to_the_environment(java: Any, *, older: bool) -> None:
+    """Recorded answers of AWS: the client of Java 8 and 11 writes for old SDKs, later ones have a place for frames."""
+    seen, failure, log = java("Variables", Runtime="java11" if older else "java17")(1)
+    assert failure is None, (seen, log)
+    names = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "_LAMBDA_TELEMETRY_LOG_FD")
+    wanted = (seen["AWS_ACCESS_KEY_ID"], seen["AWS_SECRET_ACCESS_KEY"], None) if older else (None, None, "62")
+    assert tuple(map(seen.get, names)) == wanted
+    assert seen.get("_X_AMZN_TRACE_ID", "").startswith("Root=1-") is older
+    assert seen["again"] == "true"
 
 
 def test_beans_in_and_records_out(java: Any) -> None:

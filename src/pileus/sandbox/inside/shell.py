@@ -331,7 +331,7 @@ def _assigned(
     else:
         _confine(plan, assignment.get("landlock"))
     if assignment["argv"]:
-        _execute(assignment["argv"], assignment["environment"], control)
+        _execute(plan, assignment["argv"], assignment["environment"], control)
     os.environ.clear()
     os.environ.update(assignment["environment"])
     payload: Message = assignment["payload"]
@@ -378,7 +378,7 @@ def _run_ahead(plan: Message, control: socket.socket) -> NoReturn:
         # Whoever shares its working directory can change it for a program that runs already.
         _go(going_read, gone_write, reading, control)
     _confine(plan, None)
-    _execute(ahead["argv"], ahead["environment"], control)
+    _execute(plan, ahead["argv"], ahead["environment"], control)
 
 
 def _go(going: int, gone: int, others: int, control: socket.socket) -> NoReturn:
@@ -444,7 +444,7 @@ def _confine_template(plan: Message, control: socket.socket) -> None:
     os.close(guard)
 
 
-def _execute(argv: list[str], environment: dict[str, str], control: socket.socket) -> NoReturn:
+def _execute(plan: Message, argv: list[str], environment: dict[str, str], control: socket.socket) -> NoReturn:
     """Become another program, or end with the exit code of a shell that could not."""
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
@@ -452,6 +452,8 @@ def _execute(argv: list[str], environment: dict[str, str], control: socket.socke
     os.set_inheritable(control.fileno(), False)
     os.closerange(3, control.fileno())
     os.closerange(control.fileno() + 1, 1024)
+    if plan["output_again"] and plan["output_again"] != control.fileno():
+        os.dup2(1, plan["output_again"])
     try:
         os.execvpe(argv[0], argv, environment)  # noqa: S606 -- that is the assignment
     except OSError as error:

@@ -12,6 +12,7 @@ from pileus.services.lambda_.execution import FunctionSpec, RoleCredentials
 from pileus.services.lambda_.hosting.frame import (
     LIBRARIES,
     RUNTIME_API_PORT,
+    TELEMETRY,
     XRAY_DAEMON_PORT,
     Hosted,
     Place,
@@ -21,6 +22,13 @@ from pileus.services.lambda_.hosting.frame import (
 
 # "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 _MB_PER_VCPU = 1769
+# A recorded answer of AWS has 742 at 128 MB: what a kernel allows by itself, one process for 256 KiB of the machine's
+# memory, of which some is not the function's. At most as many as "Lambda quotas" says.
+_PIDS_MAX = 1024
+_PIDS_PER_MB = 4
+_PIDS_BESIDE = 230
+# The loopback address, where everything inside listens, too.
+_LOCAL = "127.0.0.1"
 _NOT_IN_SNAPSHOTS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -41,6 +49,7 @@ _OF_THE_RUNTIME = frozenset(
         "_AWS_XRAY_DAEMON_ADDRESS",
         "_AWS_XRAY_DAEMON_PORT",
         "_HANDLER",
+        *TELEMETRY,
     }
 )
 
@@ -120,7 +129,8 @@ def extension_assignment(spec: FunctionSpec, sandbox: Sandbox, environment: Mapp
 
 def _limits(spec: FunctionSpec) -> Limits:
     vcpus = spec.memory_mb / _MB_PER_VCPU
-    return Limits(memory_mb=spec.memory_mb, tmp_mb=spec.tmp_mb, cpu_share=vcpus, cpu_max=max(1.0, vcpus))
+    pids = min(_PIDS_MAX, _PIDS_PER_MB * spec.memory_mb + _PIDS_BESIDE)
+    return Limits(pids=pids, memory_mb=spec.memory_mb, tmp_mb=spec.tmp_mb, cpu_share=vcpus, cpu_max=max(1.0, vcpus))
 
 
 def _variables(
@@ -136,7 +146,7 @@ def _variables(
     """The defined runtime environment variables; the reserved ones win over the function's own."""
     ports = sandbox.ports
     # Where there is no network of its own, the ports are this machine's.
-    address = OWN_ADDRESS if sandbox.private_root else "127.0.0.1"
+    address = OWN_ADDRESS if sandbox.private_root else _LOCAL
     daemon_port = ports.get(XRAY_DAEMON_PORT, XRAY_DAEMON_PORT)
     defaults = {
         "LANG": "en_US.UTF-8",
@@ -145,7 +155,7 @@ def _variables(
         "TZ": ":UTC",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         # Not AWS's: where the cloud is.
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports.get(endpoint_port, endpoint_port)}",
+        "AWS_ENDPOINT_URL": f"http://{_LOCAL}:{ports.get(endpoint_port, endpoint_port)}",
         **hosted.language.variables(spec.runtime, task_root),
     }
     reserved = {
@@ -163,7 +173,8 @@ def _variables(
         "AWS_LAMBDA_INITIALIZATION_TYPE": spec.initialization_type,
         "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
-        "AWS_LAMBDA_RUNTIME_API": f"{address}:{ports[RUNTIME_API_PORT]}",
+        # Recorded answers of AWS: it is there on both addresses, and only this runtime is told the other one.
+        "AWS_LAMBDA_RUNTIME_API": f"{_LOCAL if spec.runtime == 'provided.al2' else address}:{ports[RUNTIME_API_PORT]}",
         "LAMBDA_TASK_ROOT": task_root,
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "AWS_XRAY_DAEMON_ADDRESS": f"{address}:{daemon_port}",
@@ -174,7 +185,7 @@ def _variables(
         # What is in a snapshot outlives credentials, and belongs to no log stream.
         for name in _NOT_IN_SNAPSHOTS:
             del reserved[name]
-        address_and_port = f"127.0.0.1:{ports[RUNTIME_API_PORT]}"
+        address_and_port = f"{_LOCAL}:{ports[RUNTIME_API_PORT]}"
         reserved["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"http://{address_and_port}{container_credentials.PATH}"
         reserved["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
     if spec.log_format == "JSON":

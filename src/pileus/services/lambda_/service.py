@@ -63,7 +63,9 @@ SERVICE = Service(
         "ListFunctions": reading(functions.list_functions, on_all("ListFunctions")),
         "GetAccountSettings": reading(functions.get_account_settings, on_all("GetAccountSettings")),
         "PublishVersion": writing(versions.publish_version, on_function("PublishVersion"), function_policy),
-        "ListVersionsByFunction": reading(versions.list_versions_by_function, on_function("ListVersionsByFunction"), function_policy),
+        "ListVersionsByFunction": reading(
+            versions.list_versions_by_function, on_function("ListVersionsByFunction"), function_policy
+        ),
         "CreateAlias": writing(aliases.create_alias, on_function("CreateAlias"), function_policy),
         "GetAlias": reading(aliases.get_alias, on_function("GetAlias"), function_policy),
         "UpdateAlias": writing(aliases.update_alias, on_function("UpdateAlias"), function_policy),
@@ -72,22 +74,34 @@ SERVICE = Service(
         "TagResource": writing(tags.tag_resource, on_tagged("TagResource"), tagged_policy),
         "UntagResource": writing(tags.untag_resource, on_tagged("UntagResource"), tagged_policy),
         "ListTags": reading(tags.list_tags, on_tagged("ListTags"), tagged_policy),
-        "PutFunctionConcurrency": writing(concurrency.put_function_concurrency, on_function("PutFunctionConcurrency"), function_policy),
-        "GetFunctionConcurrency": reading(concurrency.get_function_concurrency, on_function("GetFunctionConcurrency"), function_policy),
+        "PutFunctionConcurrency": writing(
+            concurrency.put_function_concurrency, on_function("PutFunctionConcurrency"), function_policy
+        ),
+        "GetFunctionConcurrency": reading(
+            concurrency.get_function_concurrency, on_function("GetFunctionConcurrency"), function_policy
+        ),
         "DeleteFunctionConcurrency": writing(
             concurrency.delete_function_concurrency, on_function("DeleteFunctionConcurrency"), function_policy
         ),
         "PutProvisionedConcurrencyConfig": writing(
-            provisioned.put_provisioned_concurrency_config, on_function("PutProvisionedConcurrencyConfig"), function_policy
+            provisioned.put_provisioned_concurrency_config,
+            on_function("PutProvisionedConcurrencyConfig"),
+            function_policy,
         ),
         "GetProvisionedConcurrencyConfig": reading(
-            provisioned.get_provisioned_concurrency_config, on_function("GetProvisionedConcurrencyConfig"), function_policy
+            provisioned.get_provisioned_concurrency_config,
+            on_function("GetProvisionedConcurrencyConfig"),
+            function_policy,
         ),
         "DeleteProvisionedConcurrencyConfig": writing(
-            provisioned.delete_provisioned_concurrency_config, on_function("DeleteProvisionedConcurrencyConfig"), function_policy
+            provisioned.delete_provisioned_concurrency_config,
+            on_function("DeleteProvisionedConcurrencyConfig"),
+            function_policy,
         ),
         "ListProvisionedConcurrencyConfigs": reading(
-            provisioned.list_provisioned_concurrency_configs, on_function("ListProvisionedConcurrencyConfigs"), function_policy
+            provisioned.list_provisioned_concurrency_configs,
+            on_function("ListProvisionedConcurrencyConfigs"),
+            function_policy,
         ),
         "AddPermission": writing(permissions.add_permission, on_function("AddPermission")),
         "GetPolicy": reading(permissions.get_policy, on_function("GetPolicy"), function_policy),
@@ -99,16 +113,22 @@ SERVICE = Service(
             async_configs.put_function_event_invoke_config, on_function("PutFunctionEventInvokeConfig"), function_policy
         ),
         "UpdateFunctionEventInvokeConfig": free(
-            async_configs.update_function_event_invoke_config, on_function("UpdateFunctionEventInvokeConfig"), function_policy
+            async_configs.update_function_event_invoke_config,
+            on_function("UpdateFunctionEventInvokeConfig"),
+            function_policy,
         ),
         "GetFunctionEventInvokeConfig": reading(
             async_configs.get_function_event_invoke_config, on_function("GetFunctionEventInvokeConfig"), function_policy
         ),
         "DeleteFunctionEventInvokeConfig": writing(
-            async_configs.delete_function_event_invoke_config, on_function("DeleteFunctionEventInvokeConfig"), function_policy
+            async_configs.delete_function_event_invoke_config,
+            on_function("DeleteFunctionEventInvokeConfig"),
+            function_policy,
         ),
         "ListFunctionEventInvokeConfigs": reading(
-            async_configs.list_function_event_invoke_configs, on_function("ListFunctionEventInvokeConfigs"), function_policy
+            async_configs.list_function_event_invoke_configs,
+            on_function("ListFunctionEventInvokeConfigs"),
+            function_policy,
         ),
         "CreateFunctionUrlConfig": writing(url_configs.create_function_url_config, on_url("CreateFunctionUrlConfig")),
         "GetFunctionUrlConfig": reading(url_configs.get_function_url_config, on_url("GetFunctionUrlConfig")),

@@ -13,6 +13,9 @@ from pileus.services.lambda_.execution import FunctionSpec
 
 RUNTIME_API_PORT = 9001
 XRAY_DAEMON_PORT = 2000
+# Programs have their standard output once more there: runtime clients write frames to it, which keep a message whole.
+TELEMETRY_FD = 62
+TELEMETRY = {"_LAMBDA_TELEMETRY_LOG_FD": str(TELEMETRY_FD)}
 # Where programs look for libraries.
 LIBRARIES = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pileus.sandbox import roots
 from pileus.sandbox.contract import TemplateSpec
-from pileus.services.lambda_.hosting.frame import LIBRARIES, RUNTIME_API_PORT, XRAY_DAEMON_PORT, Place
+from pileus.services.lambda_.hosting.frame import LIBRARIES, RUNTIME_API_PORT, TELEMETRY_FD, XRAY_DAEMON_PORT, Place
 
 _MAKER = "/.maker"
 
@@ -33,6 +33,7 @@ def program_template(
             python_outside=python,
             ports=(RUNTIME_API_PORT,),
             datagram_ports=(XRAY_DAEMON_PORT,),
+            output_again=TELEMETRY_FD,
         )
     root = roots.machine_root(993, 990, "sbx_user1051")
     root.directories += ["/var/task", "/opt", "/var/runtime", "/var/lang/bin", _MAKER]
@@ -53,6 +54,7 @@ def program_template(
         ahead_environment={"LD_LIBRARY_PATH": LIBRARIES, **(ahead_environment or {})},
         ports=(RUNTIME_API_PORT, place.endpoint_port),
         datagram_ports=(XRAY_DAEMON_PORT,),
+        output_again=TELEMETRY_FD,
     )
 
 

@@ -14,7 +14,7 @@ from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.services.lambda_ import errors, keys
 from pileus.services.lambda_.lookup import find_alias, find_function, find_version, get_alias, get_latest
-from pileus.services.lambda_.names import LATEST, Target, is_alias, is_version, parse_own
+from pileus.services.lambda_.names import LATEST, Target, is_alias, is_version, parse, parse_own
 from pileus.services.lambda_.permissions import document
 from pileus.services.lambda_.records import Alias, Policy, Version, decode, encode
 from pileus.store.contract import Reader, Transaction
@@ -126,7 +126,7 @@ def _check_size(policy: Policy) -> None:
 
 
 async def get_policy(ctx: Context, tx: Reader, request: Request) -> Answer:
-    at = parse_own(ctx, request["FunctionName"], request.get("Qualifier") or "")
+    at = parse(ctx, request["FunctionName"], request.get("Qualifier") or "")
     policy = await _policy(tx, at)
     if policy is None:
         raise errors.not_found("The resource you requested does not exist.")

@@ -14,7 +14,17 @@ from pathlib import Path
 
 from pileus.sandbox.contract import TemplateSpec
 from pileus.services.lambda_.execution import FunctionSpec
-from pileus.services.lambda_.hosting.frame import WRAPPER, Hosted, Interpreter, Language, Place, Roots, Start, wrapped
+from pileus.services.lambda_.hosting.frame import (
+    TELEMETRY,
+    WRAPPER,
+    Hosted,
+    Interpreter,
+    Language,
+    Place,
+    Roots,
+    Start,
+    wrapped,
+)
 from pileus.services.lambda_.hosting.programs import is_program, matching, on_path, program_template
 
 _DOTNET_INSIDE = "/var/lang/bin/dotnet"
@@ -46,6 +56,7 @@ def variables(runtime: str, task_root: str) -> Mapping[str, str]:
         "SHLVL": "0",
         "DOTNET_ROOT": "/var/lang/bin",
         "LAMBDA_RUNTIME_NAME": runtime,
+        **TELEMETRY,
         # There may be no ICU beside the machine's dotnet.
         "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
     }

@@ -17,6 +17,7 @@ from pileus.sandbox.contract import SandboxError, TemplateSpec
 from pileus.services.lambda_.execution import FunctionSpec
 from pileus.services.lambda_.hosting.fetching import new_folder, run_quietly
 from pileus.services.lambda_.hosting.frame import (
+    TELEMETRY,
     WRAPPER,
     Hosted,
     Interpreter,
@@ -148,8 +149,9 @@ def template(hosted: Hosted, place: Place, memory_mb: int) -> TemplateSpec:
     return program_template(name, place, binds=binds, ahead=ahead, ahead_environment=_ENVIRONMENT)
 
 
-def variables(_runtime: str, _task_root: str) -> Mapping[str, str]:
-    return {}
+def variables(runtime: str, _task_root: str) -> Mapping[str, str]:
+    # Recorded answers of AWS: the older two do not have it.
+    return {} if runtime in ("java8.al2", "java11") else TELEMETRY
 
 
 def start(spec: FunctionSpec, hosted: Hosted, where: Roots, place: Place, ahead: bool) -> Start:

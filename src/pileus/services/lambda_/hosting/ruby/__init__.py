@@ -55,7 +55,7 @@ def variables(runtime: str, task_root: str) -> Mapping[str, str]:
         "SHLVL": "0",
         "GEM_HOME": "/var/runtime",
         "GEM_PATH": f"{gems}:/var/runtime:/var/runtime/ruby/{version}",
-        "RUBYLIB": f"{task_root}:/var/runtime/lib:/opt/ruby/lib",
+        "RUBYLIB": f"/var/runtime/gems/aws_lambda_ric-3.1.3/lib:{task_root}:/var/runtime/lib:/opt/ruby/lib",
         # Named twice, as in recorded answers of AWS.
         "LD_LIBRARY_PATH": f"{libraries}:/opt/lib",
         "PATH": "/var/lang/bin:/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",

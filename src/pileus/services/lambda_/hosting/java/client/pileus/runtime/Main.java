@@ -22,7 +22,11 @@ import java.util.TreeMap;
  * <p>Started with "ahead", it is there before its function is known: it waits on standard input for {"environment", ...}.
  */
 public final class Main {
+    // Of these, AWS's client writes to the environment what the SDKs of their time look for.
+    private static final List<String> WRITES_ENVIRONMENT = Arrays.asList("AWS_Lambda_java8.al2", "AWS_Lambda_java11");
+
     private static Log log;
+    private static boolean writesEnvironment;
 
     private Main() {}
 
@@ -32,6 +36,12 @@ public final class Main {
             waitForFunction();
         }
         Map<String, String> environment = System.getenv();
+        writesEnvironment = WRITES_ENVIRONMENT.contains(String.valueOf(environment.get("AWS_EXECUTION_ENV")));
+        if (writesEnvironment) {
+            Map<String, String> variables = environment();
+            variables.put("AWS_ACCESS_KEY", environment.get("AWS_ACCESS_KEY_ID"));
+            variables.put("AWS_SECRET_KEY", environment.get("AWS_SECRET_ACCESS_KEY"));
+        }
         log = new Log(environment.get("AWS_LAMBDA_LOG_FORMAT"), environment.get("AWS_LAMBDA_LOG_LEVEL"));
         LambdaRuntimeInternal.setLogger(log);
         Api api = new Api(environment.get("AWS_LAMBDA_RUNTIME_API"));
@@ -78,11 +88,14 @@ public final class Main {
         }
     }
 
-    private static void trace(String header) {
+    private static void trace(String header) throws Exception {
         if (header == null) {
             System.clearProperty("com.amazonaws.xray.traceHeader");
         } else {
             System.setProperty("com.amazonaws.xray.traceHeader", header);
+        }
+        if (writesEnvironment && header != null) {
+            environment().put("_X_AMZN_TRACE_ID", header);
         }
     }
 
