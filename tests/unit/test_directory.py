@@ -71,6 +71,27 @@ async def test_a_service_that_cannot_start_holds_up_no_other_and_is_tried_again(
     assert await directory.find("one") is not None
 
 
+async def test_what_one_needs_for_its_last_words_is_started_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[str] = []
+
+    async def stop_one(_cloud: Any) -> None:
+        assert await directory.find("two") is not None
+        stopped.append("one")
+
+    async def stop_two(_cloud: Any) -> None:
+        stopped.append("two")
+
+    module: Any = ModuleType("directory_services")
+    module.one = Service(name="one", operations={}, stop=stop_one)
+    module.two = Service(name="two", operations={}, stop=stop_two)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    directory = Directory({name: f"{module.__name__}:{name}" for name in ("one", "two")}, CLOUD, Begun())
+    await directory.find("one")
+    await directory.stop()
+    assert stopped == ["one", "two"]
+    assert await directory.find("two") is None
+
+
 async def test_nothing_is_started_after_the_stop(places: dict[str, str]) -> None:
     begun = Begun()
     directory = Directory(places, CLOUD, begun)

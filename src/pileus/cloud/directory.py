@@ -64,14 +64,22 @@ class Directory:
             return None
 
     async def stop(self) -> None:
-        """Stop what was started, the latest first; nothing is started any more."""
+        """Stop what was started, the latest first; nothing is started any more afterwards.
+
+        What a service needs for its last words is there until the end, started for them if need be: the logs may hear
+        of the first function's output only then.
+        """
         for task in self._starting.values():
             task.cancel()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
-        self._places = {}
-        for service in reversed(self._started.values()):
+        self._starting.clear()
+        stopped: set[str] = set()
+        while left := [name for name in self._started if name not in stopped]:
+            stopped.add(left[-1])
+            service = self._started[left[-1]]
             if service.stop is not None:
                 await service.stop(self._cloud)
+        self._places = {}
         self._started.clear()
 
     async def _start(self, name: str) -> Service:

@@ -111,6 +111,7 @@ class Driver:
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Start no step any more; cancel those that have not ended `grace_s` (real) seconds from now."""
+        self._event_loop = None
         tasks = [task for loop in self._loops.values() for task in (loop.runner, loop.alarm) if task is not None]
         for task in tasks:
             task.cancel()

@@ -67,6 +67,41 @@ def test_a_failing_event_is_tried_three_times_under_one_request_id(
     assert starts(3)
 
 
+def test_output_survives_a_stop_that_comes_at_once(
+    account: Callable[..., Any], start_pileus: Callable[..., Any]
+) -> None:
+    """The clock stands, and nobody has called the logs before."""
+    server = start_pileus("--clock", "virtual")
+    aws = account(server)
+    create(aws, TELL).invoke(FunctionName="f", Payload=b"1")
+    assert server.stop() == 0
+    again = account(start_pileus(), aws.account)
+    assert lines(again, "got ") == ["got 1"]
+
+
+def test_an_event_is_given_up_when_its_next_attempt_would_come_too_late(
+    account: Callable[..., Any], start_pileus: Callable[..., Any]
+) -> None:
+    """Record "test_maxeventage": at once, and the destination hears of the last attempt."""
+    aws = account(start_pileus("--clock", "virtual"))
+    lambda_, sqs = create(aws, FAIL), aws.client("sqs")
+    sends = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
+    aws.client("iam").put_role_policy(RoleName="r", PolicyName="sqs", PolicyDocument=policy)
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+    failed = {"OnFailure": {"Destination": f"arn:aws:sqs:us-east-1:{aws.account}:q"}}
+    lambda_.put_function_event_invoke_config(
+        FunctionName="f", MaximumEventAgeInSeconds=60, MaximumRetryAttempts=2, DestinationConfig=failed
+    )
+    lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=b"{}")
+    (message,) = until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    body = json.loads(message["Body"])
+    assert body["requestContext"]["condition"] == "EventAgeExceeded"
+    assert body["requestContext"]["approximateInvokeCount"] == 1
+    assert body["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
+    assert body["responsePayload"]["errorType"]
+
+
 def test_an_accepted_event_survives_a_crash(account: Callable[..., Any], start_pileus: Callable[..., Any]) -> None:
     server = start_pileus()
     aws = account(server)

@@ -131,7 +131,7 @@ async def deliver(cloud: Cloud, delivery: Delivery) -> None:
         await _conclude(cloud, event, "RetriesExhausted", attempts=attempts, version=spec.version, result=result)
     else:
         wait_s = BACKOFF_S[min(attempts, len(BACKOFF_S)) - 1]
-        if cloud.clock.time() + wait_s > delivery.created + delivery.age_max_s:
+        if cloud.clock.time() + wait_s >= delivery.created + delivery.age_max_s:
             await _conclude(cloud, event, "EventAgeExceeded", attempts=attempts, version=spec.version, result=result)
         else:
             raise Retry("the function failed")

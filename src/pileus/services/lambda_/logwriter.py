@@ -64,6 +64,7 @@ class LogWriter:
         # Groups of which it was said that their output is not kept; said once, and again when it was kept in between.
         self._refused: set[tuple[str, str, str]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._gathering: asyncio.Future[None] | None = None
         self._closing = False
 
     def start(self) -> None:
@@ -88,13 +89,17 @@ class LogWriter:
         if self._task is not None:
             self._closing = True
             self._wake.set()
+            if self._gathering is not None:
+                # A clock that stands would never end it.
+                self._gathering.cancel()
             await self._task
 
     async def _run(self) -> None:
         while not self._closing or self._waiting:
             await self._wake.wait()
             if not self._closing:
-                await self._cloud.clock.sleep(PERIOD_S)
+                self._gathering = asyncio.ensure_future(self._cloud.clock.sleep(PERIOD_S))
+                await asyncio.wait({self._gathering})
             self._wake.clear()
             taken, self._waiting = self._waiting, {}
             await asyncio.gather(*(self._write(stream, events) for stream, events in taken.items()))
