@@ -202,6 +202,13 @@ async def try_endings(lab: Lab) -> None:
         assert await lab.answer(spec, 1) == 1
 
 
+async def try_a_segmentation_fault_during_init(lab: Lab) -> None:
+    """Record "test_lambda_runtime_exit_segfault": it is not told, and the invocation times out."""
+    found = error(await lab.run(lab.function("import os\nos.kill(os.getpid(), 11)\n" + ECHO, timeout_s=1.0)))
+    assert found["errorType"] == "Sandbox.Timedout"
+    assert re.fullmatch(rf"RequestId: {UUID} Error: Task timed out after 1\.00 seconds", found["errorMessage"])
+
+
 async def try_timing_out(lab: Lab) -> None:
     """As AWS: memory is lost, /tmp is kept (record "test_lambda_invoke_timed_out_environment_reuse")."""
     spec = lab.function(

@@ -211,7 +211,10 @@ def test_records_that_grow_too_old_are_given_up(start_pileus: Callable[..., Any]
     lambda_, _ = _function(aws, recorder(fails("a")))
     stream = make_table(aws)
     make_table(aws, "seen", stream=None)
-    feed(lambda_, stream, MaximumRecordAgeInSeconds=60)
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName="failed")["QueueUrl"]
+    failed = {"OnFailure": {"Destination": f"arn:aws:sqs:us-east-1:{aws.account}:failed"}}
+    feed(lambda_, stream, MaximumRecordAgeInSeconds=60, DestinationConfig=failed)
     put(aws, "a")
     wait_events(aws, 1)
     server.advance(70)
@@ -219,6 +222,12 @@ def test_records_that_grow_too_old_are_given_up(start_pileus: Callable[..., Any]
     assert ids_of(until(lambda: [e for e in events(aws) if ids_of(e) == ["b"]])[0]) == ["b"]
     tries = sum(ids_of(event) == ["a"] for event in events(aws))
     assert 5 <= tries <= 9
+    # As recorded for another stream: the attempt that was not made any more counts, and there is no answer.
+    (message,) = until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    body = json.loads(message["Body"])
+    assert body["requestContext"]["condition"] == "RecordAgeExceeded"
+    assert body["requestContext"]["approximateInvokeCount"] == tries + 1
+    assert "responseContext" not in body
 
 
 def test_windows_carry_a_state_and_are_closed(start_pileus: Callable[..., Any], account: Callable[..., Any]) -> None:

@@ -238,7 +238,8 @@ class _Shard:
         while True:
             with self._feed.working():
                 if old := self._expired(batch):
-                    await self._give_up(old, "RecordAgeExceeded", attempts, None)
+                    # Recorded answers of AWS count the attempt that was not made any more.
+                    await self._give_up(old, "RecordAgeExceeded", attempts + 1, None)
                     batch = batch[len(old) :]
                     if not batch:
                         return None
@@ -323,7 +324,7 @@ class _Shard:
                 [(record.number, record.arrived) for record in batch],
                 batches.event([record.json for record in batch]),
                 condition=condition,
-                attempts=max(attempts, 1),
+                attempts=attempts,
                 request_id=outcome.request_id if outcome else self._cloud.ids.uuid(),
                 outcome=outcome,
                 now=self._cloud.clock.time(),
