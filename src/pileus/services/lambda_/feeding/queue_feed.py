@@ -24,6 +24,7 @@ from pileus.services.lambda_ import lineage
 from pileus.services.lambda_.feeding import batches
 from pileus.services.lambda_.feeding.feed import Feed, Throttled
 from pileus.services.lambda_.feeding.filters import compile_filter
+from pileus.services.lambda_.feeding.sources import is_fifo
 from pileus.services.lambda_.invoking import new_trace
 
 LONG_POLL_S = 20
@@ -150,7 +151,7 @@ class QueueFeed(Feed):
 
     def _record(self, message: dict[str, Any]) -> dict[str, Any]:
         attributes = message.get("MessageAttributes") or {}
-        return {
+        record = {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
             "body": message["Body"],
@@ -162,6 +163,10 @@ class QueueFeed(Feed):
             "eventSourceARN": self.mapping.source,
             "awsRegion": self._source_region,
         }
+        if not attributes and is_fifo(self.mapping.source):
+            # Recorded answers of AWS: null for standard queues, and nothing for these.
+            del record["md5OfMessageAttributes"]
+        return record
 
     # working
 
