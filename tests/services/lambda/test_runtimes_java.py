@@ -279,6 +279,7 @@ def test_errors_of_handlers(java: Any) -> None:
         "inner",
     )
     assert "no way: example.Failing$Own\nexample.Failing$Own: no way\n\tat example.Failing.handleRequest" in log
+    assert "at pileus." not in log
     # What the handler does not take.
     answer, failure, _log = call({"not": "a string"})
     assert failure == "Unhandled"

@@ -10,6 +10,7 @@ import java.io.StringWriter;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -81,8 +82,22 @@ final class Log implements LambdaLogger {
         }
     }
 
+    /** Where it came from, without the runtime that called it. */
+    static StackTraceElement[] own(Throwable error) {
+        StackTraceElement[] trace = error.getStackTrace();
+        int end = 0;
+        while (end < trace.length && !trace[end].getClassName().startsWith("pileus.runtime.")) {
+            end++;
+        }
+        return Arrays.copyOf(trace, end);
+    }
+
     /** As AWS's client logs what a function threw. */
     void failed(String message, Throwable error) {
+        int depth = 0;
+        for (Throwable each = error; each != null && depth < 20; each = each.getCause(), depth++) {
+            each.setStackTrace(own(each));
+        }
         StringWriter trace = new StringWriter();
         error.printStackTrace(new PrintWriter(trace, true));
         log(message + ": " + error.getClass().getName() + "\n" + trace + "\n", LogLevel.ERROR);

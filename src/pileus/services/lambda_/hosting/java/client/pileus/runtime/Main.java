@@ -136,10 +136,7 @@ public final class Main {
     private static Map<String, Object> failure(Throwable error, int depth) {
         Map<String, Object> found = members(error.getMessage(), error.getClass().getName());
         List<String> trace = new ArrayList<>();
-        for (StackTraceElement each : error.getStackTrace()) {
-            if (each.getClassName().startsWith("pileus.runtime.")) {
-                break;
-            }
+        for (StackTraceElement each : Log.own(error)) {
             trace.add(each.toString());
         }
         found.put("stackTrace", trace);
