@@ -1,5 +1,7 @@
 """What Lambda says of payloads that are no JSON: Jackson's words, as AWS answers them."""
 
+# ruff: noqa: E501 -- messages as AWS writes them
+
 from __future__ import annotations
 
 import json
@@ -13,7 +15,8 @@ from pileus.services.lambda_.payloads import check_json
 
 HEAD = "Could not parse request body into json: Could not parse payload into json: "
 VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-SOURCE = "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]"
+PLACE = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]"
+SOURCE = f"\n at {PLACE}"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,51 @@ SOURCE = "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION
         (b"\x99\xeb,j\x07", f"Unexpected character ((CTRL-CHAR, code 153)): expected a valid value {VALUES}", 1, 1),
         (b"hello", f"Unrecognized token 'hello': was expecting {VALUES}", 1, 6),
         (b'{"a":\n foo}', f"Unrecognized token 'foo': was expecting {VALUES}", 2, 5),
+        (
+            b"{",
+            f"Unexpected end-of-input: expected close marker for Object (start marker at {PLACE.format(1, 1)})",
+            1,
+            2,
+        ),
+        (
+            b'[1,\n {"a": 2',
+            f"Unexpected end-of-input: expected close marker for Object (start marker at {PLACE.format(2, 2)})",
+            2,
+            9,
+        ),
+        (b'{"a":1,', "Unexpected end-of-input within/between Object entries", 1, 8),
+        (b'{"a"', "Unexpected end-of-input within/between Object entries", 1, 5),
+        (b"[1, ", "Unexpected end-of-input within/between Array entries", 1, 5),
+        (b'"abc', "Unexpected end-of-input: was expecting closing quote for a string value", 1, 5),
+        (b'{"ab', "Unexpected end-of-input in field name", 1, 5),
+        (b"{'a': 1}", "Unexpected character (''' (code 39)): was expecting double-quote to start field name", 1, 2),
+        (b'{"a":1,}', "Unexpected character ('}' (code 125)): was expecting double-quote to start field name", 1, 8),
+        (
+            b'{"a" 1}',
+            "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value",
+            1,
+            6,
+        ),
+        (
+            b'{"a":1 "b":2}',
+            "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries",
+            1,
+            8,
+        ),
+        (b'["[", 1 2]', "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries", 1, 9),
+        (
+            b'["a\nb"]',
+            "Illegal unquoted character ((CTRL-CHAR, code 10)): has to be escaped using backslash to be included in string value",
+            1,
+            4,
+        ),
+        (b'["\\x"]', "Unrecognized character escape 'x' (code 120)", 1, 4),
+        (
+            b'{"a": [1}',
+            f"Unexpected close marker '}}': expected ']' (for Array starting at {PLACE.format(1, 7)})",
+            1,
+            9,
+        ),
         (b"[1,]", f"Unexpected character (']' (code 93)): expected a valid value {VALUES}", 1, 4),
     ],
 )
