@@ -375,7 +375,7 @@ def test_many_elements_are_each_looked_at_once() -> None:
     assert sorted(index.match({"n": 7, "a": [*elements, {"b": "x", "c": "y", "d": 1, "e": "here"}]})) == [0, 1, 2]
     # In arrays within one element fields are free to choose, and so they are in arrays beside it.
     beside = {"r": {"a": {"v": [{"exists": True}]}, "b": {"v": ["here"]}, "k": ["x"]}, "s": {"v": ["there"]}}
-    values = [{"v": n} for n in range(5_000)]
+    values = [{"v": n} for n in range(10_000)]
     event: dict[str, Any] = {
         "r": [{"a": values, "b": values, "k": "x"}, {"a": values, "b": [{"v": "here"}]}],
         "s": [{"v": "there"}],

@@ -186,20 +186,30 @@ def _merged(choices: set[_Where], wheres: set[_Where]) -> set[_Where]:
                 break
             array, element = element.array, element.parent
     merged: set[_Where] = set()
-    seen: set[tuple[_Where, int, int]] = set()
+    # Whether an element of that depth is kept, by where it meets choices: those that are kept there are so already.
+    met: dict[tuple[_Where, int, int], bool] = {}
     for where in wheres:
         depth = _depth(where)
         element, array = where, 0
         while True:
-            for other, found in within.get(element, _NOTHING).items():
-                if other == array != 0:
-                    # They go on into one array: further in they are one element, or disagree.
-                    continue
-                if element is None or any(_depth(choice) < depth for choice in found):
-                    merged.add(where)
-                if element is not None and (element, array, depth) not in seen:
-                    merged.update(choice for choice in found if _depth(choice) >= depth)
-            seen.add((element, array, depth))
+            kept = met.get((element, array, depth))
+            if kept is None:
+                kept = False
+                for other, found in within.get(element, _NOTHING).items():
+                    if other == array != 0:
+                        # They go on into one array: further in they are one element, or disagree.
+                        continue
+                    if element is None:
+                        kept = True
+                        continue
+                    for choice in found:
+                        if _depth(choice) < depth:
+                            kept = True
+                        else:
+                            merged.add(choice)
+                met[element, array, depth] = kept
+            if kept:
+                merged.add(where)
             if element is None:
                 break
             array, element = element.array, element.parent
