@@ -107,6 +107,23 @@ def test_another_account_needs_the_policy(aws: Any, pileus: Any) -> None:
     assert other.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
 
+def test_policies_that_cannot_be_evaluated(aws: Any) -> None:
+    """They would keep everybody out, the owner too."""
+    events = aws.client("events")
+    arn = events.create_event_bus(Name="evaluated")["EventBusArn"]
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "events:PutEvents", "Resource": arn}
+    for broken in ({"Condition": {"Likes": {"a:b": "c"}}}, {"Condition": ["a"]}, {"Action": [1]}, {"Resource": {}}):
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [{**allow, **broken}]})
+        code, message = refused(events.put_permission, EventBusName="evaluated", Policy=policy)
+        assert (code, message.partition(":")[0]) == ("ValidationException", "Policy is not valid. Reason")
+    condition = {"Type": "Likes", "Key": "aws:PrincipalOrgID", "Value": "o-1"}
+    one = {"Action": "events:PutEvents", "Principal": "*", "StatementId": "one", "Condition": condition}
+    assert refused(events.put_permission, EventBusName="evaluated", **one)[0] == "ValidationException"
+    assert "Policy" not in events.describe_event_bus(Name="evaluated")
+    entry = {"Source": "a", "DetailType": "b", "Detail": "{}", "EventBusName": arn}
+    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
 def test_a_denied_user(aws: Any) -> None:
     iam = aws.client("iam")
     iam.create_user(UserName="narrow")

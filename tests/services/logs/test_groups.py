@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -159,3 +160,13 @@ def test_a_group_made_again_starts_empty(logs: Any) -> None:
         now = logs.describe_log_groups()["logGroups"][0]["creationTime"]
         logs.put_log_events(logGroupName="g", logStreamName="s", logEvents=[{"timestamp": now, "message": "m"}])
         logs.delete_log_group(logGroupName="g")
+
+
+def test_policies_that_cannot_be_evaluated(logs: Any) -> None:
+    """They would keep every service out of every group."""
+    allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "logs:*", "Resource": "*"}
+    for broken in ({"Condition": {"Likes": {"a:b": "c"}}}, {"Condition": ["a"]}, {"Action": [1]}, {"Effect": "Maybe"}):
+        document = json.dumps({"Version": "2012-10-17", "Statement": [{**allow, **broken}]})
+        found = caught(logs.put_resource_policy, policyName="broken", policyDocument=document)
+        assert found == ("InvalidParameterException", "Resource policy is not valid")
+    assert logs.describe_resource_policies()["resourcePolicies"] == []

@@ -65,6 +65,24 @@ def test_policies(sqs: Any, most: list[dict[str, Any]], more: list[dict[str, Any
     assert shown == policy(*most)
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"Condition": {"StringLooksLike": {"aws:UserAgent": "a"}}},
+        {"Condition": ["a"]},
+        {"Action": [1]},
+        {"Resource": {"a": "b"}},
+        {"Principal": {"AWS": [["a"]]}},
+    ],
+)
+def test_policies_that_cannot_be_evaluated(sqs: Any, broken: dict[str, Any]) -> None:
+    """They would keep everybody out, the owner too."""
+    url = sqs.create_queue(QueueName="evaluated")["QueueUrl"]
+    found = caught(sqs.set_queue_attributes, QueueUrl=url, Attributes=policy(statement(**broken)))
+    assert found == ("InvalidAttributeValue", "Invalid value for the parameter Policy.", 400)
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "0"})
+
+
 def test_permissions_that_are_added(sqs: Any, aws: Any) -> None:
     url = sqs.create_queue(QueueName="permitting")["QueueUrl"]
     actions = [

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from pileus.access.policy import PolicyError, compile_policy
 from pileus.kernel.arn import parse_arn
 from pileus.services.sqs import errors
 from pileus.services.sqs.queues import DEFAULTS, FIFO_DEFAULTS, Live
@@ -165,6 +166,11 @@ def _policy(text: str) -> str:
         if not ({"Action", "NotAction"} & statement.keys() and {"Principal", "NotPrincipal"} & statement.keys()):
             raise errors.attribute_value("Policy")
     check_policy_quotas(statements)
+    try:
+        # What cannot be evaluated would keep everybody out, who could mend it too.
+        compile_policy(document)
+    except PolicyError:
+        raise errors.attribute_value("Policy") from None
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.arn import parse_arn
@@ -154,6 +155,11 @@ async def put_permission(ctx: Context, tx: Transaction, request: Request) -> Non
         if condition := request.get("Condition"):
             statement["Condition"] = {condition["Type"]: {condition["Key"]: condition["Value"]}}
         bus.statements = [one for one in bus.statements if one.get("Sid") != statement["Sid"]] + [statement]
+    try:
+        # What cannot be evaluated would keep everybody out, who could mend it too.
+        compile_policy({"Version": "2012-10-17", "Statement": bus.statements})
+    except PolicyError as error:
+        raise errors.invalid(f"Policy is not valid. Reason: {error}.") from None
     if len(orjson.dumps(bus.statements)) > POLICY_BYTES_MAX:
         raise AWSError("PolicyLengthExceededException", "Policy length exceeds the maximum.")
     save_bus(tx, at, bus, ctx.now)

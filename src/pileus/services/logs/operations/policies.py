@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.kernel.errors import AWSError, NotBuilt
@@ -52,6 +53,11 @@ def _check(document: str) -> None:
         or not all(isinstance(one, dict) and {"Effect", "Principal", "Action"} <= one.keys() for one in statements)
     ):
         raise errors.invalid("Resource policy is not valid")
+    try:
+        # What cannot be evaluated would keep all services out of every group.
+        compile_policy(parsed)
+    except PolicyError:
+        raise errors.invalid("Resource policy is not valid") from None
 
 
 def _refuse_unbuilt(request: Request) -> None:
