@@ -11,6 +11,7 @@ EventBridge Pipes" of EventBridge's user guide.
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,9 @@ __all__ = ["BrokersFailed", "Message", "Reader", "opened_record", "record"]
 # How long the thread waits in the library before it looks whether the reader is to end.
 POLL_S = 0.5
 ANSWER_S = 10.0
+# Many large messages are no batch: they would all be in memory at once.
+BATCH_BYTES_MAX = 6_000_000
+_AT_ONCE = 100
 _SCRAM = {"SASL_SCRAM_512_AUTH": "SCRAM-SHA-512", "SASL_SCRAM_256_AUTH": "SCRAM-SHA-256", "BASIC_AUTH": "PLAIN"}
 _TIMESTAMPS = {0: "NOT_AVAILABLE", 1: "CREATE_TIME", 2: "LOG_APPEND_TIME"}
 
@@ -142,9 +146,17 @@ class Reader:
             return []
         if (error := first.error()) is not None:
             raise KafkaException(error)
-        rest = self._batch_size - 1
-        more = self._client.consume(rest, timeout=float(self._window_s) or 0.001) if rest else []
-        return [first, *(each for each in more if each.error() is None)]
+        found, size = [first], _size(first)
+        # The brokers' messages come in real time, whatever time it is in the cloud.
+        until = time.monotonic() + self._window_s
+        while (rest := self._batch_size - len(found)) > 0 and size < BATCH_BYTES_MAX:
+            wait_s = max(until - time.monotonic(), 0.001)
+            more = self._client.consume(min(rest, _AT_ONCE), timeout=wait_s)
+            found += [each for each in more if each.error() is None]
+            size += sum(map(_size, more))
+            if not more:
+                break
+        return found
 
 
 async def _secret(call: Caller, arn: str) -> dict[str, str]:
@@ -171,6 +183,24 @@ def record(message: Message) -> dict[str, Any]:
     headers = [(name, _bytes(value or b"")) for name, value in given]
     shown["headers"] = [{name: [each - 256 if each > 127 else each for each in value]} for name, value in headers]
     return shown
+
+
+def _size(message: Message) -> int:
+    return len(message.value() or b"")
+
+
+def cut(records: Sequence[dict[str, Any]], fits: Callable[[int, int], bool]) -> list[list[dict[str, Any]]]:
+    """The records in parts, in their order. `fits`: whether one of so many bytes still fits to so many bytes."""
+    parts: list[list[dict[str, Any]]] = []
+    size = 0
+    for one in records:
+        more = len(orjson.dumps(one)) + 1
+        if not parts or not fits(size, more):
+            parts.append([])
+            size = 0
+        parts[-1].append(one)
+        size += more
+    return parts
 
 
 def _bytes(content: str | bytes) -> bytes:

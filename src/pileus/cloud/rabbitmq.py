@@ -35,6 +35,8 @@ LINGER_S = 0.02
 ANSWER_S = 10.0
 # How often the broker hears of the reader while a batch is worked on.
 ALIVE_S = 5.0
+# The last second of the year 9999.
+_LAST_S = 253_402_300_799
 
 R = TypeVar("R")
 
@@ -228,5 +230,6 @@ def _header(value: Any) -> Any:
 
 def _shown_time(seconds: int) -> str:
     """ "Jan 1, 1970, 12:33:41 AM"."""
-    at = datetime.fromtimestamp(seconds, UTC)
+    # Senders say what they like.
+    at = datetime.fromtimestamp(min(seconds, _LAST_S), UTC)
     return f"{at:%b} {at.day}, {at.year}, {at.hour % 12 or 12}:{at:%M:%S %p}"

@@ -15,6 +15,8 @@ from broker_kit import Broker
 from feed_kit import allow, events, make_table, recorder, wait_events, wait_state
 from lambda_kit import caught, until
 
+from pileus.cloud import rabbitmq
+
 READS = {"Effect": "Allow", "Action": "mq:DescribeBroker", "Resource": "*"}
 
 
@@ -233,3 +235,9 @@ def test_brokers_are_registered_shown_and_forgotten(aws: Any, broker: Broker) ->
     mq.delete_broker(BrokerId=id)
     assert mq.list_brokers()["BrokerSummaries"] == []
     register(aws, broker)
+
+
+def test_times_that_nobody_lives_to_see_are_shown() -> None:
+    """A message that could not be shown would come again and again, and hold up all behind it."""
+    message = (1, False, pika.BasicProperties(timestamp=2**63), b"")
+    assert rabbitmq.record(message)["basicProperties"]["timestamp"] == "Dec 31, 9999, 11:59:59 PM"

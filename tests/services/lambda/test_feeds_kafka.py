@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from broker_kit import KafkaBrokers
 from feed_kit import allow, events, make_table, recorder, wait_events, wait_state
 from lambda_kit import caught, until
+
+from pileus.cloud import kafka
 
 NO_SECRET = [
     {"Type": "VPC_SUBNET", "URI": "subnet:subnet-1"},
@@ -119,3 +122,36 @@ def test_what_a_mapping_of_kafka_shows(aws: Any, lambda_: Any, make: Callable[..
     )
     assert named["SelfManagedKafkaEventSourceConfig"] == {"ConsumerGroupId": "random_id"}
     assert (named["BatchSize"], named["StartingPosition"]) == (1, "LATEST")
+
+
+def test_many_large_messages_are_no_batch(brokers: KafkaBrokers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would all be in memory at once."""
+    # The mock cluster keeps few megabytes.
+    monkeypatch.setattr(kafka, "BATCH_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(kafka, "_AT_ONCE", 10)
+    for _ in range(30):
+        brokers.send("large", bytes(100_000))
+
+    async def nobody(service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        raise AssertionError("nothing is secret")
+
+    async def read() -> list[kafka.Message]:
+        settings = {"client": "c", "start": "TRIM_HORIZON", "batch_size": 1000, "window_s": 10}
+        reader = kafka.Reader(brokers.servers, ["large"], "large", **settings)
+        await reader.open(nobody, [])
+        try:
+            while not (found := await reader.batch()):
+                pass
+            return found
+        finally:
+            reader.close()
+
+    assert 10 <= len(asyncio.run(read())) <= 20
+
+
+def test_records_are_cut_into_parts_that_fit() -> None:
+    records = [{"n": number} for number in range(5)]
+    parts = kafka.cut(records, lambda size, more: size + more <= 2 * more)
+    assert parts == [records[:2], records[2:4], records[4:]]
+    # One that is too large by itself goes alone.
+    assert kafka.cut(records[:2], lambda size, more: False) == [records[:1], records[1:2]]

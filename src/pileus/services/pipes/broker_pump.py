@@ -11,10 +11,7 @@ from typing import Any
 from pileus.cloud import rabbitmq
 from pileus.kernel.errors import AWSError
 from pileus.services.pipes.events import RABBITMQ
-from pileus.services.pipes.pump import Pump
-
-# "The maximum payload size of a batch": 6 MB, with some room for what is around it.
-BATCH_BYTES_MAX = 6_000_000
+from pileus.services.pipes.pump import Pump, fits
 
 
 class BrokerPump(Pump):
@@ -30,7 +27,7 @@ class BrokerPump(Pump):
         try:
             await reader.open(self._call, self.pipe.source, self._own["Credentials"]["BasicAuth"])
             while not self.stopping:
-                messages = await reader.batch(_fits, 0)
+                messages = await reader.batch(fits, 0)
                 if not messages:
                     continue
                 self._at_work += 1
@@ -52,7 +49,3 @@ class BrokerPump(Pump):
     def _of_broker(self, key: str, message: rabbitmq.Message) -> dict[str, Any]:
         source = {"eventSource": RABBITMQ, "eventSourceArn": self.pipe.source, "eventSourceKey": key}
         return source | rabbitmq.record(message)
-
-
-def _fits(size: int, more: int) -> bool:
-    return size + more < BATCH_BYTES_MAX

@@ -11,7 +11,7 @@ from typing import Any
 from pileus.cloud import kafka
 from pileus.kernel.errors import AWSError
 from pileus.services.pipes.events import KAFKA
-from pileus.services.pipes.pump import Pump
+from pileus.services.pipes.pump import Pump, fits
 
 _ACCESS = {
     "BasicAuth": "BASIC_AUTH",
@@ -49,13 +49,14 @@ class KafkaPump(Pump):
                 ]
                 self._at_work += 1
                 try:
-                    failures = 0
                     # The order within a partition is kept: nothing passes what has not arrived.
-                    while not await self._hand_on(events):
-                        if self.stopping:
-                            return
-                        await self._pause(failures)
-                        failures += 1
+                    for part in kafka.cut(events, fits):
+                        failures = 0
+                        while not await self._hand_on(part):
+                            if self.stopping:
+                                return
+                            await self._pause(failures)
+                            failures += 1
                     await reader.done(messages)
                 finally:
                     self._at_work -= 1

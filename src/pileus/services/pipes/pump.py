@@ -22,6 +22,13 @@ log = logging.getLogger("pileus.pipes")
 
 RETRY_WAIT_S = 0.5
 RETRY_WAIT_MAX_S = 60.0
+# "The maximum payload size of a batch": 6 MB, with some room for what is around it.
+BATCH_BYTES_MAX = 6_000_000
+
+
+def fits(size: int, more: int) -> bool:
+    """Whether a record of `more` bytes still fits into a batch of `size` bytes."""
+    return size + more < BATCH_BYTES_MAX
 
 
 class Pump:

@@ -64,7 +64,7 @@ class KafkaFeed(Feed):
         records = [kafka.record(message) for message in messages]
         if self.mapping.filters:
             records = [record for record in records if self._passes(kafka.opened_record(record))]
-        for batch in _cut(records):
+        for batch in kafka.cut(records, _fits):
             attempts = 0
             while not await self._attempt(batch):
                 await self.pause(min(RETRY_WAIT_S * 2 ** min(attempts, 10), RETRY_WAIT_MAX_S))
@@ -88,14 +88,6 @@ class KafkaFeed(Feed):
             return done
 
 
-def _cut(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    out: list[list[dict[str, Any]]] = []
-    size = 0
-    for record in records:
-        more = len(orjson.dumps(record))
-        if not out or not batches.fits(size, more + 256):
-            out.append([])
-            size = 0
-        out[-1].append(record)
-        size += more + 1
-    return out
+def _fits(size: int, more: int) -> bool:
+    # With what is around a record.
+    return batches.fits(size, more + 256)
