@@ -71,7 +71,7 @@ def test_nothing() -> None:
 
 
 def test_the_meter_counts_invocations_and_what_is_provisioned() -> None:
-    meter = UsageMeter()
+    meter = UsageMeter(lambda: None)
     function, called = spec("Active"), invocation("")
     done = {"spec": function, "invocation": called, "duration_ms": 10.0, "init_ms": None, "max_memory_mb": 1}
     for ended in (86400.0 * 20000, 86400.0 * 20000 + 5, 86400.0 * 20001):
@@ -91,3 +91,36 @@ def test_the_meter_counts_invocations_and_what_is_provisioned() -> None:
     meter.put_back(dict([first]))
     meter.finished(Finished(**done, ended=86400.0 * 20000, billed_ms=10, failed=False))  # type: ignore[arg-type]
     assert meter.take()[first[0]].requests == 3
+
+
+def test_the_meter_wakes_who_rested() -> None:
+    woken: list[bool] = []
+    meter = UsageMeter(lambda: woken.append(True))
+    function, called = spec("Active"), invocation("")
+    done = Finished(
+        spec=function,
+        invocation=called,
+        duration_ms=10.0,
+        init_ms=None,
+        max_memory_mb=1,
+        ended=86400.0 * 20000,
+        billed_ms=10,
+        failed=False,
+    )
+    meter.finished(done)
+    assert not woken
+    meter.take()
+    meter.rest()
+    # To look at nothing ends no rest.
+    meter.provisioned([], 86400.0 * 20000 + 100)
+    assert not woken
+    meter.finished(done)
+    meter.finished(done)
+    assert len(woken) == 1
+    meter.take()
+    meter.rest()
+    # What is provisioned after a rest is counted from then on.
+    meter.changes([], 86400.0 * 20000 + 1000)
+    assert len(woken) == 2
+    meter.provisioned([(function, 1)], 86400.0 * 20000 + 1003)
+    assert [usage.provisioned_mb_ms for usage in meter.take().values()] == [128 * 3000]

@@ -8,6 +8,7 @@ pricing"; the prices are in `prices.json`, with their date.
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +22,23 @@ from pileus.services.lambda_.usage import Place, added, record
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
+LOOP = "lambda.keep-usage"
+PERIOD_S = 5.0
 # Records written in one transaction.
 _BATCH = 500
 _MB_MS_PER_GB_S = 1024 * 1000
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
-async def keep(cloud: Cloud) -> None:
-    """Add what was counted to the records."""
+async def keep(cloud: Cloud) -> float:
+    """Add what was counted to the records; the seconds until there is more, infinite where that will be told."""
     mine = node(cloud)
-    mine.usage.provisioned(mine.pool.provisioned(), cloud.clock.time())
+    provisioned = mine.pool.provisioned()
+    mine.usage.provisioned(provisioned, cloud.clock.time())
     counts = mine.usage.take()
+    if not counts and not provisioned:
+        mine.usage.rest()
+        return math.inf
     places = list(counts)
     while places:
         batch = places[:_BATCH]
@@ -46,6 +53,7 @@ async def keep(cloud: Cloud) -> None:
             mine.usage.put_back({place: counts[place] for place in places})
             raise
         del places[:_BATCH]
+    return PERIOD_S
 
 
 async def page(cloud: Cloud, query: dict[str, str]) -> dict[str, Any]:

@@ -128,6 +128,7 @@ class Provisioner:
                 kept[version] = spec.fingerprint
                 if former not in (None, spec.fingerprint):
                     await self._pool.retire(former)
+                mine.usage.changes(self._pool.provisioned(), self._cloud.clock.time())
                 ready = await self._pool.provision(spec, count)
                 return "" if ready >= count else INIT_FAILED
             except KeyError:

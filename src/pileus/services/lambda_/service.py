@@ -205,7 +205,7 @@ SERVICE = Service(
         "InvokeAsync": free(invocations.invoke_async, on_function("InvokeFunction"), function_policy),
     },
     loops=(
-        Loop("lambda.keep-usage", billing.keep, period_s=5),
+        Loop(billing.LOOP, billing.keep, period_s=billing.PERIOD_S),
         Loop("lambda.sweep-code", loops.sweep_code, period_s=900),
         Loop("lambda.feeds", loops.look_at_feeds, period_s=60),
         Loop("lambda.provision", loops.provision, period_s=60),

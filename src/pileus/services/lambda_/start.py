@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pileus.cloud.context import Cloud
 from pileus.sandbox.choice import choose
 from pileus.services.lambda_ import deployments, idle, keys
-from pileus.services.lambda_.billing import keep
+from pileus.services.lambda_.billing import LOOP, keep
 from pileus.services.lambda_.codestore import CodeStore
 from pileus.services.lambda_.concurrency import Concurrency
 from pileus.services.lambda_.execution import Finished
@@ -33,7 +33,7 @@ async def start(cloud: Cloud) -> None:
     code.start()
     logs = LogWriter(cloud)
     logs.start()
-    metrics, usage, uses = FunctionMetrics(cloud.metrics, cloud.clock), UsageMeter(), Uses()
+    metrics, usage, uses = FunctionMetrics(cloud.metrics, cloud.clock), UsageMeter(partial(cloud.nudge, LOOP)), Uses()
 
     def finished(done: Finished) -> None:
         metrics.finished(done)

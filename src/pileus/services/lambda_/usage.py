@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -26,9 +26,11 @@ class Place(NamedTuple):
 
 
 class UsageMeter:
-    """This node's counts that are not in the store yet."""
+    """This node's counts that are not in the store yet. `wake`: what has rested has something to keep again."""
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._resting = False
         self._counts: dict[Place, Usage] = {}
         # When provisioned environments were looked at last, by the node's clock.
         self._looked: float | None = None
@@ -54,6 +56,20 @@ class UsageMeter:
                 self._of(spec, now).provisioned_mb_ms += round(count * spec.memory_mb * (now - self._looked) * 1000)
         self._looked = now
 
+    def changes(self, every: Iterable[tuple[FunctionSpec, int]], now: float) -> None:
+        """Others are provisioned from now on: so many were until now."""
+        self.provisioned(every, now)
+        self._end_rest()
+
+    def rest(self) -> None:
+        """There is nothing to keep, and nobody looks until there is."""
+        self._resting = True
+
+    def _end_rest(self) -> None:
+        if self._resting:
+            self._resting = False
+            self._wake()
+
     def take(self) -> dict[Place, Usage]:
         taken, self._counts = self._counts, {}
         return taken
@@ -68,6 +84,7 @@ class UsageMeter:
         found = self._counts.get(place)
         if found is None:
             found = self._counts[place] = Usage()
+            self._end_rest()
         return found
 
 
