@@ -332,6 +332,24 @@ def test_what_becomes_of_devices_is_published(aws: Any, sns: Any) -> None:
     assert queue.held() == 0
 
 
+def test_devices_that_are_not_reached_do_not_tell_each_other(aws: Any, sns: Any) -> None:
+    """What is told of one would go to both, and be told again, twice as often each time."""
+    topic = sns.create_topic(Name="round")["TopicArn"]
+    app = _application(sns)
+    for token in ("one", "other"):
+        arn = sns.create_platform_endpoint(PlatformApplicationArn=app, Token=token)["EndpointArn"]
+        sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Enabled": "false"})
+        sns.subscribe(TopicArn=topic, Protocol="application", Endpoint=arn)
+    sns.set_platform_application_attributes(PlatformApplicationArn=app, Attributes={"EventDeliveryFailure": topic})
+    queue = Queue(aws, "q")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
+    for _ in range(3):
+        id = sns.publish(TopicArn=topic, Message="lost")["MessageId"]
+        messages = [envelope["Message"] for envelope in queue.bodies(3)]
+        messages.remove("lost")
+        assert [json.loads(message)["MessageId"] for message in messages] == [id, id]
+
+
 def test_deliveries_to_devices_and_phones_are_logged(aws: Any, sns: Any, mailbox: Mailbox) -> None:
     role = make_role(aws, "feedback", "sns")
     feedback = {"SuccessFeedbackRoleArn": role, "FailureFeedbackRoleArn": role, "SuccessFeedbackSampleRate": "100"}

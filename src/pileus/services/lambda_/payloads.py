@@ -13,6 +13,11 @@ SYNC_BYTES_MAX = 6_291_456
 # "Invocation payload (request and response): 1 MB for asynchronous".
 ASYNC_BYTES_MAX = 1_048_576
 
+# In the words of the decoder.
+_BYTE = re.compile(r"\(byte (\d+)\)")
+# Behind so many bytes nobody is told what was open: to find that out takes longer than others should wait.
+_EXPLAINED_BYTES_MAX = 65_536
+
 _VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 _NAME = "Expecting property name"
 _VALUE = "Expecting value"
@@ -31,12 +36,31 @@ def check_json(payload: bytes) -> None:
         # Raw skips over the value; whether its texts are UTF-8 is for us to see.
         if not payload.isascii():
             payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        at = _broken_at(error, payload)
+        complaint = _complaint(payload) if at <= _EXPLAINED_BYTES_MAX else _short_complaint(payload, at)
         raise AWSError(
             "InvalidRequestContentException",
-            f"Could not parse request body into json: Could not parse payload into json: {_complaint(payload)}",
+            f"Could not parse request body into json: Could not parse payload into json: {complaint}",
             Type="User",
         ) from None
+
+
+def _broken_at(error: Exception, payload: bytes) -> int:
+    """The byte at which reading ended."""
+    if isinstance(error, RecursionError):
+        return 0
+    if isinstance(error, UnicodeDecodeError):
+        return error.start
+    found = _BYTE.search(str(error))
+    return int(found[1]) if found else len(payload)
+
+
+def _short_complaint(payload: bytes, at: int) -> str:
+    text = payload.decode("latin-1")
+    if at >= len(text):
+        return "Unexpected end-of-input" + _where(text, len(text))
+    return f"Unexpected character ({_shown(text[at])}): expected a valid value {_VALUES}" + _where(text, at)
 
 
 def _complaint(payload: bytes) -> str:

@@ -109,7 +109,9 @@ async def lose(cloud: Cloud, tx: Transaction, message: Message, to: Recipient, e
         if application is not None:
             token = "" if endpoint is None else endpoint.attributes["Token"]
             await feedback.sent_to_device(cloud, tx, application, token, sent, error=error)
-            await platform_events.failed(cloud, tx, application, at, message.id, error)
+            if not message.event:
+                # Else two devices that are not reached would tell each other of it for ever, twice as often each time.
+                await platform_events.failed(cloud, tx, application, at, message.id, error)
 
 
 def _structured_for(to: Recipient) -> str:

@@ -68,5 +68,6 @@ async def tell(
         subject=f"{event} event for app {at.application} ({at.platform})"[:100],
         signature_version=topic.setting("SignatureVersion", "1"),
         feedback=feedback.settings_of(topic),
+        event=True,
     )
     await publishing.publish(cloud, tx, topic, message, now=now)

@@ -172,6 +172,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     replayed: bool = False
     # The topic's attributes on delivery status.
     feedback: dict[str, str] = {}
+    # It is SNS's own, and tells of a platform application: what becomes of it is not told in its turn.
+    event: bool = False
 
     def body_for(self, protocol: str) -> str:
         return self.bodies.get(protocol, self.body)
