@@ -17,6 +17,7 @@ from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission
 from pileus.kernel.errors import AWSError
 from pileus.services.s3 import directories, versions
+from pileus.services.s3.accesspoints import VIA
 from pileus.services.s3.buckets import load
 from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.records import Bucket
@@ -45,6 +46,9 @@ async def refine(
     """The permissions that are still to be asked for, with the tags of the buckets and objects that they are about."""
     needed = await directories.settled(ctx, tx, needed)
     buckets = await _buckets(tx, needed)
+    if ctx.principal.kind == "root" and VIA not in request and not any(one.policy for one in buckets.values()):
+        # No policy has a say: that of an account's root are the buckets' and access points' alone.
+        return needed
     needed = _with_bucket_tags(buckets, needed)
     return [await _with_object_tags(ctx, tx, request, buckets, one) for one in needed]
 
@@ -80,9 +84,6 @@ async def _with_object_tags(
     name, key = _names(one)
     bucket = buckets.get(name)
     if bucket is None or not key or one.action not in _ON_TAGGED:
-        return one
-    if ctx.principal.kind == "root" and ctx.principal.account == bucket.account and not bucket.policy:
-        # No policy has a say.
         return one
     version_id = request.get("VersionId")
     if "CopySource" in request:

@@ -261,6 +261,8 @@ async def settled(ctx: Context, tx: Reader, needed: Sequence[Permission]) -> Seq
     What a session with a bucket is for has been asked for when it was created; where that was another bucket of the
     name, or none yet, it is asked for now.
     """
+    if not any(one.resource.startswith(ARN) for one in needed):
+        return needed
     found = []
     for one in needed:
         bucket = await _bucket(tx, one)
