@@ -481,3 +481,13 @@ def test_tags_have_a_say(s3: Any, aws: Any, fails: Fails) -> None:
     dev, prod = (make(s3, Tags=[{"Key": "stage", "Value": value}]) for value in ("dev", "prod"))
     user.put_object(Bucket=dev, Key="k")
     assert fails(user.put_object, Bucket=prod, Key="k")["Code"] == "AccessDenied"
+
+
+def test_names_of_any_length_are_refused_at_once(aws: Any) -> None:
+    """A stranger held the node up for the better part of a minute with one."""
+    connection = http.client.HTTPConnection(urlsplit(aws.endpoint).netloc, timeout=20)
+    try:
+        connection.request("GET", f"/a{'-' * 60_000}!--x-s3/key")
+        assert connection.getresponse().status in (400, 403, 404)
+    finally:
+        connection.close()
