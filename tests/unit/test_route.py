@@ -137,3 +137,10 @@ def test_links_and_the_certificate_of_topics() -> None:
     website = hosts.hosted("b.s3-website.us-east-1.localhost:4566", path)
     assert website is not None
     assert website.service == "s3"
+
+
+def test_a_key_id_has_its_end() -> None:
+    """Else a header of many beginnings is gone through from each of them to its end, whoever sends it."""
+    scope = "/20260101/eu-west-1/sqs/aws4_request"
+    assert signing_scope(f"Credential={'A' * 256}{scope}", "") == ("eu-west-1", "sqs")
+    assert signing_scope(f"Credential={'A' * 257}{scope}", "") is None
