@@ -169,6 +169,20 @@ def test_public_policies(statement: dict[str, Any], public: bool) -> None:
     )
 
 
+def test_what_a_policy_denies_by_a_variable_is_denied(aws: Any, dynamodb: Any, table: Table) -> None:
+    table()
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    callers = [user(aws, "table"), user(aws, "another")]
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]}
+    for name in ("table", "another"):
+        aws.client("iam").put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
+    deny = json.loads(statement(aws, "Deny", aws.account, "dynamodb:Scan"))
+    deny["Statement"][0] |= {"Principal": "*", "Resource": arn.replace("table/table", "table/${aws:username}")}
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy=json.dumps(deny))
+    assert refusal(callers[0].scan, TableName="table")[0] == "AccessDeniedException"
+    assert callers[1].scan(TableName="table")["Count"] == 0
+
+
 def test_public_policies_are_blocked(aws: Any, dynamodb: Any, table: Table) -> None:
     policy = statement(aws, "Allow", "*", "dynamodb:GetItem")
     blocked = invalid("Resource-based policy document grants public access, which is blocked")
