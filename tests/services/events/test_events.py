@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from events_kit import Group, refused, until
+
+from pileus.services.events import inputs
 
 DETAIL = {"command": "update-account", "payload": {"acc_id": "0a787ecb-4015", "sf_id": "baz"}}
 ENTRY = {"Source": "core.update", "DetailType": "core.type", "Detail": json.dumps(DETAIL)}
@@ -377,3 +380,15 @@ def test_a_function_that_puts_what_it_is_run_for_ends(aws: Any, function: Any) -
     until(dropped)
     # Its log comes a moment later.
     until(lambda: sum(text.startswith("RUN") for text in group.texts()) == 16)
+
+
+def test_times_of_log_events_without_a_zone_are_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        for written in ("2026-01-02T03:04:05", "2026-01-02T03:04:05Z", "2026-01-02T04:04:05+01:00"):
+            made = json.dumps({"timestamp": written, "message": "m"})
+            assert inputs.log_event(made) == ("m", 1767323045.0), written
+    finally:
+        monkeypatch.undo()
+        time.tzset()

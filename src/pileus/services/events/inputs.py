@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -50,7 +50,9 @@ def log_event(made: str) -> tuple[str, float | None]:
     if timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16:
         return text, int(timestamp) / 1000
     try:
-        return text, datetime.fromisoformat(timestamp).timestamp()
+        moment = datetime.fromisoformat(timestamp)
+        # Wherever this machine stands.
+        return text, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return text, None
 
