@@ -27,6 +27,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from pileus.cloud.outgoing import CannotConnect, resolve
+
 __all__ = ["BrokersFailed", "Message", "Reader", "opened_record", "record"]
 
 # How long the thread waits in the library before it looks whether the reader is to end.
@@ -62,10 +64,9 @@ class Reader:
         window_s: float,
     ) -> None:
         """`start`: where a group that is new begins, "TRIM_HORIZON", "LATEST", or "AT_TIMESTAMP" with `start_at`."""
-        self._topics, self._start, self._start_at = list(topics), start, start_at
+        self._brokers, self._topics, self._start, self._start_at = list(brokers), list(topics), start, start_at
         self._batch_size, self._window_s = batch_size, window_s
         self._settings: dict[str, Any] = {
-            "bootstrap.servers": ",".join(brokers),
             "group.id": group,
             "client.id": client,
             "enable.auto.commit": False,
@@ -91,6 +92,8 @@ class Reader:
                 }
             elif kind == "SERVER_ROOT_CA_CERTIFICATE":
                 self._settings["ssl.ca.pem"] = (await _secret(call, secret_arn))["certificate"]
+        servers = await _callable(self._brokers, named="security.protocol" in self._settings)
+        self._settings["bootstrap.servers"] = ",".join(servers)
         self._consumer = await self._in_thread(lambda: Consumer(self._settings))
         await self._in_thread(lambda: self._client.subscribe(self._topics, on_assign=self._assigned))
 
@@ -157,6 +160,29 @@ class Reader:
             if not more:
                 break
         return found
+
+
+async def _callable(brokers: Sequence[str], *, named: bool) -> list[str]:
+    """The addresses that are asked first, "host:port": those that may be called.
+
+    `named`: with the hosts' names, which certificates are held against. Raises BrokersFailed where none is found, or
+    where one must not be called.
+    """
+    found, failure = [], ""
+    for broker in brokers:
+        host, _, port = broker.rpartition(":")
+        try:
+            address = await resolve(host, int(port))
+        except CannotConnect as error:
+            raise BrokersFailed(str(error)) from None
+        except (OSError, ValueError) as error:
+            # Others may answer.
+            failure = f"{host}: {error}"
+            continue
+        found.append(broker if named else f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+    if not found:
+        raise BrokersFailed(failure)
+    return found
 
 
 async def _secret(call: Caller, arn: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +26,8 @@ _READ = 65536
 _KEPT_BACK = frozenset(
     ("host", "connection", "content-length", "transfer-encoding", "origin", "sec-fetch-site", "expect", "upgrade", "te")
 )
+# Where AWS's machines find their metadata by IPv6: an address of no link.
+_METADATA = frozenset({ip_address("fd00:ec2::254")})
 
 
 class CannotConnect(Exception):
@@ -106,9 +108,17 @@ async def resolve(host: str, port: int) -> str:
     """An address of the host that may be called."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, address in found:
-        if not ip_address(str(address[0]).partition("%")[0]).is_link_local:
+        if not _is_own_link(str(address[0])):
             return str(address[0])
     raise CannotConnect(f"{host}: addresses of the machine's own link are not called")
+
+
+def _is_own_link(text: str) -> bool:
+    """Whether only the machine's own link has the address, or a cloud's machines find their metadata there."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_link_local or address in _METADATA
 
 
 @lru_cache(maxsize=1)
