@@ -57,7 +57,7 @@ async def start(cloud: Cloud) -> None:
 SERVICE = Service(
     name="events",
     operations={
-        "PutEvents": writing(events.put_events, put_events, policies_of_entries),
+        "PutEvents": free(events.put_events, put_events, policies_of_entries),
         "TestEventPattern": reading(events.test_event_pattern, on_all("TestEventPattern")),
         "CreateEventBus": writing(buses.create_event_bus, on_bus("CreateEventBus")),
         "UpdateEventBus": writing(buses.update_event_bus, on_bus("UpdateEventBus")),
@@ -177,5 +177,5 @@ SERVICE = Service(
     # Waiting for the world costs little.
     target_limits={routing.target_name("api-destination"): 512},
     start=start,
-    resolve=events.prepare,
+    resolve=events.resolve,
 )

@@ -25,20 +25,27 @@ SIZE_MAX = 1024 * 1024
 FORWARDED = "InternalMetadata"
 
 
-async def prepare(ctx: Context, request: Request) -> None:
-    """What `PutEvents` needs and its transaction cannot wait for: the endpoint's bus, and the buses' rules."""
-    if ctx.operation != "PutEvents":
-        return
-    await failover.resolve(ctx, request)
-    books = ctx.cloud.part(Books)
-    for bus in {bus_name(ctx, entry.get("EventBusName")) for entry in request["Entries"]}:
-        await books.prepare(ctx.cloud.store, bus)
+async def resolve(ctx: Context, request: Request) -> None:
+    """Put the bus of the endpoint that `PutEvents` may name into its place: what is allowed is told of the bus."""
+    if ctx.operation == "PutEvents":
+        await failover.resolve(ctx, request)
 
 
-async def put_events(ctx: Context, tx: Transaction, request: Request) -> Answer:
+async def put_events(ctx: Context, request: Request) -> Answer:
+    """Read the buses' rules, which a transaction cannot wait for, then put the events in one.
+
+    Both are done for those who may put events only: others cannot have the node read rules, nor forget those it has.
+    """
     entries = request["Entries"]
     check_size(entries)
-    answers = [await _put(ctx, tx, entry) for entry in entries]
+    books = ctx.cloud.part(Books)
+    for bus in {bus_name(ctx, entry.get("EventBusName")) for entry in entries}:
+        await books.prepare(ctx.cloud.store, bus)
+
+    async def put(tx: Transaction) -> list[Answer]:
+        return [await _put(ctx, tx, entry) for entry in entries]
+
+    answers = await ctx.cloud.store.write(put)
     return {"FailedEntryCount": sum("ErrorCode" in one for one in answers), "Entries": answers}
 
 
