@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -106,6 +107,28 @@ def test_a_discoverer_from_its_making_to_its_end(aws: Any) -> None:
     assert events.list_rules(EventBusName="shop")["Rules"] == []
     for call in (schemas.describe_discoverer, schemas.delete_discoverer, schemas.start_discoverer):
         assert refused(call, **at) == ("NotFoundException", 404)
+
+
+def test_changes_at_once_are_all_kept_and_the_rule_says_the_same(aws: Any) -> None:
+    events, schemas = aws.client("events"), aws.client("schemas")
+    at = {"DiscovererId": "events-event-bus-busy"}
+    schemas.create_discoverer(SourceArn=events.create_event_bus(Name="busy")["EventBusArn"])
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(8):
+            turn, state = [(schemas.stop_discoverer, "STOPPED"), (schemas.start_discoverer, "STARTED")][number % 2]
+            crossing = number % 3 == 0
+            calls = [
+                pool.submit(turn, **at),
+                pool.submit(schemas.update_discoverer, **at, Description=str(number)),
+                pool.submit(schemas.update_discoverer, **at, CrossAccount=crossing),
+            ]
+            for call in calls:
+                call.result()
+            shown = schemas.describe_discoverer(**at)
+            assert (shown["State"], shown["Description"], shown["CrossAccount"]) == (state, str(number), crossing)
+            rule = events.describe_rule(Name="Schemas-events-event-bus-busy", EventBusName="busy")
+            assert rule["State"] == ("ENABLED" if state == "STARTED" else "DISABLED")
+            assert ("account" in json.loads(rule["EventPattern"])) is not crossing
 
 
 @pytest.mark.parametrize(

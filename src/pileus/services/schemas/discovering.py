@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from pileus.cloud.context import Context
-from pileus.kernel.arn import Arn, parse_arn
+from pileus.cloud.context import Cloud, Context
+from pileus.delivery.contract import Delivery
+from pileus.kernel.arn import Arn, make_arn, parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.services.schemas import documents, errors, keys, shapes
-from pileus.services.schemas.names import DISCOVERED, discoverer_arn
+from pileus.services.schemas.names import DISCOVERED
 from pileus.services.schemas.operations.schemas import add_version, save
 from pileus.services.schemas.records import Discoverer, Registry, Schema, decode, encode
 from pileus.services.schemas.shapes import Shape
@@ -26,6 +27,9 @@ from pileus.store.contract import Reader, Transaction
 
 STARTED, STOPPED = "STARTED", "STOPPED"
 MANAGER = "schemas.amazonaws.com"
+TARGET = "schemas.discoverer"
+# When the rule is made to follow where the call that changed the record has not come to it.
+_LATER_S = 60.0
 _DESCRIPTION = "This rule is used to route Events to Schema Discoverer"
 _TARGET_ID = "SchemaDiscoverer"
 _NAME_MAX = 385
@@ -54,48 +58,117 @@ def discoverer_id(bus: Arn) -> str:
     return f"events-event-bus-{bus.resource.removeprefix('event-bus/')}"
 
 
-async def set_rule(ctx: Context, discoverer: Discoverer) -> None:
-    """Have the bus send its events to the discoverer, or not. Raises BadRequestException where there is no bus."""
-    pattern: dict[str, Any] = {"source": [{"prefix": "aws.partner/"}, {"anything-but": {"prefix": "aws."}}]}
-    if not discoverer.cross_account:
-        pattern["account"] = [ctx.account]
-    rule = {
-        "Name": _rule_name(discoverer),
-        "EventPattern": orjson.dumps(pattern).decode(),
-        "State": "ENABLED" if discoverer.state == STARTED else "DISABLED",
-        "Description": _DESCRIPTION,
-    }
-    target = {"Id": _TARGET_ID, "Arn": discoverer_arn(ctx, discoverer.id)}
+async def check_bus(ctx: Context, source_arn: str) -> None:
+    """Raises BadRequestException where there is no such bus."""
+    bus = _arn(source_arn)
     try:
-        await _call(ctx, discoverer, "PutRule", rule)
-        await _call(ctx, discoverer, "PutTargets", {"Rule": rule["Name"], "Targets": [target]})
+        await ctx.cloud.call(_account_of(bus), "events", "DescribeEventBus", {"Name": source_arn}, region=bus.region)
     except AWSError as error:
         if error.code != "ResourceNotFoundException":
             raise
         raise errors.bad_request(error.message) from error
 
 
-async def drop_rule(ctx: Context, discoverer: Discoverer) -> None:
-    name = _rule_name(discoverer)
+def promise(ctx: Context, tx: Transaction, discoverer: Discoverer) -> str:
+    """Have the rule follow the record, should the node die before the call has seen to it; what `keep` takes."""
+    payload = {"id": discoverer.id, "source": discoverer.source_arn}
+    return ctx.cloud.outbox.put(tx, target=TARGET, payload=payload, now=ctx.now, due=ctx.now + _LATER_S)
+
+
+async def keep(ctx: Context, discoverer: Discoverer, promised: str) -> None:
+    """Have the rule follow the record now, as was promised. Raises BadRequestException where the bus has gone."""
+    await _follow(ctx.cloud, discoverer.id, discoverer.source_arn)
+    await ctx.cloud.store.write(lambda tx: ctx.cloud.outbox.cancel(tx, promised))
+
+
+async def keep_later(cloud: Cloud, delivery: Delivery) -> None:
+    """The outbox's handler."""
     try:
-        await _call(ctx, discoverer, "RemoveTargets", {"Rule": name, "Ids": [_TARGET_ID], "Force": True})
-        await _call(ctx, discoverer, "DeleteRule", {"Name": name, "Force": True})
+        await _follow(cloud, delivery.payload["id"], delivery.payload["source"])
+    except AWSError as error:
+        # A bus that has gone has no rules.
+        if error.code != "BadRequestException":
+            raise
+
+
+async def _follow(cloud: Cloud, id: str, source_arn: str) -> None:
+    """Make the rule what the record says.
+
+    Others may do so at once, with what the record said a moment before: it is done when the record still says the same
+    afterwards, so that whoever sets the rule last sets it to what is kept.
+    """
+    bus = _arn(source_arn)
+    key = keys.discoverer(bus.account, bus.region, id)
+
+    async def look(tx: Reader) -> bytes | None:
+        return await tx.get(key)
+
+    data = await cloud.store.read(look)
+    while True:
+        if data is None:
+            await _drop_rule(cloud, id, source_arn)
+        else:
+            await _set_rule(cloud, decode(Discoverer, data))
+        before, data = data, await cloud.store.read(look)
+        if data == before:
+            return
+
+
+async def _set_rule(cloud: Cloud, discoverer: Discoverer) -> None:
+    """Have the bus send its events to the discoverer, or not. Raises BadRequestException where there is no bus."""
+    bus = _arn(discoverer.source_arn)
+    pattern: dict[str, Any] = {"source": [{"prefix": "aws.partner/"}, {"anything-but": {"prefix": "aws."}}]}
+    if not discoverer.cross_account:
+        pattern["account"] = [bus.account]
+    rule = {
+        "Name": _rule_name(discoverer.id),
+        "EventPattern": orjson.dumps(pattern).decode(),
+        "State": "ENABLED" if discoverer.state == STARTED else "DISABLED",
+        "Description": _DESCRIPTION,
+    }
+    target = {
+        "Id": _TARGET_ID,
+        "Arn": make_arn("schemas", bus.region, bus.account, f"discoverer/{discoverer.id}"),
+    }
+    try:
+        await _call(cloud, bus, "PutRule", rule)
+        await _call(cloud, bus, "PutTargets", {"Rule": rule["Name"], "Targets": [target]})
+    except AWSError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        raise errors.bad_request(error.message) from error
+
+
+async def _drop_rule(cloud: Cloud, id: str, source_arn: str) -> None:
+    name, bus = _rule_name(id), _arn(source_arn)
+    try:
+        await _call(cloud, bus, "RemoveTargets", {"Rule": name, "Ids": [_TARGET_ID], "Force": True})
+        await _call(cloud, bus, "DeleteRule", {"Name": name, "Force": True})
     except AWSError as error:
         # It may be gone with its bus, or by somebody's force.
         if error.code != "ResourceNotFoundException":
             raise
 
 
-def _rule_name(discoverer: Discoverer) -> str:
-    return f"Schemas-{discoverer.id}"[:64]
+def _rule_name(id: str) -> str:
+    return f"Schemas-{id}"[:64]
 
 
-async def _call(ctx: Context, discoverer: Discoverer, operation: str, request: dict[str, Any]) -> None:
-    """As the account, for which AWS has a service-linked role."""
-    account = ctx.account
-    principal = Principal(kind="root", account=account, arn=f"arn:aws:iam::{account}:root", id=account)
-    request = {**request, "EventBusName": discoverer.source_arn, "ManagedBy": MANAGER}
-    await ctx.cloud.call(principal, "events", operation, request, region=ctx.region)
+def _arn(source_arn: str) -> Arn:
+    """The bus's, whose account and region are the discoverer's."""
+    arn = parse_arn(source_arn)
+    assert arn is not None, "`bus_of` has seen it"
+    return arn
+
+
+def _account_of(bus: Arn) -> Principal:
+    """The account, for which AWS has a service-linked role."""
+    return Principal(kind="root", account=bus.account, arn=f"arn:aws:iam::{bus.account}:root", id=bus.account)
+
+
+async def _call(cloud: Cloud, bus: Arn, operation: str, request: dict[str, Any]) -> None:
+    request = {**request, "EventBusName": str(bus), "ManagedBy": MANAGER}
+    await cloud.call(_account_of(bus), "events", operation, request, region=bus.region)
 
 
 async def discover_event(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:

@@ -87,5 +87,5 @@ SERVICE = Service(
         "UntagResource": writing(registries.untag_resource, _on_resource("UntagResource")),
         "ListTagsForResource": reading(registries.list_tags_for_resource, _on_resource("ListTagsForResource")),
     },
-    targets={telling.TARGET: telling.tell},
+    targets={telling.TARGET: telling.tell, discovering.TARGET: discovering.keep_later},
 )

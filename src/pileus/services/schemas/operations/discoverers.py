@@ -1,12 +1,14 @@
 """Discoverers.
 
-The rule on the bus is set before what is kept of a discoverer, and dropped before it: a call that did not end is made
-good by the same call again.
+What is kept of a discoverer is decided in one transaction; the rule on the bus follows it, also where the node dies in
+between.
 
 Source: the pages of these operations in the EventBridge Schemas API reference.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
@@ -30,17 +32,23 @@ async def _get(ctx: Context, tx: Reader, id: str) -> Discoverer:
     return found
 
 
-async def _load(ctx: Context, request: Request) -> Discoverer:
-    return await ctx.cloud.store.read(lambda tx: _get(ctx, tx, request["DiscovererId"]))
+async def _change(ctx: Context, request: Request, change: Callable[[Discoverer], None]) -> Discoverer:
+    id = request["DiscovererId"]
+    await discovering.check_bus(ctx, (await ctx.cloud.store.read(lambda tx: _get(ctx, tx, id))).source_arn)
+
+    async def write(tx: Transaction) -> tuple[Discoverer, str]:
+        discoverer = await _get(ctx, tx, id)
+        change(discoverer)
+        return discoverer, _save(ctx, tx, discoverer)
+
+    discoverer, promised = await ctx.cloud.store.write(write)
+    await discovering.keep(ctx, discoverer, promised)
+    return discoverer
 
 
-async def _save(ctx: Context, discoverer: Discoverer) -> None:
-    async def put(tx: Transaction) -> None:
-        # It may have been deleted meanwhile, and must not come back.
-        await _get(ctx, tx, discoverer.id)
-        tx.put(keys.discoverer(ctx.account, ctx.region, discoverer.id), encode(discoverer))
-
-    await ctx.cloud.store.write(put)
+def _save(ctx: Context, tx: Transaction, discoverer: Discoverer) -> str:
+    tx.put(keys.discoverer(ctx.account, ctx.region, discoverer.id), encode(discoverer))
+    return discovering.promise(ctx, tx, discoverer)
 
 
 def _listed(ctx: Context, discoverer: Discoverer) -> Answer:
@@ -69,15 +77,15 @@ async def create_discoverer(ctx: Context, request: Request) -> Answer:
         description=request.get("Description"),
         tags=request.get("Tags") or {},
     )
-    if await ctx.cloud.store.read(lambda tx: _find(ctx, tx, discoverer.id)) is not None:
-        raise errors.exists(f"Discoverer with id {discoverer.id} already exists.")
-    await discovering.set_rule(ctx, discoverer)
+    await discovering.check_bus(ctx, discoverer.source_arn)
 
-    async def put(tx: Transaction) -> None:
+    async def put(tx: Transaction) -> str:
+        if await _find(ctx, tx, discoverer.id) is not None:
+            raise errors.exists(f"Discoverer with id {discoverer.id} already exists.")
         await discovering.make_registry(ctx, tx)
-        tx.put(keys.discoverer(ctx.account, ctx.region, discoverer.id), encode(discoverer))
+        return _save(ctx, tx, discoverer)
 
-    await ctx.cloud.store.write(put)
+    await discovering.keep(ctx, discoverer, await ctx.cloud.store.write(put))
     return _shown(ctx, discoverer)
 
 
@@ -86,12 +94,11 @@ async def describe_discoverer(ctx: Context, tx: Reader, request: Request) -> Ans
 
 
 async def update_discoverer(ctx: Context, request: Request) -> Answer:
-    discoverer = await _load(ctx, request)
-    discoverer.description = request.get("Description", discoverer.description)
-    discoverer.cross_account = request.get("CrossAccount", discoverer.cross_account)
-    await discovering.set_rule(ctx, discoverer)
-    await _save(ctx, discoverer)
-    return _shown(ctx, discoverer)
+    def change(discoverer: Discoverer) -> None:
+        discoverer.description = request.get("Description", discoverer.description)
+        discoverer.cross_account = request.get("CrossAccount", discoverer.cross_account)
+
+    return _shown(ctx, await _change(ctx, request, change))
 
 
 async def start_discoverer(ctx: Context, request: Request) -> Answer:
@@ -103,21 +110,20 @@ async def stop_discoverer(ctx: Context, request: Request) -> Answer:
 
 
 async def _turn(ctx: Context, request: Request, state: str) -> Answer:
-    discoverer = await _load(ctx, request)
-    discoverer.state = state
-    await discovering.set_rule(ctx, discoverer)
-    await _save(ctx, discoverer)
+    def change(discoverer: Discoverer) -> None:
+        discoverer.state = state
+
+    discoverer = await _change(ctx, request, change)
     return {"DiscovererId": discoverer.id, "State": state}
 
 
 async def delete_discoverer(ctx: Context, request: Request) -> None:
-    discoverer = await _load(ctx, request)
-    await discovering.drop_rule(ctx, discoverer)
-
-    async def drop(tx: Transaction) -> None:
+    async def drop(tx: Transaction) -> tuple[Discoverer, str]:
+        discoverer = await _get(ctx, tx, request["DiscovererId"])
         tx.delete(keys.discoverer(ctx.account, ctx.region, discoverer.id))
+        return discoverer, discovering.promise(ctx, tx, discoverer)
 
-    await ctx.cloud.store.write(drop)
+    await discovering.keep(ctx, *await ctx.cloud.store.write(drop))
 
 
 async def list_discoverers(ctx: Context, tx: Reader, request: Request) -> Answer:
