@@ -123,6 +123,24 @@ def test_the_tags_that_an_object_has(s3: Any, bucket: str, fails: Callable[..., 
     assert s3.head_object(Bucket=bucket, Key="a")["ContentLength"] == 1
 
 
+def test_a_copys_source_and_target_have_their_own_tags(s3: Any, bucket: str, fails: Callable[..., Any]) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    secret = {"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}
+    acl = {"Effect": "Deny", "Action": "s3:PutObjectAcl", "Condition": secret}
+    s3.put_bucket_policy(Bucket=bucket, Policy=_policy(bucket, acl))
+    s3.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    )
+    old = s3.put_object(Bucket=bucket, Key="k", Tagging="secret=yes")["VersionId"]
+    now = s3.put_object(Bucket=bucket, Key="k")["VersionId"]
+    copy = {"Bucket": bucket, "Key": "k", "ACL": "bucket-owner-full-control", "TaggingDirective": "REPLACE"}
+    # The target is the version that is there, whichever one is copied.
+    s3.copy_object(**copy, CopySource={"Bucket": bucket, "Key": "k", "VersionId": old})
+    s3.put_object(Bucket=bucket, Key="k", Tagging="secret=yes")
+    source = {"Bucket": bucket, "Key": "k", "VersionId": now}
+    assert fails(s3.copy_object, **copy, CopySource=source)["Code"] == "AccessDenied"
+
+
 def test_the_tags_that_an_object_is_to_have(s3: Any, bucket: str, fails: Callable[..., Any]) -> None:
     without = {"StringNotEquals": {"s3:RequestObjectTag/team": ["a", "b"]}}
     others = {"ForAnyValue:StringNotEquals": {"s3:RequestObjectTagKeys": ["team"]}}

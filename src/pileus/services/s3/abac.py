@@ -38,6 +38,8 @@ _ON_TAGGED = frozenset(
     )
     for version in ("", "Version")
 )
+# Those of them that a copy asks for its source; the others it asks for its target.
+_READING_SOURCE = frozenset(("s3:GetObject", "s3:GetObjectVersion"))
 
 
 async def refine(
@@ -86,7 +88,7 @@ async def _with_object_tags(
     if bucket is None or not key or one.action not in _ON_TAGGED:
         return one
     version_id = request.get("VersionId")
-    if "CopySource" in request:
+    if "CopySource" in request and one.action in _READING_SOURCE:
         version_id = parse_copy_source(request["CopySource"]).version_id
     try:
         version = await versions.wanted(tx, bucket, key, version_id)
