@@ -183,6 +183,22 @@ def test_what_a_policy_denies_by_a_variable_is_denied(aws: Any, dynamodb: Any, t
     assert callers[1].scan(TableName="table")["Count"] == 0
 
 
+def test_what_a_variable_may_name_is_not_allowed_by_all_but_it(aws: Any, dynamodb: Any, table: Table) -> None:
+    table()
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    caller = user(aws, "table")
+    allow = json.loads(statement(aws, "Allow", aws.account, "dynamodb:Scan"))
+    allow["Statement"][0] |= {"Principal": {"AWS": f"arn:aws:iam::{aws.account}:user/table"}}
+    del allow["Statement"][0]["Resource"]
+    for name, refused in (("${aws:username}", True), ("another", False)):
+        allow["Statement"][0]["NotResource"] = arn.replace("table/table", f"table/{name}")
+        dynamodb.put_resource_policy(ResourceArn=arn, Policy=json.dumps(allow))
+        if refused:
+            assert refusal(caller.scan, TableName="table")[0] == "AccessDeniedException"
+        else:
+            assert caller.scan(TableName="table")["Count"] == 0
+
+
 def test_public_policies_are_blocked(aws: Any, dynamodb: Any, table: Table) -> None:
     policy = statement(aws, "Allow", "*", "dynamodb:GetItem")
     blocked = invalid("Resource-based policy document grants public access, which is blocked")

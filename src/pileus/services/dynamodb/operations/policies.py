@@ -194,9 +194,12 @@ def _bound(policy: str, arn: str) -> dict[str, Any]:
             if any(_matches(pattern, shape) for pattern in patterns) is not ("NotResource" in statement)
         ]
         own += [pattern for pattern in patterns if "Resource" in statement and pattern.startswith(f"{arn}/index/")]
-        if statement["Effect"] == "Deny" and "Resource" in statement:
-            # Who calls decides what these name: what may be denied stays so, what may be allowed does not.
-            own += [pattern for pattern in patterns if "${" in pattern]
+        # Who calls decides what a variable names: what may be denied stays so, what may be allowed does not.
+        if any("${" in pattern for pattern in patterns):
+            if statement["Effect"] == "Allow" and "NotResource" in statement:
+                continue
+            if statement["Effect"] == "Deny" and "Resource" in statement:
+                own += [pattern for pattern in patterns if "${" in pattern]
         if own:
             kept.append({**bound, "Resource": own})
     return {**document, "Statement": kept}
