@@ -134,6 +134,15 @@ def test_pages_follow_one_another(music: str, dynamodb: Any) -> None:
     assert refusal(dynamodb.execute_statement, **other) == invalid("Given NextToken is invalid")
 
 
+def test_in_takes_100_values(music: str, run: Any, dynamodb: Any) -> None:
+    where = "SELECT * FROM Music WHERE \"year\" IN [{}]"
+    years = ["1990", *map(str, range(3000, 3100))]
+    assert ("A", "one") in songs(run(where.format(",".join(years[:100]))))
+    assert refusal(dynamodb.execute_statement, Statement=where.format(",".join(years))) == invalid(
+        "The IN operator is provided with too many operands; number of operands: 101"
+    )
+
+
 def test_updates_set_remove_add_and_return_what_is_asked(music: str, run: Any, dynamodb: Any) -> None:
     where = "WHERE artist='A' AND song='one'"
     assert run(f"UPDATE Music SET n = 1 SET tags = <<'x','y'>> SET l = [1] SET m = {{'a': 1}} {where}") == []

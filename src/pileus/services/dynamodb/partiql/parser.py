@@ -7,7 +7,9 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
+from pileus.services.dynamodb import errors
 from pileus.services.dynamodb.expressions.cache import remembered
+from pileus.services.dynamodb.expressions.parser import IN_OPERANDS_MAX
 from pileus.services.dynamodb.expressions.tree import (
     Action,
     Arithmetic,
@@ -470,6 +472,10 @@ class _Parser:
             while self.sign(","):
                 options.append(self.inside(self.operand))
             self.expect(end)
+            if len(options) > IN_OPERANDS_MAX:
+                raise errors.validation(
+                    f"The IN operator is provided with too many operands; number of operands: {len(options)}"
+                )
             return Comparison("IN", (left, *options))
         if self.word("IS"):
             negated = self.word("NOT")
