@@ -241,3 +241,36 @@ def test_an_index_made_later(dynamodb: Any, table: Table, count: int, size: int)
         "ResourceNotFoundException",
         "Requested resource not found",
     )
+
+
+def test_equal_sort_keys_of_a_local_index_are_paged_through_one_by_one(dynamodb: Any, table: Table) -> None:
+    table("id:S sort:S | rank:N", LocalSecondaryIndexes=[index("local", "id", "rank")])
+    sorts = [f"{number:02}" for number in range(60)]
+    for at in range(0, len(sorts), 20):
+        puts = [
+            {"PutRequest": {"Item": {"id": {"S": "a"}, "sort": {"S": sort}, "rank": {"N": "1"}}}}
+            for sort in sorts[at : at + 20]
+        ]
+        dynamodb.batch_write_item(RequestItems={"table": puts})
+    query = {
+        "TableName": "table",
+        "IndexName": "local",
+        "KeyConditionExpression": "id = :id AND #r = :one",
+        "ExpressionAttributeNames": {"#r": "rank"},
+        "ExpressionAttributeValues": {":id": {"S": "a"}, ":one": {"N": "1"}},
+    }
+    orders = []
+    for forward in (True, False):
+        whole = [item["sort"]["S"] for item in dynamodb.query(**query, ScanIndexForward=forward)["Items"]]
+        found: list[str] = []
+        members: dict[str, Any] = {"Limit": 1, "ScanIndexForward": forward}
+        while True:
+            page = dynamodb.query(**query, **members)
+            found += [item["sort"]["S"] for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            members["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        assert found == whole
+        orders.append(found)
+    assert sorted(orders[0]) == sorts
+    assert orders[1] == orders[0][::-1]
