@@ -135,7 +135,7 @@ def test_pages_follow_one_another(music: str, dynamodb: Any) -> None:
 
 
 def test_in_takes_100_values(music: str, run: Any, dynamodb: Any) -> None:
-    where = "SELECT * FROM Music WHERE \"year\" IN [{}]"
+    where = 'SELECT * FROM Music WHERE "year" IN [{}]'
     years = ["1990", *map(str, range(3000, 3100))]
     assert ("A", "one") in songs(run(where.format(",".join(years[:100]))))
     assert refusal(dynamodb.execute_statement, Statement=where.format(",".join(years))) == invalid(
