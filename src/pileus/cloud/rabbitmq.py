@@ -37,6 +37,8 @@ ANSWER_S = 10.0
 ALIVE_S = 5.0
 # The last second of the year 9999.
 _LAST_S = 253_402_300_799
+# Levels of a header that are shown: events are written as JSON, which is not nested without end.
+HEADER_LEVELS_MAX = 128
 
 R = TypeVar("R")
 
@@ -132,6 +134,9 @@ class Reader:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except AMQPError as error:
             raise BrokerFailed(str(getattr(error, "reply_text", "") or error or type(error).__name__)) from error
+        except RecursionError:
+            # The client reads headers level by level, before anybody else sees the message.
+            raise BrokerFailed("The headers of a message are nested too deep to be read.") from None
 
     # on the thread
 
@@ -212,12 +217,14 @@ def opened_record(shown: dict[str, Any]) -> dict[str, Any]:
     return shown | {"data": b64decode(shown["data"]).decode(errors="replace")}
 
 
-def _header(value: Any) -> Any:
-    """A value of the headers as AWS shows it: texts as their bytes."""
+def _header(value: Any, levels: int = HEADER_LEVELS_MAX) -> Any:
+    """A value of the headers as AWS shows it: texts as their bytes; null in the place of what is nested too deep."""
+    if isinstance(value, dict | list) and not levels:
+        return None
     if isinstance(value, dict):
-        return {name: _header(each) for name, each in value.items()}
+        return {name: _header(each, levels - 1) for name, each in value.items()}
     if isinstance(value, list):
-        return [_header(each) for each in value]
+        return [_header(each, levels - 1) for each in value]
     if isinstance(value, str):
         value = value.encode()
     if isinstance(value, bytes):

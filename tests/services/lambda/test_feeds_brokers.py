@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pika
 import pytest
 from broker_kit import Broker
@@ -241,3 +242,18 @@ def test_times_that_nobody_lives_to_see_are_shown() -> None:
     """A message that could not be shown would come again and again, and hold up all behind it."""
     message = (1, False, pika.BasicProperties(timestamp=2**63), b"")
     assert rabbitmq.record(message)["basicProperties"]["timestamp"] == "Dec 31, 9999, 11:59:59 PM"
+
+
+def test_headers_nested_without_end_block_no_queue() -> None:
+    for wrap in (lambda value: {"a": value}, lambda value: [value]):
+        header: Any = 1
+        for _ in range(400):
+            header = wrap(header)
+        message = (1, False, pika.BasicProperties(headers={"deep": header, "flat": wrap(1)}), b"")
+        shown = orjson.loads(orjson.dumps(rabbitmq.record(message)))["basicProperties"]["headers"]
+        assert shown["flat"] == wrap(1)
+        levels, inner = 0, shown["deep"]
+        while inner is not None:
+            inner = inner["a"] if isinstance(inner, dict) else inner[0]
+            levels += 1
+        assert levels >= 100
