@@ -60,3 +60,20 @@ def test_what_does_not_fit_is_refused_in_the_services_words(
     with pytest.raises(AWSError) as caught:
         DOCUMENTS.request(service, operation, document)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("operation", "document", "words"),
+    [
+        ("DeleteBucket", {}, "1 validation error detected: Value null at 'bucket'"),
+        ("DeleteBucketPolicy", {"Bucket": None}, "1 validation error detected: Value null at 'bucket'"),
+        ("PutObject", {"Key": "k"}, "1 validation error detected: Value null at 'bucket'"),
+        ("PutObject", {}, "2 validation errors detected: Value null at 'bucket'"),
+        ("PutBucketPolicy", {"Bucket": "b"}, "1 validation error detected: Value null at 'policy'"),
+    ],
+)
+def test_what_paths_and_bodies_of_s3_hold_is_required_by_name(operation: str, document: Any, words: str) -> None:
+    with pytest.raises(AWSError) as caught:
+        DOCUMENTS.request("s3", operation, document)
+    assert caught.value.code == "ValidationException"
+    assert caught.value.message.startswith(f"{words} failed to satisfy constraint: Member must not be null")

@@ -52,6 +52,19 @@ def check(model: ServiceModel, operation: Operation, members: Mapping[str, Any])
             raise _error(model, operation, problems)
 
 
+def check_named(model: ServiceModel, operation: Operation, members: Mapping[str, Any]) -> None:
+    """`check`, of members that come by their names alone, as in a document.
+
+    There is no path, query or header then that S3's requests are not found without. Raises AWSError.
+    """
+    if _style(model).schema and operation.input is not None:
+        missing = [name for name in operation.input.required if members.get(name) is None]
+        if missing:
+            problems = [Problem(name[:1].lower() + name[1:], None, _NOT_NULL) for name in missing]
+            raise AWSError("ValidationException", _framed(problems), status=400)
+    check(model, operation, members)
+
+
 def _style(model: ServiceModel) -> Style:
     return STYLES.get(model.name, DEFAULT_STYLE)
 
@@ -77,12 +90,16 @@ def _error(model: ServiceModel, operation: Operation, problems: list[Problem]) -
         return AWSError(code, problems[0].message, status=400)
     if style.terse:
         return AWSError(code, _terse(problems[0]), status=400)
+    return AWSError(code, _framed(problems), status=400)
+
+
+def _framed(problems: list[Problem]) -> str:
     plural = "error" if len(problems) == 1 else "errors"
     shown = "; ".join(
         f"Value {'null ' if p.value is None else p.value}at '{p.path}' failed to satisfy constraint: {p.constraint}"
         for p in problems
     )
-    return AWSError(code, f"{len(problems)} validation {plural} detected: {shown}", status=400)
+    return f"{len(problems)} validation {plural} detected: {shown}"
 
 
 def _terse(problem: Problem) -> str:

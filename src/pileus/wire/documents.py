@@ -39,7 +39,7 @@ class Documents:
                 members[stream] = BytesStream(members[stream])
         elif type(document) is not dict:
             raise faults.wrong_type(service, "structure", document)
-        constraints.check(model, found, members)
+        constraints.check_named(model, found, members)
         return members
 
     def answer(self, service: str, operation: str, members: Mapping[str, Any], *, text_blobs: bool = False) -> Any:

@@ -332,3 +332,31 @@ def test_universal_targets_call_any_operation(aws: Any, start_pileus: Any) -> No
     server.advance(60)
     message = here.client("sqs").receive_message(QueueUrl=queue)["Messages"][0]
     assert json.loads(message["Body"])["region"] == "us-east-1"
+
+
+def test_a_universal_target_without_a_required_member_is_a_dead_letter_that_says_so(
+    aws: Any, start_pileus: Any
+) -> None:
+    server = start_pileus("--clock", "virtual")
+    here = type(aws)(server.endpoint)
+    sqs = here.client("sqs")
+    queue = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    here.client("scheduler").create_schedule(
+        Name="s",
+        ScheduleExpression="rate(1 minute)",
+        FlexibleTimeWindow=OFF,
+        Target={
+            "Arn": "arn:aws:scheduler:::aws-sdk:s3:deleteBucket",
+            "RoleArn": make_role(here),
+            "Input": "{}",
+            "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{here.account}:dead"},
+        },
+    )
+    server.advance(60)
+    message = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])["Messages"][0]
+    told = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert (told["ERROR_CODE"], told["ERROR_MESSAGE"], told["RETRY_ATTEMPTS"]) == (
+        "ValidationException",
+        "1 validation error detected: Value null at 'bucket' failed to satisfy constraint: Member must not be null",
+        "0",
+    )
