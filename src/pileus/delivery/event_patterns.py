@@ -305,22 +305,51 @@ class RuleIndex(Generic[N]):
         found: dict[N, None] = {}
         # What has been held against the event: arrays have many values, and the same ones more than once.
         tried: set[tuple[N, int]] = set()
+        for filed in self._reached(leaves):
+            for key, fields in filed.items():
+                if key[0] not in found and key not in tried:
+                    tried.add(key)
+                    if _matches(fields, leaves):
+                        found[key[0]] = None
+        return list(found)
+
+    def steps(self, leaves: Leaves) -> Iterator[N | None]:
+        """What `match` gives, one by one, with None where a look has found nothing.
+
+        For large events: no look takes longer than it takes to go through all of the event's values.
+        """
+        found: set[N] = set()
+        tried: set[tuple[N, int]] = set()
+        for filed in self._reached(leaves):
+            yield None
+            for key, fields in filed.items():
+                if key[0] in found or key in tried:
+                    continue
+                tried.add(key)
+                if _matches(fields, leaves):
+                    found.add(key[0])
+                    yield key[0]
+                else:
+                    yield None
+
+    def _reached(self, leaves: Leaves) -> Iterator[Mapping[tuple[N, int], _Fields]]:
+        """What is filed where the event's values lead; nothing, too, where a look at all of them has led nowhere."""
         for path, values in leaves.values.items():
             by_value = self._exact.get(path)
             if by_value:
                 for value in values if len(values) == 1 else dict.fromkeys(values):
-                    _match_filed(by_value.get(value, _NOTHING), leaves, found, tried)
+                    filed = by_value.get(value)
+                    if filed is not None:
+                        yield filed
             by_kind = self._placed.get(path)
             if by_kind:
                 for kind, sizes in by_kind.items():
-                    _match_placed(kind, sizes, values, leaves, found, tried)
+                    yield from _reached_places(kind, sizes, values)
             by_test = self._tested.get(path)
             if by_test:
                 for field, filed in by_test.values():
-                    if any(map(field.takes, values)):
-                        _match_filed(filed, leaves, found, tried)
-        _match_filed(self._rest, leaves, found, tried)
-        return list(found)
+                    yield filed if any(map(field.takes, values)) else _NOTHING
+        yield self._rest
 
     def _place_by_values(self, fields: _Fields) -> tuple[str, Field] | None:
         best: tuple[int, str, Field] | None = None
@@ -345,33 +374,22 @@ class RuleIndex(Generic[N]):
         return min(required, key=lambda one: one[0].count("."), default=None)
 
 
-def _match_filed(
-    filed: Mapping[tuple[N, int], _Fields], leaves: Leaves, found: dict[N, None], tried: set[tuple[N, int]]
-) -> None:
-    for key, fields in filed.items():
-        if key[0] not in found and key not in tried:
-            tried.add(key)
-            if _matches(fields, leaves):
-                found[key[0]] = None
-
-
-def _match_placed(
-    kind: str,
-    sizes: Mapping[int, Mapping[Hashable, Mapping[tuple[N, int], _Fields]]],
-    values: list[Any],
-    leaves: Leaves,
-    found: dict[N, None],
-    tried: set[tuple[N, int]],
-) -> None:
+def _reached_places(
+    kind: str, sizes: Mapping[int, Mapping[Hashable, Mapping[tuple[N, int], _Fields]]], values: list[Any]
+) -> Iterator[Mapping[tuple[N, int], _Fields]]:
     convert, key_of = KINDS[kind]
+    # Many values may lead to one key, under which many patterns may be filed: it is looked at once.
+    seen: set[tuple[int, Hashable]] = set()
     for value in values if len(values) == 1 else dict.fromkeys(values):
         converted = convert(value)
         if converted is None:
             continue
         for size, by_key in sizes.items():
-            filed = by_key.get(key_of(converted, size))
-            if filed is not None:
-                _match_filed(filed, leaves, found, tried)
+            key = key_of(converted, size)
+            filed = by_key.get(key)
+            if filed is not None and (size, key) not in seen:
+                seen.add((size, key))
+                yield filed
 
 
 _NOTHING: dict[Any, Any] = {}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from sns_kit import Queue, refused
+
+from pileus.services.sns.filters import Filter, Filters
+from pileus.services.sns.topics import Matches, Unmatched
 
 
 class Filtered:
@@ -216,3 +220,38 @@ def test_complex_policies_that_may_be(aws: Any, sns: Any) -> None:
         endpoint = f"arn:aws:sqs:us-east-1:{aws.account}:q{n}"
         values = {"FilterPolicy": json.dumps(policy), "FilterPolicyScope": scope}
         assert sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=endpoint, Attributes=values)["SubscriptionArn"]
+
+
+def test_large_messages_pass_the_same_filters(aws: Any) -> None:
+    """They are held against filters outside the transaction, from 1,000,000 characters times filters on."""
+    passing = {"n": [{"numeric": ["<", 100]}], "kind": ["a"]}
+    filtered = Filtered(aws, passing, "MessageBody")
+    others = Queue(aws, "others")
+    for number in range(5):
+        policy = json.dumps({"n": [{"numeric": ["<", -number]}]})
+        values = {"FilterPolicyScope": "MessageBody", "FilterPolicy": policy}
+        topic = filtered.sns.create_topic(Name="t")["TopicArn"]
+        endpoint = others.arn if number == 0 else Queue(aws, f"other-{number}").arn
+        filtered.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=endpoint, Attributes=values)
+    many = [*range(1000, 30000), 50]
+    bodies = [json.dumps({"kind": kind, "n": many}) for kind in ("a", "b")]
+    assert filtered.passed(*({"Message": one} for one in bodies)) == [bodies[0]]
+    entry = {"Id": "1", "Message": bodies[0]}
+    filtered.sns.publish_batch(TopicArn=filtered.topic, PublishBatchRequestEntries=[entry])
+    assert [one["Body"] for one in filtered.queue.take(1)] == [bodies[0]]
+    assert others.held() == 0
+
+
+async def test_others_have_their_turn_while_a_large_message_is_matched() -> None:
+    policies = {str(number): json.dumps({"n": [{"numeric": ["<", number]}]}) for number in range(1, 201)}
+    filters = Filters({id: Filter(policy, in_body=True) for id, policy in policies.items()})
+    body = json.dumps({"n": [*range(100, 2000)]})
+    matches, clock = Matches(), Mock(sleep=AsyncMock())
+    assert not filters.is_much({}, '{"n": 1}')
+    with pytest.raises(Unmatched) as caught:
+        matches.known(filters, {}, body)
+    await matches.find(Mock(clock=clock), caught.value)
+    found = matches.known(filters, {}, body)
+    assert found == filters.match({}, body)
+    assert len(found) == 100
+    assert clock.sleep.await_count >= 200

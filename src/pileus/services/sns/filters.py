@@ -6,7 +6,7 @@ recorded answers of AWS for the wording of errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +18,8 @@ from pileus.delivery.event_patterns import Leaves, Pattern, RuleIndex, compile_p
 KEYS_MAX = 5
 COMBINATIONS_MAX = 150
 POLICY_BYTES_MAX = 256 * 1024
+# Characters times filters: so many are matched within some hundredths of a second.
+WORK_MAX = 1_000_000
 SCOPES = ("MessageBody", "MessageAttributes")
 
 
@@ -138,10 +140,28 @@ class Filters:
     def __len__(self) -> int:
         return self._count
 
+    def is_much(self, attributes: Mapping[str, Mapping[str, Any]], body: str) -> bool:
+        """Whether a message takes so long to match that others should have their turn meanwhile."""
+        work = len(body) * len(self._body)
+        if len(self._attributes):
+            work += len(self._attributes) * sum(len(one.get("StringValue") or "") for one in attributes.values())
+        return work > WORK_MAX
+
     def match(self, attributes: Mapping[str, Mapping[str, Any]], body: str) -> list[str]:
         found = [*self._open]
+        for index, leaves in self._looks(attributes, body):
+            found += index.match(leaves)
+        return found
+
+    def steps(self, attributes: Mapping[str, Mapping[str, Any]], body: str) -> Iterator[str | None]:
+        """What `match` gives, one by one, with None where a look has found nothing."""
+        yield from self._open
+        for index, leaves in self._looks(attributes, body):
+            yield from index.steps(leaves)
+
+    def _looks(self, attributes: Mapping[str, Mapping[str, Any]], body: str) -> Iterator[tuple[RuleIndex[str], Leaves]]:
         if len(self._attributes):
-            found += self._attributes.match(Leaves(attribute_values(attributes)))
+            yield self._attributes, Leaves(attribute_values(attributes))
         if len(self._body):
             try:
                 content = orjson.loads(body)
@@ -149,8 +169,7 @@ class Filters:
                 content = None
             # What is not an object matches no policy on bodies.
             if isinstance(content, dict):
-                found += self._body.match(Leaves(content))
-        return found
+                yield self._body, Leaves(content)
 
 
 def attribute_values(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

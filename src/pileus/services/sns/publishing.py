@@ -16,7 +16,7 @@ from pileus.services.sns import calling, content, data_protection, errors, feedb
 from pileus.services.sns.envelopes import shown_time
 from pileus.services.sns.payloads import AUDIT, DEAD, FAN_OUT, IN_ORDER, payload_of
 from pileus.services.sns.records import Deduplication, Message, Recipient, decode, encode
-from pileus.services.sns.topics import HTTP, Live, counts_of, members_of
+from pileus.services.sns.topics import HTTP, Live, Matches, counts_of, members_of
 from pileus.store.contract import Transaction
 
 DEDUPLICATION_MS = 5 * 60 * 1000
@@ -93,8 +93,13 @@ def protect(ctx: Context, tx: Transaction, topic: Live, message: Message) -> Mes
         ) from None
 
 
-async def publish(cloud: Cloud, tx: Transaction, topic: Live, message: Message, *, now: float) -> dict[str, str]:
-    """Put the deliveries of a checked message; returns what the answer says of it."""
+async def publish(
+    cloud: Cloud, tx: Transaction, topic: Live, message: Message, *, now: float, matches: Matches | None = None
+) -> dict[str, str]:
+    """Put the deliveries of a checked message; returns what the answer says of it.
+
+    Raises Unmatched where matching takes long and is not done; without `matches` it is done however long it takes.
+    """
     if topic.fifo:
         known = await _known(tx, topic, message, now=now)
         if known is not None:
@@ -104,7 +109,7 @@ async def publish(cloud: Cloud, tx: Transaction, topic: Live, message: Message, 
         if topic.setting("ArchivePolicy"):
             tx.put(keys.archived(topic.id, int(message.time * 1000), message.sequence), encode(message))
     members = await members_of(tx, topic)
-    recipients, filtered = members.wanting(message.attributes, message.body)
+    recipients, filtered = members.wanting(message.attributes, message.body, matches)
     policy = topic.record.data_protection
     if policy and recipients:
         for shown, own in data_protection.let_out(policy, message, recipients, members.principals):

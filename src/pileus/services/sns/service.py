@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.cloud.manifest import Loop, Service, reading, writing
+from pileus.cloud.manifest import Loop, Service, free, reading, writing
 from pileus.services.sns import archiving, calling, confirming, delivering, feedback, inspect, loops, payloads
 from pileus.services.sns.operations import devices, messages, sms, subscriptions, tags, topics
 from pileus.services.sns.permissions import (
@@ -105,8 +105,8 @@ SERVICE = Service(
         ),
         "ListSMSSandboxPhoneNumbers": reading(sms.list_sms_sandbox_phone_numbers, on_all("ListSMSSandboxPhoneNumbers")),
         "ListOriginationNumbers": reading(sms.list_origination_numbers, on_all("ListOriginationNumbers")),
-        "Publish": writing(messages.publish, publish, topic_policy),
-        "PublishBatch": writing(messages.publish_batch, publish, topic_policy),
+        "Publish": free(messages.publish, publish, topic_policy),
+        "PublishBatch": free(messages.publish_batch, publish, topic_policy),
     },
     loops=(
         Loop("sns.sweep", loops.sweep, period_s=300.0),

@@ -40,12 +40,53 @@ class Members:
         self.unfiltered = [recipient for id, recipient in self.recipients.items() if id not in filters]
         self._filters = Filters(filters)
 
-    def wanting(self, attributes: dict[str, dict[str, Any]], body: str) -> tuple[list[Recipient], int]:
-        """Who is to get a message; and how many filters did not let it pass."""
+    def wanting(
+        self, attributes: dict[str, dict[str, Any]], body: str, matches: Matches | None = None
+    ) -> tuple[list[Recipient], int]:
+        """Who is to get a message; and how many filters did not let it pass.
+
+        Raises Unmatched where that takes long and is not among `matches`.
+        """
         if not len(self._filters):
             return self.unfiltered, 0
-        matched = self._filters.match(attributes, body)
+        if matches is not None and self._filters.is_much(attributes, body):
+            matched = matches.known(self._filters, attributes, body)
+        else:
+            matched = self._filters.match(attributes, body)
         return [*self.unfiltered, *(self.recipients[id] for id in matched)], len(self._filters) - len(matched)
+
+
+class Unmatched(Exception):
+    """A message is still to be held against filters, outside the transaction: that takes long."""
+
+    def __init__(self, filters: Filters, attributes: dict[str, dict[str, Any]], body: str) -> None:
+        super().__init__()
+        self.wanted = filters, attributes, body
+
+
+class Matches:
+    """Which filters large messages match: found out between the attempts of one call to publish them."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[tuple[Filters, dict[str, dict[str, Any]], str], list[str]]] = []
+
+    def known(self, filters: Filters, attributes: dict[str, dict[str, Any]], body: str) -> list[str]:
+        """Raises Unmatched."""
+        for wanted, matched in self._found:
+            # Filters are never changed, only made anew.
+            if wanted[0] is filters and wanted[1:] == (attributes, body):
+                return matched
+        raise Unmatched(filters, attributes, body)
+
+    async def find(self, cloud: Cloud, unmatched: Unmatched) -> None:
+        filters, attributes, body = unmatched.wanted
+        matched = []
+        for id in filters.steps(attributes, body):
+            if id is not None:
+                matched.append(id)
+            # Let others have their turn.
+            await cloud.clock.sleep(0)
+        self._found.append((unmatched.wanted, matched))
 
 
 def recipient_of(subscription: Subscription, topic_policy: dict[str, Any] | None) -> Recipient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pileus.cloud.context import Context
@@ -11,12 +12,33 @@ from pileus.kernel.errors import AWSError
 from pileus.services.sns import content, endpoints, errors, feedback, mailbox, platforms, publishing, texting, topics
 from pileus.services.sns.names import check_arn, topic_of
 from pileus.services.sns.records import Sent
+from pileus.services.sns.topics import Matches, Unmatched
 from pileus.store.contract import Transaction
 
 SMS_CHARS_MAX = 1600
 
 
-async def publish(ctx: Context, tx: Transaction, request: Request) -> Answer:
+async def publish(ctx: Context, request: Request) -> Answer:
+    return await _published(ctx, request, _publish)
+
+
+async def publish_batch(ctx: Context, request: Request) -> Answer:
+    return await _published(ctx, request, _publish_batch)
+
+
+async def _published(
+    ctx: Context, request: Request, publish: Callable[[Context, Transaction, Request, Matches], Awaitable[Answer]]
+) -> Answer:
+    """Publish in one transaction, again after each message that is to be held against filters outside of it."""
+    matches = Matches()
+    while True:
+        try:
+            return await ctx.cloud.store.write(lambda tx: publish(ctx, tx, request, matches))
+        except Unmatched as unmatched:
+            await matches.find(ctx.cloud, unmatched)
+
+
+async def _publish(ctx: Context, tx: Transaction, request: Request, matches: Matches) -> Answer:
     if request.get("PhoneNumber") is not None and request.get("TopicArn") is None:
         return await _publish_to_phone(ctx, tx, request)
     parameter = "TopicArn" if request.get("TopicArn") else "TargetArn"
@@ -29,7 +51,7 @@ async def publish(ctx: Context, tx: Transaction, request: Request) -> Answer:
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, target, parameter))
     message = publishing.check_message(ctx, topic, request)
     let_in = publishing.protect(ctx, tx, topic, message)
-    return await publishing.publish(ctx.cloud, tx, topic, let_in, now=ctx.now)
+    return await publishing.publish(ctx.cloud, tx, topic, let_in, now=ctx.now, matches=matches)
 
 
 async def _publish_to_phone(ctx: Context, tx: Transaction, request: Request) -> Answer:
@@ -81,7 +103,7 @@ def _sent(ctx: Context, request: Request, kind: str, to: str, *, platform: str =
     )
 
 
-async def publish_batch(ctx: Context, tx: Transaction, request: Request) -> Answer:
+async def _publish_batch(ctx: Context, tx: Transaction, request: Request, matches: Matches) -> Answer:
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["TopicArn"]))
     entries: list[dict[str, Any]] = request["PublishBatchRequestEntries"]
     content.check_entries(entries)
@@ -100,6 +122,6 @@ async def publish_batch(ctx: Context, tx: Transaction, request: Request) -> Answ
             code = {"Code": "AuthorizationError", "Message": error.message, "SenderFault": True}
             failed.append({"Id": entry["Id"], **code})
             continue
-        published = await publishing.publish(ctx.cloud, tx, topic, let_in, now=ctx.now)
+        published = await publishing.publish(ctx.cloud, tx, topic, let_in, now=ctx.now, matches=matches)
         successful.append({"Id": entry["Id"], **published})
     return {"Successful": successful, "Failed": failed}
