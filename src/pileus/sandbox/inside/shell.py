@@ -188,6 +188,7 @@ def join(plan: Message, channel: int, talk: int) -> Message:
 def _furnish(plan: Message, world: Message, first: int, connection: socket.socket) -> NoReturn:
     """Give namespaces that a snapshot's clone has made what others have made for themselves: /proc, /tmp, sockets."""
     kernel.setns(first, kernel.CLONE_NEWPID)
+    ours, theirs = socket.socketpair()
     inside = os.fork()
     if inside == 0:
         # A mount from out here, where /proc may be mounted; in there it could not be (it is hidden in part).
@@ -202,9 +203,14 @@ def _furnish(plan: Message, world: Message, first: int, connection: socket.socke
         if plan["listen"] or plan["listen_datagrams"]:
             kernel.loopback_up()
             listening = kernel.listen_inside(plan["listen"], plan["listen_datagrams"], own_network=True)
-        send(connection, {"world": True}, [each.fileno() for each in listening])
+        send(theirs, {"world": True}, [each.fileno() for each in listening])
         os._exit(0)
+    theirs.close()
     os.waitpid(inside, 0)
+    # Told when none of us is in there any more: the function would find it among its processes.
+    told = Receiver(ours).receive()
+    if told is not None:
+        send(connection, *told)
     os._exit(0)
 
 
