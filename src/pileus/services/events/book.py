@@ -74,6 +74,7 @@ class Books:
         for number, (_, data) in enumerate(records, 1):
             book.add(data)
             if number % PART == 0:
+                # Gives way; no time passes.
                 await asyncio.sleep(0)
         book.version = version
         self._keep(bus, book)

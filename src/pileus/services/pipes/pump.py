@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from typing import Any
 
 from pileus.cloud.context import Cloud
@@ -31,7 +32,7 @@ def fits(size: int, more: int) -> bool:
     return size + more < BATCH_BYTES_MAX
 
 
-class Pump:
+class Pump(ABC):
     """A pipe that runs."""
 
     def __init__(self, cloud: Cloud, at: PipeName, pipe: Pipe) -> None:
@@ -74,9 +75,9 @@ class Pump:
 
     # for kinds of pumps
 
+    @abstractmethod
     async def _read(self) -> None:
         """Read the source as long as the pipe runs."""
-        raise NotImplementedError
 
     async def _run_on(self) -> None:
         """Again and again, whatever is wrong with the source: it may be mended."""
@@ -89,8 +90,8 @@ class Pump:
                 log.debug("pipe %s: %s", self.at.arn, error)
             except Exception:  # the next try may find it mended
                 log.exception("pipe %s failed", self.at.arn)
-            await self.cloud.clock.sleep(min(RETRY_WAIT_S * 2**failures, RETRY_WAIT_MAX_S))
-            failures = min(failures + 1, 10)
+            await self._pause(failures)
+            failures += 1
 
     async def _call(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         principal = await role_of(self.cloud, self.at, self.pipe)

@@ -7,10 +7,10 @@ redrive policy says. Source: "Amazon SQS as a source" of the user guide.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from contextlib import suppress
 from typing import Any
 
+from pileus.cloud.queues import record_of
 from pileus.cloud.sending import queue_url
 from pileus.kernel.errors import AWSError
 from pileus.services.pipes.delivering import Failed, hand_on
@@ -67,24 +67,13 @@ class QueuePump(Pump):
                 "MessageAttributeNames": ["All"],
             },
         )
-        events = [self._event(message) for message in answer.get("Messages") or ()]
+        events = [
+            record_of(message, queue_arn=self.pipe.source, region=self._source.region)
+            for message in answer.get("Messages") or ()
+        ]
         passing = [event for event in events if self._passes(event)]
         await self._delete(url, [event for event in events if event not in passing])
         return passing
-
-    def _event(self, message: dict[str, Any]) -> dict[str, Any]:
-        attributes = message.get("MessageAttributes") or {}
-        return {
-            "messageId": message["MessageId"],
-            "receiptHandle": message["ReceiptHandle"],
-            "body": message["Body"],
-            "attributes": message.get("Attributes") or {},
-            "messageAttributes": {name: _attribute(value) for name, value in attributes.items()},
-            "md5OfBody": message["MD5OfBody"],
-            "eventSource": "aws:sqs",
-            "eventSourceARN": self.pipe.source,
-            "awsRegion": self._source.region,
-        }
 
     async def _work(self, url: str, batch: list[dict[str, Any]]) -> None:
         done = batch
@@ -105,12 +94,3 @@ class QueuePump(Pump):
             # A queue that is gone meanwhile has nothing left to delete.
             with suppress(AWSError):
                 await self._call("sqs", "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries})
-
-
-def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    if value.get("StringValue") is not None:
-        shown["stringValue"] = value["StringValue"]
-    if value.get("BinaryValue") is not None:
-        shown["binaryValue"] = b64encode(value["BinaryValue"]).decode()
-    return shown | {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}

@@ -20,7 +20,7 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.raw import RawJson
 from pileus.services.pipes import keys
 from pileus.services.pipes.delivering import Failed, hand_on, role_of
-from pileus.services.pipes.pump import RETRY_WAIT_MAX_S, RETRY_WAIT_S, Pump, log
+from pileus.services.pipes.pump import Pump, log
 from pileus.services.pipes.records import Place, decode, encode
 from pileus.store.contract import Reader, Transaction
 
@@ -186,7 +186,7 @@ class StreamPump(Pump):
                 continue
             if self.stopping:
                 return False
-            await self.cloud.clock.sleep(min(RETRY_WAIT_S * 2 ** min(attempts, 10), RETRY_WAIT_MAX_S))
+            await self._pause(attempts)
             if self.stopping:
                 return False
         return True

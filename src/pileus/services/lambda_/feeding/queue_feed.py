@@ -12,12 +12,12 @@ answers.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from pileus.cloud.queues import record_of
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.services.lambda_ import lineage
@@ -150,22 +150,10 @@ class QueueFeed(Feed):
         return passing
 
     def _record(self, message: dict[str, Any]) -> dict[str, Any]:
-        attributes = message.get("MessageAttributes") or {}
-        record = {
-            "messageId": message["MessageId"],
-            "receiptHandle": message["ReceiptHandle"],
-            "body": message["Body"],
-            "attributes": message.get("Attributes") or {},
-            "messageAttributes": {name: _attribute(value) for name, value in attributes.items()},
-            "md5OfMessageAttributes": message.get("MD5OfMessageAttributes"),
-            "md5OfBody": message["MD5OfBody"],
-            "eventSource": "aws:sqs",
-            "eventSourceARN": self.mapping.source,
-            "awsRegion": self._source_region,
-        }
-        if not attributes and is_fifo(self.mapping.source):
-            # Recorded answers of AWS: null for standard queues, and nothing for these.
-            del record["md5OfMessageAttributes"]
+        record = record_of(message, queue_arn=self.mapping.source, region=self._source_region)
+        # Recorded answers of AWS: null where a standard queue's message has none, and nothing in a FIFO queue's.
+        if message.get("MessageAttributes") or not is_fifo(self.mapping.source):
+            record["md5OfMessageAttributes"] = message.get("MD5OfMessageAttributes")
         return record
 
     # working
@@ -222,15 +210,6 @@ class QueueFeed(Feed):
                     raise
                 # The queue is gone, or may not be changed: what was done was done.
                 return
-
-
-def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    if value.get("StringValue") is not None:
-        shown["stringValue"] = value["StringValue"]
-    if value.get("BinaryValue") is not None:
-        shown["binaryValue"] = b64encode(value["BinaryValue"]).decode()
-    return shown | {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
 
 
 def _bytes(records: Sequence[dict[str, Any]]) -> int:
