@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from pileus.access.contract import Guard, Identities
+from pileus.access.contract import Guard, Identities, Scoped
 from pileus.access.errors import Family
 from pileus.access.evaluate import ALLOWED, Decision, IdentityPolicies, evaluate
-from pileus.access.policy import compile_policy
+from pileus.access.policy import Policy, compile_policy
 from pileus.access.request import Call, Circumstances
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
@@ -23,7 +23,7 @@ from pileus.store.contract import Reader
 log = logging.getLogger("pileus.access")
 
 # The policies of the resource that is asked for: one document, or several where a call concerns several resources.
-ResourcePolicies = Callable[[], Awaitable[dict[str, Any] | Sequence[dict[str, Any]] | Guard | None]]
+ResourcePolicies = Callable[[], Awaitable[dict[str, Any] | Sequence[dict[str, Any] | Scoped] | Guard | None]]
 
 
 class Needed(Protocol):
@@ -60,7 +60,8 @@ async def authorize(
         return
     if resource_policies is None and is_own_root(principal, account, needed):
         return
-    identity, session, resources = IdentityPolicies(), None, []
+    identity, session = IdentityPolicies(), None
+    resources: list[tuple[Policy, Scoped | None]] = []
     owners: Mapping[str, str] = {}
     if principal.kind in ("user", "role", "federated"):
         identity = await identities.policies(principal, reader)
@@ -71,8 +72,7 @@ async def authorize(
         if isinstance(found, Guard):
             found, owners = found
         if found is not None:
-            documents = [found] if isinstance(found, dict) else found
-            resources = [compile_policy(document) for document in documents]
+            resources = [_compiled(one) for one in ([found] if isinstance(found, dict) else found)]
     for one in needed:
         owner = owners.get(one.resource) or owners.get(one.resource.partition("/")[0]) or _owner(one.resource, account)
         call = Call(principal, one.action, one.resource, one.conditions, circumstances)
@@ -80,12 +80,22 @@ async def authorize(
         if same_account and resource_policies is None and session is None and principal.kind != "root":
             decision = identity.decide(call)
         else:
-            decision = evaluate(call, identity, resources, session, same_account=same_account)
+            about = [policy for policy, scope in resources if scope is None or scope.concerns(one.resource)]
+            decision = evaluate(call, identity, about, session, same_account=same_account)
         if decision is not ALLOWED and not decision.allowed:
             if mode == "audit":
                 log_denial(call, decision)
             else:
                 raise access_denied(call, decision, family, same_account=same_account)
+
+
+def _compiled(document: dict[str, Any] | Scoped) -> tuple[Policy, Scoped | None]:
+    """A policy, and what alone it has a say about."""
+    return (
+        (compile_policy(document.document), document)
+        if isinstance(document, Scoped)
+        else (compile_policy(document), None)
+    )
 
 
 def is_own_root(principal: Principal, account: str, needed: Sequence[Needed]) -> bool:

@@ -63,3 +63,14 @@ class Guard(NamedTuple):
     documents: Sequence[dict[str, Any]] = ()
     # Account by ARN, whole or as far as the first slash of it: "arn:aws:s3:::bucket".
     owners: Mapping[str, str] = {}
+
+
+class Scoped(NamedTuple):
+    """A resource's policy that says nothing of others: for calls that concern several resources."""
+
+    document: str
+    # Its ARN; what lies in it has that and a slash before its own name.
+    resource: str
+
+    def concerns(self, resource: str) -> bool:
+        return resource == self.resource or resource.startswith(f"{self.resource}/")

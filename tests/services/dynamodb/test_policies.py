@@ -199,6 +199,49 @@ def test_what_a_variable_may_name_is_not_allowed_by_all_but_it(aws: Any, dynamod
             assert caller.scan(TableName="table")["Count"] == 0
 
 
+def test_what_a_policy_denies_by_all_but_a_variable_is_denied_to_others_only(
+    aws: Any, dynamodb: Any, table: Table
+) -> None:
+    table()
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]}
+    callers = [user(aws, "table"), user(aws, "another")]
+    for name in ("table", "another"):
+        aws.client("iam").put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
+    deny = json.loads(statement(aws, "Deny", aws.account, "dynamodb:Scan"))
+    deny["Statement"][0] |= {"Principal": "*", "NotResource": arn.replace("table/table", "table/${aws:username}")}
+    del deny["Statement"][0]["Resource"]
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy=json.dumps(deny))
+    assert callers[0].scan(TableName="table")["Count"] == 0
+    assert refusal(callers[1].scan, TableName="table")[0] == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("element", "named", "refused"),
+    [
+        ("Resource", "index/by-t*", True),
+        ("Resource", "index/by-u*", False),
+        ("NotResource", "index/by-tag", False),
+        ("NotResource", "index/by-other", True),
+        ("NotResource", "index/by-t*", False),
+    ],
+)
+def test_what_a_policy_denies_of_an_index(
+    aws: Any, dynamodb: Any, table: Table, element: str, named: str, refused: bool
+) -> None:
+    table("id:S|tag:S", GlobalSecondaryIndexes=[index("by-tag", "tag")])
+    arn = dynamodb.describe_table(TableName="table")["Table"]["TableArn"]
+    anywhere = arn.replace(aws.account, "*").replace("us-east-1", "*")
+    deny = json.loads(statement(aws, "Deny", aws.account, "dynamodb:Scan"))
+    del deny["Statement"][0]["Resource"]
+    deny["Statement"][0] |= {"Principal": "*", element: f"{anywhere}/{named}"}
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy=json.dumps(deny))
+    if refused:
+        assert refusal(dynamodb.scan, TableName="table", IndexName="by-tag")[0] == "AccessDeniedException"
+    else:
+        assert dynamodb.scan(TableName="table", IndexName="by-tag")["Count"] == 0
+
+
 def test_public_policies_are_blocked(aws: Any, dynamodb: Any, table: Table) -> None:
     policy = statement(aws, "Allow", "*", "dynamodb:GetItem")
     blocked = invalid("Resource-based policy document grants public access, which is blocked")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from pileus.access.patterns import compile_pattern
+from pileus.access.contract import Scoped
 from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Cloud, Context
 from pileus.cloud.manifest import Answer, Request
@@ -175,35 +175,6 @@ async def documents(ctx: Context, reader: Reader, names: Sequence[str]) -> Any:
         except AWSError:
             continue  # the operation says itself what is wrong with the name
         if table is not None and table.record.policy:
-            found.append(_bound(table.record.policy, tables.table_arn(table.region, table.account, table.name)))
+            arn = tables.table_arn(table.region, table.account, table.name)
+            found.append(Scoped(table.record.policy, arn))
     return found or None
-
-
-def _bound(policy: str, arn: str) -> dict[str, Any]:
-    """A table's policy with nothing in it of other tables: a call may name several, of several accounts."""
-    document: dict[str, Any] = orjson.loads(policy)
-    statements = document["Statement"]
-    kept = []
-    for statement in statements if isinstance(statements, list) else [statements]:
-        bound = {name: value for name, value in statement.items() if name not in ("Resource", "NotResource")}
-        given = statement.get("Resource", statement.get("NotResource", "*"))
-        patterns = [given] if isinstance(given, str) else given
-        own = [
-            each
-            for each, shape in ((arn, arn), (f"{arn}/index/*", f"{arn}/index/index"))
-            if any(_matches(pattern, shape) for pattern in patterns) is not ("NotResource" in statement)
-        ]
-        own += [pattern for pattern in patterns if "Resource" in statement and pattern.startswith(f"{arn}/index/")]
-        # Who calls decides what a variable names: what may be denied stays so, what may be allowed does not.
-        if any("${" in pattern for pattern in patterns):
-            if statement["Effect"] == "Allow" and "NotResource" in statement:
-                continue
-            if statement["Effect"] == "Deny" and "Resource" in statement:
-                own += [pattern for pattern in patterns if "${" in pattern]
-        if own:
-            kept.append({**bound, "Resource": own})
-    return {**document, "Statement": kept}
-
-
-def _matches(pattern: str, arn: str) -> bool:
-    return compile_pattern(pattern, variables=True).matches(arn, lambda key: None)
