@@ -67,6 +67,7 @@ async def authenticate(
     services: Collection[str] = (),
     resource: str = "",
     here: str = "",
+    asymmetric: bool | None = None,
 ) -> Authenticated:
     """Who makes this request; an anonymous principal where it carries no signature at all.
 
@@ -74,11 +75,12 @@ async def authenticate(
     hash, where the caller has computed it already (large bodies are hashed off the loop). `services`: the names for
     which the request may be signed, any when empty. `resource`: S3's path with the bucket put in that the host
     names. `here`: the region that was called, which counts where the signature is good in several. `client_now`: the
-    time by which requests are signed, where it is another than the cloud's. Raises the AWS error of the family.
+    time by which requests are signed, where it is another than the cloud's. `asymmetric`: whether such signatures are
+    taken, see `read_claim`. Raises the AWS error of the family.
     """
     if client_now is None:
         client_now = now
-    claim = read_claim(query, headers, family)
+    claim = read_claim(query, headers, family, asymmetric=asymmetric)
     if claim is None:
         if family == "s3" and (claim_v2 := sigv2.read_claim(query)) is not None:
             if client_now > claim_v2.expires:

@@ -63,6 +63,7 @@ async def authorize(
     identity, session = IdentityPolicies(), None
     resources: list[tuple[Policy, Scoped | None]] = []
     owners: Mapping[str, str] = {}
+    gates: dict[str, Policy] = {}
     if principal.kind in ("user", "role", "federated"):
         identity = await identities.policies(principal, reader)
     if principal.session_policies or principal.kind == "federated":
@@ -70,7 +71,8 @@ async def authorize(
     if resource_policies is not None:
         found = await resource_policies()
         if isinstance(found, Guard):
-            found, owners = found
+            gates = {arn: compile_policy(document) for arn, document in found.gates.items()}
+            owners, found = found.owners, found.documents
         if found is not None:
             resources = [_compiled(one) for one in ([found] if isinstance(found, dict) else found)]
     for one in needed:
@@ -82,6 +84,9 @@ async def authorize(
         else:
             about = [policy for policy, scope in resources if scope is None or scope.concerns(one.resource)]
             decision = evaluate(call, identity, about, session, same_account=same_account)
+            gate = gates.get(one.resource.partition("/")[0]) if gates else None
+            if gate is not None and decision.allowed:
+                decision = evaluate(call, identity, [gate], session, same_account=False)
         if decision is not ALLOWED and not decision.allowed:
             if mode == "audit":
                 log_denial(call, decision)

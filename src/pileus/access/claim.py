@@ -93,18 +93,22 @@ class Claim(NamedTuple):
         return next((one for one in regions if one and "*" not in one), "")
 
 
-def read_claim(query: str, headers: Mapping[str, str], family: Family) -> Claim | None:
+def read_claim(
+    query: str, headers: Mapping[str, str], family: Family, *, asymmetric: bool | None = None
+) -> Claim | None:
     """What the request claims in its Authorization header or its query string; None where it is not signed.
 
-    Raises AWS's error where what is there cannot be read, or is of another kind than Signature Version 4 or, in a
-    header and for the JSON services, 4A.
+    Raises AWS's error where what is there cannot be read, or is of another kind than Signature Version 4 or, where
+    `asymmetric` says that it may be, 4A. None: it may for the JSON services, in a header.
     """
+    # Of the JSON services it is EventBridge's global endpoints that take it, of S3 multi-Region access points.
+    asymmetric = family == "json" if asymmetric is None else asymmetric
     authorization = headers.get("authorization")
     presigned = "X-Amz-" in query and any(
         name in query for name in ("X-Amz-Algorithm=", "X-Amz-Signature=", "X-Amz-Credential=")
     )
     if authorization is None:
-        return _read_query(query, headers, family) if presigned else None
+        return _read_query(query, headers, family, asymmetric=asymmetric) if presigned else None
     if presigned and family == "s3":
         raise errors.invalid_argument(
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
@@ -112,16 +116,16 @@ def read_claim(query: str, headers: Mapping[str, str], family: Family) -> Claim 
             "Authorization",
             authorization,
         )
-    return _read_header(authorization, headers, family)
+    return _read_header(authorization, headers, family, asymmetric=asymmetric)
 
 
-def _read_header(authorization: str, headers: Mapping[str, str], family: Family) -> Claim:
+def _read_header(authorization: str, headers: Mapping[str, str], family: Family, *, asymmetric: bool) -> Claim:
     # All but the signature is the same in every request of a client on one day: it is read once.
     head, _, signature = authorization.rpartition("Signature=")
     regions = ""
     scope = _scope_of_header(head, family) if 0 < len(head) <= _HEAD_LENGTH_MAX else None
     if scope is None or not _is_signature(signature):
-        scope, signature = _scope_slowly(authorization, headers, family)
+        scope, signature = _scope_slowly(authorization, headers, family, asymmetric=asymmetric)
         regions = _regions(scope, headers, family) if not scope.region else ""
     timestamp = headers.get("x-amz-date")
     if timestamp is None:
@@ -173,11 +177,12 @@ def _scope_of_header(head: str, family: Family) -> Scope | None:
     return _scope(credential[11:], signed[14:-1], "header", family)
 
 
-def _scope_slowly(authorization: str, headers: Mapping[str, str], family: Family) -> tuple[Scope, str]:
+def _scope_slowly(
+    authorization: str, headers: Mapping[str, str], family: Family, *, asymmetric: bool
+) -> tuple[Scope, str]:
     """The scope and signature of a header in any form, or AWS's error of what is wrong with it."""
     algorithm, _, rest = authorization.strip().partition(" ")
-    # What takes it beside S3 is EventBridge's global endpoints.
-    asymmetric = algorithm == ALGORITHM_ASYMMETRIC and family == "json"
+    asymmetric = asymmetric and algorithm == ALGORITHM_ASYMMETRIC
     if algorithm != ALGORITHM and not asymmetric:
         raise _unsupported(authorization, algorithm, family)
     parts: dict[str, str] = {}
@@ -203,18 +208,25 @@ def _scope_slowly(authorization: str, headers: Mapping[str, str], family: Family
             texts.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         raise errors.incomplete_signature(family, f"{' '.join(texts)} Authorization={authorization}")
     if asymmetric:
-        named = parts["Credential"].split("/")
-        if len(named) != 4:
-            raise errors.incomplete_signature(
-                family,
-                "Credential must have exactly 4 slash-delimited elements, e.g. keyid/date/service/term, "
-                f"got '{parts['Credential']}'",
-            )
-        # It names no region.
-        scope = _scope("/".join((*named[:2], "*", *named[2:])), parts["SignedHeaders"], "header", family)
-        return scope._replace(region=""), _as_signature(parts["Signature"])
+        scope = _scope_without_region(parts["Credential"], parts["SignedHeaders"], "header", family)
+        return scope, _as_signature(parts["Signature"])
     # A signature of another form than 64 hex digits is simply a wrong one.
     return _scope(parts["Credential"], parts["SignedHeaders"], "header", family), _as_signature(parts["Signature"])
+
+
+def _scope_without_region(credential: str, signed_headers: str, where: str, family: Family) -> Scope:
+    """The scope of a Credential of version 4A, which names no region."""
+    named = credential.split("/")
+    if len(named) != 4:
+        if family == "s3":
+            detail = 'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/SERVICE/aws4_request".'
+            raise _s3_credential(where, detail)
+        raise errors.incomplete_signature(
+            family,
+            "Credential must have exactly 4 slash-delimited elements, e.g. keyid/date/service/term, "
+            f"got '{credential}'",
+        )
+    return _scope("/".join((*named[:2], "*", *named[2:])), signed_headers, where, family)._replace(region="")
 
 
 def _unsupported(authorization: str, algorithm: str, family: Family) -> AWSError:
@@ -229,7 +241,7 @@ def _unsupported(authorization: str, algorithm: str, family: Family) -> AWSError
     )
 
 
-def _read_query(query: str, headers: Mapping[str, str], family: Family) -> Claim:
+def _read_query(query: str, headers: Mapping[str, str], family: Family, *, asymmetric: bool) -> Claim:
     parameters: dict[str, str] = {}
     for part in query.split("&"):
         if part.startswith("X-Amz-"):
@@ -242,7 +254,9 @@ def _read_query(query: str, headers: Mapping[str, str], family: Family) -> Claim
     if any(not parameters.get(name) for name in names) or (family == "s3" and "X-Amz-Expires" not in parameters):
         raise _malformed_query(_QUERY_PARAMETERS, family)
     algorithm = parameters["X-Amz-Algorithm"]
-    if algorithm != ALGORITHM:
+    # The JSON services take it in headers alone.
+    asymmetric = asymmetric and family == "s3" and algorithm == ALGORITHM_ASYMMETRIC
+    if algorithm != ALGORITHM and not asymmetric:
         if family == "s3" and algorithm == ALGORITHM_ASYMMETRIC:
             raise errors.unsupported_mechanism()
         raise _malformed_query('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"', family)
@@ -254,7 +268,16 @@ def _read_query(query: str, headers: Mapping[str, str], family: Family) -> Claim
             raise errors.query_parameters_error(message)
         raise _not_iso(timestamp, family)
     expires_s = _expires(parameters.get("X-Amz-Expires", str(SKEW_MAX_S)), family)
-    scope = _scope(parameters["X-Amz-Credential"], parameters["X-Amz-SignedHeaders"], "query", family)
+    regions = ""
+    if asymmetric:
+        scope = _scope_without_region(
+            parameters["X-Amz-Credential"], parameters["X-Amz-SignedHeaders"], "query", family
+        )
+        regions = parameters.get("X-Amz-Region-Set", "")
+        if not regions:
+            raise _malformed_query(_QUERY_PARAMETERS, family)
+    else:
+        scope = _scope(parameters["X-Amz-Credential"], parameters["X-Amz-SignedHeaders"], "query", family)
     if timestamp[:8] != scope.date:
         if family == "s3":
             raise errors.query_parameters_error(
@@ -269,7 +292,7 @@ def _read_query(query: str, headers: Mapping[str, str], family: Family) -> Claim
     bucket_token = parameters.get(_BUCKET_TOKEN_PARAMETER) if scope.service == "s3express" else None
     token = bucket_token or parameters.get("X-Amz-Security-Token", "")
     signature = _as_signature(parameters["X-Amz-Signature"])
-    return Claim(scope, signature, timestamp, when, token, expires_s, payload, bucket_session=bool(bucket_token))
+    return Claim(scope, signature, timestamp, when, token, expires_s, payload, regions, bool(bucket_token))
 
 
 def _malformed_query(message: str, family: Family) -> AWSError:

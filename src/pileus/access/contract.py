@@ -63,6 +63,8 @@ class Guard(NamedTuple):
     documents: Sequence[dict[str, Any]] = ()
     # Account by ARN, whole or as far as the first slash of it: "arn:aws:s3:::bucket".
     owners: Mapping[str, str] = {}
+    # Policies that stand before resources (an access point's) and must allow a call, too; by ARN, as above.
+    gates: Mapping[str, dict[str, Any]] = {}
 
 
 class Scoped(NamedTuple):

@@ -358,6 +358,7 @@ class _HttpCall:
             services=_SIGNED_AS.get(model.signing_name) or (model.signing_name,),
             resource=target.path,
             here=target.region or cloud.settings.region,
+            asymmetric=True if target.multi_region else None,
         )
         if who.principal.kind == "anonymous" and not (
             target.service in _ANONYMOUS_SERVICES

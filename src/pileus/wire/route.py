@@ -92,6 +92,10 @@ _BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on
 _S3_NAMES = ("s3", "s3express")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ACCESS_POINT = re.compile(r"([a-z0-9][a-z0-9-]{1,48}[a-z0-9])-(\d{12})", re.ASCII)
+# {alias}.mrap.accesspoint.s3-global.amazonaws.com; SDKs use this name whatever endpoint they are given.
+_MULTI_REGION_LABELS = ("mrap", "accesspoint")
+# The same in a path, as alias or ARN, the latter mostly encoded.
+_MULTI_REGION_PATH = re.compile(r"/(?:arn(?::|%3A)[^/]*(?:/|%2F))?[a-z0-9]+\.mrap(?:/|$)", re.IGNORECASE)
 # A key id has its end: looking for one behind each of thousands of beginnings took seconds.
 _SCOPE = re.compile(r"Credential=[^/,\s]{1,256}/\d+/([^/,\s]*)/([^/,\s]*)/aws4_request")
 _LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/(functions|layers|event-source-mappings|tags|account-settings)\b")
@@ -107,6 +111,8 @@ class Route:
     region: str = ""
     # Asked of S3's endpoints for directory buckets, by host name or by what it is signed for.
     express: bool = False
+    # For one of S3's multi-Region access points, whose requests are signed for several regions.
+    multi_region: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,8 @@ class Hosts:
             if label == "s3-accesspoint" and at == 1 and (found := _ACCESS_POINT.fullmatch(labels[0])):
                 region = next((one for one in after if _REGION.fullmatch(one)), "")
                 return "s3", region, f"arn:aws:s3:{region}:{found[2]}:accesspoint%2F{found[1]}"
+            if label == "s3-global" and at > 1 and tuple(labels[at - 2 : at]) == _MULTI_REGION_LABELS:
+                return "s3", "", ".".join(labels[: at - 1])
             if label.startswith("s3-website-") and _REGION.fullmatch(label[11:]):
                 return "s3-website", label[11:], ""
             if label.startswith("s3express-"):
@@ -242,7 +250,7 @@ def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: by
         if path.startswith("/v20180820/") and "x-amz-account-id" in headers:
             return Route("s3control", path, region)
         express = "s3express" in (name, host_service)
-        return Route("s3", f"/{bucket}{path}" if bucket else path, region, express)
+        return _s3(f"/{bucket}{path}" if bucket else path, region, express=express)
     if name:
         return Route(_refine(_SIGNING_NAMES.get(name, name), path), path, region)
     if host_service:
@@ -260,7 +268,12 @@ def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: by
             return Route("sns", path)
         if not version and _ACTION.search(fields) and _QUEUE.fullmatch(path):
             return Route("sqs", path)
-    return Route("s3", path)
+    return _s3(path)
+
+
+def _s3(path: str, region: str = "", *, express: bool = False) -> Route:
+    multi_region = ".mrap" in path and _MULTI_REGION_PATH.match(path) is not None
+    return Route("s3", path, region, express, multi_region)
 
 
 def _refine(service: str, path: str) -> str:

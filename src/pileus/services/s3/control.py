@@ -1,14 +1,17 @@
-"""The manifest of S3's control plane (`s3control`): access points, batch jobs, the account's public access
-block, tags by ARN."""
+"""The manifest of S3's control plane (`s3control`): access points of one region and of several, batch jobs, the
+account's public access block, tags by ARN."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request, Service, reading, writing
-from pileus.services.s3 import batch, batch_running, directories
+from pileus.services.s3 import batch, batch_running, directories, keys, multiregion
 from pileus.services.s3.operations import accesspoints, control, jobs
+from pileus.services.s3.operations import multiregion as mrap
+from pileus.store.contract import Reader
 
 
 def _on_point(action: str) -> Permissions:
@@ -41,6 +44,35 @@ def _on_job(action: str) -> Permissions:
     return needed
 
 
+def _multi_region(action: str) -> Permissions:
+    """On a multi-Region access point; policies know it by its alias, which `_by_alias` puts in the name's place."""
+
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        name = request["Name"] if "Name" in request else request["Details"]["Name"]
+        return (Permission(f"s3:{action}", f"arn:aws:s3::{ctx.account}:accesspoint/{name}"),)
+
+    return needed
+
+
+async def _by_alias(ctx: Context, tx: Reader, request: Request, needed: Sequence[Permission]) -> Sequence[Permission]:
+    name = needed[0].resource.rpartition("/")[2]
+    data = await tx.get(keys.multi_region_point(ctx.account, name))
+    return needed if data is None else [replace(needed[0], resource=multiregion.decode_point(data).arn)]
+
+
+def _routes(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        given = request["Mrap"]
+        arn = given if given.startswith("arn:") else f"arn:aws:s3::{ctx.account}:accesspoint/{given}"
+        return (Permission(f"s3:{action}", arn),)
+
+    return needed
+
+
+def _on_request(ctx: Context, request: Request) -> Sequence[Permission]:
+    return (Permission("s3:DescribeMultiRegionAccessPointOperation", request["RequestTokenARN"]),)
+
+
 def _create_job(ctx: Context, request: Request) -> Sequence[Permission]:
     """The role is handed over to S3."""
     passed = {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}
@@ -70,9 +102,45 @@ CONTROL = Service(
         "ListJobs": reading(jobs.list_jobs, _on_all("ListJobs")),
         "UpdateJobPriority": writing(jobs.update_job_priority, _on_job("UpdateJobPriority")),
         "UpdateJobStatus": writing(jobs.update_job_status, _on_job("UpdateJobStatus")),
+        "CreateMultiRegionAccessPoint": writing(
+            mrap.create_multi_region_access_point, _multi_region("CreateMultiRegionAccessPoint"), refine=_by_alias
+        ),
+        "DeleteMultiRegionAccessPoint": writing(
+            mrap.delete_multi_region_access_point, _multi_region("DeleteMultiRegionAccessPoint"), refine=_by_alias
+        ),
+        "DescribeMultiRegionAccessPointOperation": reading(
+            mrap.describe_multi_region_access_point_operation, _on_request
+        ),
+        "GetMultiRegionAccessPoint": reading(
+            mrap.get_multi_region_access_point, _multi_region("GetMultiRegionAccessPoint"), refine=_by_alias
+        ),
+        "ListMultiRegionAccessPoints": reading(
+            mrap.list_multi_region_access_points, _on_all("ListMultiRegionAccessPoints")
+        ),
+        "PutMultiRegionAccessPointPolicy": writing(
+            mrap.put_multi_region_access_point_policy,
+            _multi_region("PutMultiRegionAccessPointPolicy"),
+            refine=_by_alias,
+        ),
+        "GetMultiRegionAccessPointPolicy": reading(
+            mrap.get_multi_region_access_point_policy,
+            _multi_region("GetMultiRegionAccessPointPolicy"),
+            refine=_by_alias,
+        ),
+        "GetMultiRegionAccessPointPolicyStatus": reading(
+            mrap.get_multi_region_access_point_policy_status,
+            _multi_region("GetMultiRegionAccessPointPolicyStatus"),
+            refine=_by_alias,
+        ),
+        "GetMultiRegionAccessPointRoutes": reading(
+            mrap.get_multi_region_access_point_routes, _routes("GetMultiRegionAccessPointRoutes")
+        ),
+        "SubmitMultiRegionAccessPointRoutes": writing(
+            mrap.submit_multi_region_access_point_routes, _routes("SubmitMultiRegionAccessPointRoutes")
+        ),
         "TagResource": writing(control.tag_resource, _on_tagged("TagResource")),
         "UntagResource": writing(control.untag_resource, _on_tagged("UntagResource")),
         "ListTagsForResource": reading(control.list_tags_for_resource, _on_tagged("ListTagsForResource")),
     },
-    targets={batch.TARGET: batch_running.deliver},
+    targets={batch.TARGET: batch_running.deliver, multiregion.TARGET: mrap.deliver},
 )

@@ -7,7 +7,10 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     public    (s3, account, "", "public")                              the account's own public access block
     sealing   (s3, "", "", "sealing")                                  by what the node's root key is known again
     point     (s3, account, region, "point", name)                     an access point
-    alias     (s3, "", "", "alias", alias)                             the key of the access point of that alias
+    alias     (s3, "", "", "alias", alias)                             the key of the access point (mrap) of that alias
+    mrap      (s3, account, "", "mrap", name)                          a multi-Region access point
+    mrap-request (s3, account, "", "mrap-request", id)                 what was asked for of one, and what became of it
+    mrap-token (s3, account, "", "mrap-token", token)                  the request that a client token made
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
@@ -85,6 +88,22 @@ def access_points_range(account: str, region: str) -> tuple[bytes, bytes]:
 
 def alias(name: str) -> bytes:
     return pack("s3", "", "", "alias", name)
+
+
+def multi_region_point(account: str, name: str) -> bytes:
+    return pack("s3", account, "", "mrap", name)
+
+
+def multi_region_points_range(account: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, "", "mrap")
+
+
+def multi_region_request(account: str, id: str) -> bytes:
+    return pack("s3", account, "", "mrap-request", id)
+
+
+def multi_region_token(account: str, token: str) -> bytes:
+    return pack("s3", account, "", "mrap-token", token)
 
 
 def objects(bucket: str) -> bytes:

@@ -28,6 +28,7 @@ _CONDITIONS = {
     "IfMatch": "s3:if-match",
     "IfNoneMatch": "s3:if-none-match",
     "DataAccessPointArn": "s3:DataAccessPointArn",
+    "DataAccessPointAccount": "s3:DataAccessPointAccount",
 }
 
 

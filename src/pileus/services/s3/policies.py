@@ -8,6 +8,7 @@ Guide.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -260,6 +261,9 @@ def _without_grants(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "Statement": denials}
 
 
+_NOTHING: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
+
+
 async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     """What guards a call. What is wrong with the bucket itself is said before anything is denied."""
     bucket = await load(tx, request["Bucket"])
@@ -278,11 +282,32 @@ async def of_bucket(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
         request.get("VersionId"),
         of_object=ctx.operation in _OF_OBJECT_OWNER,
     )
-    if (via := request.get(accesspoints.VIA)) is not None:
-        point = await accesspoints.named(ctx, tx, via)
-        if point.policy:
-            return Guard([*guard.documents, accesspoints.translated(point)], guard.owners)
-    return guard
+    return await _through(ctx, tx, request, bucket, guard)
+
+
+async def _through(ctx: Context, tx: Reader, request: dict[str, Any], bucket: Bucket, guard: Guard) -> Guard:
+    """The same for a call that may have come through an access point.
+
+    What its policy denies is denied. What it allows counts like the bucket's policy where both are the caller's
+    account's; to callers of other accounts both must allow, and a point on another account's bucket gives nothing of
+    that away.
+    """
+    via = request.get(accesspoints.VIA)
+    if via is None:
+        return guard
+    point = await accesspoints.named(ctx, tx, via)
+    account = ctx.principal.account
+    if account == point.account and not point.policy:
+        return guard
+    document = accesspoints.translated(point, bucket.name) if point.policy else _NOTHING
+    if account == point.account == bucket.account:
+        return Guard([*guard.documents, document], guard.owners)
+    denials = _without_grants(document)
+    if account == point.account:
+        return Guard([*guard.documents, denials], guard.owners)
+    shut = ctx.principal.kind != "service" and point.public_access_block["RestrictPublicBuckets"]
+    gate = denials if shut and is_public(document) else document
+    return Guard([*guard.documents, denials], guard.owners, {bucket.arn: gate})
 
 
 async def of_bucket_anywhere(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
@@ -295,14 +320,16 @@ async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
     """The same for a call that reads from one bucket and writes to another."""
     documents: list[dict[str, Any]] = []
     owners: dict[str, str] = {}
+    gates: Mapping[str, dict[str, Any]] = {}
     target = await load(tx, request["Bucket"])
     if target is not None:
         access_logs.watch(ctx, target, request)
         check_region(ctx, target)
         check_payer(ctx, target, request)
-        found = await _guard(ctx, tx, target, None, None, of_object=False)
+        found = await _through(ctx, tx, request, target, await _guard(ctx, tx, target, None, None, of_object=False))
         documents += found.documents
         owners |= found.owners
+        gates = found.gates
     source = parse_copy_source(request["CopySource"])
     bucket = target if source.bucket == request["Bucket"] else await load(tx, source.bucket)
     if bucket is not None:
@@ -312,4 +339,4 @@ async def of_copy(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:
         found = await _guard(ctx, tx, bucket, source.key, source.version_id, of_object=True)
         documents += found.documents
         owners |= found.owners
-    return Guard(documents, owners)
+    return Guard(documents, owners, gates)

@@ -149,7 +149,9 @@ def _walk(node: _Node, segments: list[str], at: int, taken: list[str], parameter
                 return None
             taken.append("/".join(segments[at:]))
             return node.greedy
-        for end in range(len(segments), at, -1):
+        # What follows it wins over its taking all, as literals do over labels.
+        ends = range(len(segments), at, -1)
+        for end in (*(end for end in ends[1:] if segments[end] in node.greedy.literals), *ends):
             taken.append("/".join(segments[at:end]))
             found = _walk(node.greedy, segments, end, taken, parameters)
             if found is not None:

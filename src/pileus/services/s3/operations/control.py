@@ -55,7 +55,7 @@ async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> Bucket |
     if arn.service == "s3express":
         return await _directory_bucket(tx, request["ResourceArn"], arn.resource.removeprefix("bucket/"), account)
     if arn.resource.startswith("accesspoint/"):
-        return await accesspoints.named(ctx, tx, request["ResourceArn"])
+        return await accesspoints.load(tx, arn.account, arn.region, arn.resource.removeprefix("accesspoint/"))
     bucket = await buckets.load(tx, arn.resource)
     if bucket is None:
         raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
