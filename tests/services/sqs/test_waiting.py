@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
+import resource
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
+import pytest
 from sqs_kit import bodies, counts
 
 from pileus.services.sqs.memory import Memory
@@ -50,22 +55,28 @@ def test_a_group_that_is_free_again_wakes(sqs: Any, aws: Any) -> None:
         assert bodies(poll.result(timeout=30)) == ["b"]
 
 
-def test_who_has_gone_away_gets_nothing(sqs: Any, aws: Any) -> None:
-    """A client that hangs up while it waits takes no message with it."""
+def poll(aws: Any, url: str) -> tuple[bytes, dict[str, str]]:
+    """A signed long poll: (body, headers)."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    url = sqs.create_queue(QueueName="gone")["QueueUrl"]
     body = b'{"QueueUrl": "%s", "WaitTimeSeconds": 20}' % url.encode()
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.ReceiveMessage"}
     request = AWSRequest("POST", aws.endpoint + "/", data=body, headers=headers)
     SigV4Auth(Credentials(aws.account, "test"), "sqs", "us-east-1").add_auth(request)
+    return body, dict(request.headers)
+
+
+def test_who_has_gone_away_gets_nothing(sqs: Any, aws: Any) -> None:
+    """A client that hangs up while it waits takes no message with it."""
+    url = sqs.create_queue(QueueName="gone")["QueueUrl"]
+    body, headers = poll(aws, url)
     host = aws.endpoint.partition("://")[2]
     connections = []
     for _ in range(5):
         connection = http.client.HTTPConnection(host)
-        connection.request("POST", "/", body, dict(request.headers))
+        connection.request("POST", "/", body, headers)
         connections.append(connection)
     # The server takes them in order: once a call that came later is answered, they wait.
     assert counts(sqs, url) == (0, 0, 0)
@@ -76,20 +87,66 @@ def test_who_has_gone_away_gets_nothing(sqs: Any, aws: Any) -> None:
     assert bodies(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)) == ["m"]
 
 
+@pytest.fixture
+def many_files() -> Iterator[int]:
+    """As many open files as this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_thousands_wait_and_cost_only_memory(start_pileus: Any, many_files: int) -> None:
+    """They wait on a clock that stands, so that nobody's time is over; each gets a message, and none gets two."""
+    from conftest import Account
+
+    count = min(3_000, many_files - 500)
+    server = start_pileus("--clock", "virtual")
+    aws = Account(server.endpoint)
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="crowd")["QueueUrl"]
+    body, headers = poll(aws, url)
+    host = aws.endpoint.partition("://")[2]
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    waiting = []
+    for _ in range(count):
+        connection = http.client.HTTPConnection(host, timeout=60)
+        connection.request("POST", "/", body, headers)
+        waiting.append(connection)
+    assert counts(sqs, url) == (0, 0, 0)
+    assert process.memory_info().rss - before < count * 60_000
+    # Whoever works on another queue has as little to do as if nobody waited.
+    other = sqs.create_queue(QueueName="other")["QueueUrl"]
+    sqs.send_message(QueueUrl=other, MessageBody="m")
+    assert bodies(sqs.receive_message(QueueUrl=other)) == ["m"]
+    sent = set()
+    for start in range(0, count, 10):
+        entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(start, min(start + 10, count))]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+        sent |= {one["MessageBody"] for one in entries}
+    got: list[str] = []
+    for connection in waiting:
+        got += bodies(json.loads(connection.getresponse().read()))
+        connection.close()
+    assert len(got) == count
+    assert set(got) == sent
+    assert counts(sqs, url) == (0, count, 0)
+
+
 def test_a_deleted_queue_ends_waiting(sqs: Any, aws: Any) -> None:
-    import pytest
     from botocore.exceptions import ClientError
 
     url = sqs.create_queue(QueueName="deleted-meanwhile")["QueueUrl"]
     started = threading.Event()
 
-    def poll() -> Any:
+    def receive() -> Any:
         client = aws.client("sqs")
         started.set()
         return client.receive_message(QueueUrl=url, WaitTimeSeconds=20)
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(poll)
+        waiting = pool.submit(receive)
         started.wait()
         sqs.delete_queue(QueueUrl=url)
         with pytest.raises(ClientError):
