@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import combinations, count, product
 from typing import Any
 
 import pytest
 
-from pileus.delivery.event_patterns import InvalidPattern, Leaves, RuleIndex, compile_pattern
+from pileus.delivery.event_patterns import InvalidPattern, Leaves, RuleIndex, compile_pattern, leaves_of
 
 EVENT: dict[str, Any] = {
     "version": "0",
@@ -187,6 +188,8 @@ _WANTED = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false
         ('{"a":[{"numeric":["!",5]}]}', "Unrecognized numeric range operator: !", 24),
         ('{"a":[{"numeric":[">",5,"<",3]}]}', "Bottom must be less than top", 31),
         ('{"a":[{"numeric":[">",5000000001]}]}', "Value must be between -5.0E9 and 5.0E9, inclusive", 33),
+        ('{"a":[{"numeric":["=",1e1000000]}]}', "Value must be between -5.0E9 and 5.0E9, inclusive", 32),
+        ('{"a":[{"anything-but":[1e1000000]}]}', "Value must be between -5.0E9 and 5.0E9, inclusive", 33),
         ('{"a":[{"anything-but":[]}]}', None, 25),
         ('{"a":[{"anything-but":["a",1]}]}', None, 30),
         ('{"key":[{"anything-but":{"wrong-operator":null}}]}', "Unsupported anything-but pattern: wrong-operator", 47),
@@ -383,3 +386,72 @@ def test_many_elements_are_each_looked_at_once() -> None:
     assert not compile_pattern(json.dumps(beside)).matches(event)
     event["r"][1]["k"] = "x"
     assert compile_pattern(json.dumps(beside)).matches(event)
+
+
+def test_arrays_of_one_path_are_not_held_against_each_other() -> None:
+    """Dots in names let one element have a thousand arrays under one path: each pair of them would be a million."""
+    names = "bcdefghijkl"
+    inner: dict[str, Any] = {}
+    for number in range(2 ** (len(names) - 1)):
+        path = names[0]
+        for at, name in enumerate(names[1:]):
+            path += (" " if number >> at & 1 else ".") + name
+        *outer, last = path.split()
+        within = inner
+        for name in outer:
+            within = within.setdefault(name, {})
+        within[last] = [{"x": 1, "y": 2}, {"x": 1, "y": 2}]
+    fields: dict[str, Any] = {"x": [1], "y": [2]}
+    for name in reversed(names):
+        fields = {name: fields}
+    pattern = compile_pattern(json.dumps({"a": fields}))
+    leaves = leaves_of({"a": [inner, {}]})
+    before = time.process_time()
+    for _ in range(20):
+        assert pattern.matches(leaves)
+    assert (time.process_time() - before) / 20 < 0.1
+
+
+def test_fields_within_arrays_find_their_leaves_together() -> None:
+    """Held against a search through all choices of a leaf for each field."""
+    dice = random.Random(5)
+
+    def value(depth: int) -> Any:
+        kind = dice.random()
+        if depth > 3 or kind < 0.3:
+            return dice.randint(1, 2)
+        if kind < 0.65:
+            return [value(depth + 1) for _ in range(dice.randint(0, 3))]
+        return {name: value(depth + 1) for name in dice.sample("ab", dice.randint(1, 2))}
+
+    def agree(one: Any, other: Any) -> bool:
+        """`one`, `other`: (array, element) of each array that a leaf lies in, from outside."""
+        mine, theirs = dict(one), dict(other)
+        return all(mine[array] == theirs[array] for array in mine.keys() & theirs.keys())
+
+    def leaves(within: Any, path: str, where: tuple[Any, ...], found: dict[str, list[Any]], ids: Iterator[int]) -> None:
+        if isinstance(within, dict):
+            for name, one in within.items():
+                leaves(one, f"{path}.{name}" if path else name, where, found, ids)
+        elif isinstance(within, list):
+            array = next(ids)
+            for number, one in enumerate(within):
+                deeper = (*where, (array, number)) if isinstance(one, dict | list) else where
+                leaves(one, path, deeper, found, ids)
+        else:
+            found.setdefault(path, []).append((within, where))
+
+    matched = 0
+    for _ in range(4000):
+        event = {"a": value(0), "b": value(0)}
+        found: dict[str, list[Any]] = {}
+        leaves(event, "", (), found, count())
+        wanted = {path: dice.randint(1, 2) for path in dice.sample(sorted(found), min(len(found), 3))}
+        choices = [[where for one, where in found[path] if one == number] for path, number in wanted.items()]
+        expected = any(all(agree(*pair) for pair in combinations(each, 2)) for each in product(*choices))
+        if wanted:
+            # Names with dots in them are as good as names within names.
+            pattern = {path: [number] for path, number in wanted.items()}
+            assert compile_pattern(json.dumps(pattern)).matches(event) is expected, (event, pattern)
+            matched += expected
+    assert matched > 100

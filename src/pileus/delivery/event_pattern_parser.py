@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from enum import Enum
 from ipaddress import ip_address
 from typing import Any
@@ -360,7 +360,7 @@ def _number(text: str) -> int | float:
 def _comparable(text: str) -> int | float:
     try:
         digits = Decimal(text).normalize()
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise InvalidPattern("Value must be between -5.0E9 and 5.0E9, inclusive") from None
     exponent = digits.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -6:

@@ -27,13 +27,12 @@ N = TypeVar("N", bound=Hashable)
 class _Element:
     """An element of an array that holds more than bare values, within another one or (None) in none."""
 
-    __slots__ = ("array", "depth", "parent")
+    __slots__ = ("array", "parent")
 
     def __init__(self, parent: _Element | None, array: int) -> None:
         self.parent = parent
         # Which array: a number of its own, from 1.
         self.array = array
-        self.depth: int = parent.depth + 1 if parent is not None else 1
 
 
 # The innermost element that a leaf lies in.
@@ -41,6 +40,8 @@ _Where = _Element | None
 
 # No pattern goes deeper.
 EVENT_DEPTH_MAX = DEPTH_MAX
+# Of a pattern that is remembered: a thousand of those that filter policies may be would take hundreds of megabytes.
+_CACHED_CHARS_MAX = 8192
 
 
 class Leaves:
@@ -118,6 +119,8 @@ def compile_pattern(source: str, *, show_source: bool = True, anything_but: froz
 
     `anything_but`: what a service lets that operator have within.
     """
+    if len(source) > _CACHED_CHARS_MAX:
+        return Pattern(parse(source, show_source=show_source, anything_but=anything_but))
     return _compiled(source, show_source, anything_but)
 
 
@@ -170,54 +173,40 @@ def _within_same_elements(fields: _Fields, leaves: Leaves) -> bool:
 def _merged(choices: set[_Where], wheres: set[_Where]) -> set[_Where]:
     """The elements that are left when a field that allows `wheres` comes to others that allow `choices`.
 
-    Two elements disagree where they lie in, or are, different elements of one array. Of two that agree the inner one is
-    kept, as it says more; but one in other arrays than the field's is done with, as paths come in order. Events are
-    strangers': each element is looked at with those that hold it only, never with all of the other side.
+    Two elements disagree where they lie in, or are, different elements of one array. Of two that agree the one within
+    the other is kept, as it says more; else the field's: as paths come in order, the arrays of the others are done
+    with. Events are strangers': each element is looked at with those that hold it only, never with all of the other
+    side.
     """
     if choices == {None}:
         return wheres
-    # The choices in each element, by the array that they go on into from there: 0 for what is the element itself.
-    within: dict[_Where, dict[int, list[_Where]]] = {}
+    # By element: the choices in it, itself included; and which arrays they go on into from there (0: it is one itself).
+    inside: dict[_Where, list[_Where]] = {}
+    onward: dict[_Where, set[int]] = {}
     for choice in choices:
         element, array = choice, 0
         while True:
-            within.setdefault(element, {}).setdefault(array, []).append(choice)
+            onward.setdefault(element, set()).add(array)
+            if element in wheres:
+                inside.setdefault(element, []).append(choice)
             if element is None:
                 break
             array, element = element.array, element.parent
     merged: set[_Where] = set()
-    # Whether an element of that depth is kept, by where it meets choices: those that are kept there are so already.
-    met: dict[tuple[_Where, int, int], bool] = {}
     for where in wheres:
-        depth = _depth(where)
-        element, array = where, 0
-        while True:
-            kept = met.get((element, array, depth))
-            if kept is None:
-                kept = False
-                for other, found in within.get(element, _NOTHING).items():
-                    if other == array != 0:
-                        # They go on into one array: further in they are one element, or disagree.
-                        continue
-                    if element is None:
-                        kept = True
-                        continue
-                    for choice in found:
-                        if _depth(choice) < depth:
-                            kept = True
-                        else:
-                            merged.add(choice)
-                met[element, array, depth] = kept
-            if kept:
-                merged.add(where)
-            if element is None:
-                break
+        merged.update(inside.get(where, ()))
+        element = where
+        while element is not None:
             array, element = element.array, element.parent
+            # Those that go on into the same array are met further in, or disagree.
+            arrays = onward.get(element, _NOWHERE)
+            if len(arrays) > 1 or (arrays and array not in arrays):
+                merged.add(where)
+                break
     return merged
 
 
-def _depth(where: _Where) -> int:
-    return 0 if where is None else where.depth
+_NOWHERE: frozenset[int] = frozenset()
 
 
 class RuleIndex(Generic[N]):
