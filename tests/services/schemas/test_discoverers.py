@@ -228,14 +228,18 @@ def test_the_objects_of_a_list_are_looked_at_once() -> None:
     assert (len(items.members), items.required) == (100_000, set())
 
 
-def test_a_deleted_schema_is_learned_anew(aws: Any) -> None:
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_deleted_schema_is_learned_anew(aws: Any, made_again: bool) -> None:
     schemas = aws.client("schemas")
     schemas.create_discoverer(SourceArn=f"arn:aws:events:us-east-1:{aws.account}:event-bus/default")
     put(aws, "default", {"n": 1}, source="s")
     until(lambda: versions(aws, "s@OrderPlaced"))
-    schemas.delete_schema(RegistryName="discovered-schemas", SchemaName="s@OrderPlaced")
+    at = {"RegistryName": "discovered-schemas", "SchemaName": "s@OrderPlaced"}
+    schemas.delete_schema(**at)
+    if made_again:
+        schemas.create_schema(**at, Type="OpenApi3", Content=CONTENT)
     put(aws, "default", {"m": 1}, source="s")
-    until(lambda: versions(aws, "s@OrderPlaced"))
+    until(lambda: len(versions(aws, "s@OrderPlaced")) == 1 + made_again)
     found = schemas.describe_schema(RegistryName="discovered-schemas", SchemaName="s@OrderPlaced")["Content"]
     assert list(json.loads(found)["components"]["schemas"]["OrderPlaced"]["properties"]) == ["m"]
 

@@ -92,6 +92,52 @@ def test_a_schema_and_its_versions(aws: Any) -> None:
     assert schemas.update_schema(**at, Content=other)["SchemaVersion"] == "3"
 
 
+def test_a_schema_has_so_many_versions_and_a_search_so_many_words(aws: Any) -> None:
+    schemas = aws.client("schemas")
+    schemas.create_registry(RegistryName="r")
+    at = {"RegistryName": "r", "SchemaName": "s"}
+    schemas.create_schema(**at, Type="OpenApi3", Content=CONTENT)
+    for number in range(2, 101):
+        assert schemas.update_schema(**at, Content=CONTENT.replace("Person", f"P{number}"))["SchemaVersion"] == str(
+            number
+        )
+    assert refused(schemas.update_schema, **at, Content=CONTENT) == ("BadRequestException", 400)
+    schemas.delete_schema_version(**at, SchemaVersion="1")
+    assert schemas.update_schema(**at, Content=CONTENT)["SchemaVersion"] == "101"
+    words = " ".join(f"w{number}" for number in range(51))
+    assert refused(schemas.search_schemas, RegistryName="r", Keywords=words) == ("BadRequestException", 400)
+    assert schemas.search_schemas(RegistryName="r", Keywords=words[:-4])["Schemas"] == []
+    token = "9" * 5000
+    assert refused(schemas.list_schema_versions, **at, NextToken=token) == ("BadRequestException", 400)
+
+
+def test_a_search_goes_on_from_page_to_page(aws: Any) -> None:
+    schemas = aws.client("schemas")
+    schemas.create_registry(RegistryName="r")
+    large = json.loads(CONTENT) | {"x-filling": "x" * 95_000}
+    for name in "abc":
+        schemas.create_schema(RegistryName="r", SchemaName=name, Type="OpenApi3", Content=json.dumps(large))
+    schemas.create_schema(RegistryName="r", SchemaName="d", Type="OpenApi3", Content=CONTENT)
+    # Many words in large schemas: a page looks at one of them.
+    words = " ".join("x" * length for length in range(1, 51))
+    pages = []
+    asked: dict[str, str] = {}
+    while True:
+        page = schemas.search_schemas(RegistryName="r", Keywords=words, **asked)
+        pages.append([each["SchemaName"] for each in page["Schemas"]])
+        if "NextToken" not in page:
+            break
+        asked = {"NextToken": page["NextToken"]}
+    assert pages == [["a"], ["b"], ["c"], []]
+    assert [each["SchemaName"] for each in schemas.search_schemas(RegistryName="r", Keywords="x-f")["Schemas"]] == [
+        *"abc"
+    ]
+    first = schemas.search_schemas(RegistryName="r", Keywords="x-f", Limit=2)
+    assert [each["SchemaName"] for each in first["Schemas"]] == ["a", "b"]
+    rest = schemas.search_schemas(RegistryName="r", Keywords="x-f", Limit=2, NextToken=first["NextToken"])
+    assert [each["SchemaName"] for each in rest["Schemas"]] == ["c"]
+
+
 def test_an_export(aws: Any) -> None:
     schemas = aws.client("schemas")
     schemas.create_registry(RegistryName="r")

@@ -20,7 +20,7 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.services.schemas import documents, errors, keys, shapes
 from pileus.services.schemas.names import DISCOVERED
-from pileus.services.schemas.operations.schemas import add_version, save
+from pileus.services.schemas.operations.schemas import VERSIONS_MAX, add_version, save
 from pileus.services.schemas.records import Discoverer, Registry, Schema, decode, encode
 from pileus.services.schemas.shapes import Shape
 from pileus.store.contract import Reader, Transaction
@@ -33,8 +33,7 @@ _LATER_S = 60.0
 _DESCRIPTION = "This rule is used to route Events to Schema Discoverer"
 _TARGET_ID = "SchemaDiscoverer"
 _NAME_MAX = 385
-# "Schema versions": of one schema at most, and "Discovered schemas".
-VERSIONS_MAX = 100
+# "Discovered schemas".
 SCHEMAS_MAX = 200
 # Names and elements of an event, and names of all that a schema's events have: what is beyond is not learned, as
 # everybody waits for it.

@@ -5,6 +5,7 @@ Source: the pages of these operations in the EventBridge Schemas API reference.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -12,11 +13,18 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
 from pileus.services.schemas import documents, errors, keys, telling
-from pileus.services.schemas.names import schema_arn
-from pileus.services.schemas.operations.common import page
+from pileus.services.schemas.names import DISCOVERED, schema_arn
+from pileus.services.schemas.operations.common import PAGE, page
 from pileus.services.schemas.operations.registries import get_registry
 from pileus.services.schemas.records import Schema, Version, decode, encode
 from pileus.store.contract import Reader, Transaction
+
+# "Schema versions": of one schema at most.
+VERSIONS_MAX = 100
+# Of one search; and characters that one page of it looks at, beyond which it ends with the schema that it is at.
+WORDS_MAX = 50
+_LOOKED_AT_MAX = 4_000_000
+_DIGITS_MAX = 9
 
 
 async def _get(ctx: Context, tx: Reader, request: Request) -> Schema:
@@ -30,7 +38,7 @@ async def _get(ctx: Context, tx: Reader, request: Request) -> Schema:
 async def _version(ctx: Context, tx: Reader, schema: Schema, asked: str | None) -> tuple[int, Version]:
     """The version that was asked for; the newest without."""
     text = asked or str(schema.versions[-1])
-    number = int(text) if text.isdecimal() and len(text) < 10 else 0
+    number = int(text) if text.isdecimal() and len(text) <= _DIGITS_MAX else 0
     data = await tx.get(keys.version(ctx.account, ctx.region, schema.registry, schema.name, number))
     if data is None:
         raise errors.no_version(schema.name, text)
@@ -94,6 +102,8 @@ async def update_schema(ctx: Context, tx: Transaction, request: Request) -> Answ
     schema.type = request.get("Type", schema.type)
     content = request.get("Content")
     if content is not None and (content, schema.type) != (version.content, version.type):
+        if len(schema.versions) >= VERSIONS_MAX:
+            raise errors.bad_request(f"Schema with name {schema.name} has {VERSIONS_MAX} versions, the most it may.")
         version = add_version(ctx, tx, schema, content)
         number = schema.last
     schema.modified = ctx.now
@@ -111,6 +121,8 @@ async def delete_schema(ctx: Context, tx: Transaction, request: Request) -> None
     schema = await _get(ctx, tx, request)
     tx.delete(keys.schema(ctx.account, ctx.region, schema.registry, schema.name))
     tx.delete_range(*keys.versions(ctx.account, ctx.region, schema.registry, schema.name))
+    if schema.registry == DISCOVERED:
+        tx.delete(keys.shape(ctx.account, ctx.region, schema.name))
 
 
 async def delete_schema_version(ctx: Context, tx: Transaction, request: Request) -> None:
@@ -144,7 +156,7 @@ async def list_schema_versions(ctx: Context, tx: Reader, request: Request) -> An
     schema = await _get(ctx, tx, request)
     arn = schema_arn(ctx, schema.registry, schema.name)
     token, limit = request.get("NextToken") or "0", request.get("Limit") or len(schema.versions)
-    if not token.isdecimal():
+    if not token.isdecimal() or len(token) > _DIGITS_MAX:
         raise errors.bad_request("The NextToken is not valid.")
     found = [number for number in schema.versions if number > int(token)]
     shown = []
@@ -160,23 +172,39 @@ async def list_schema_versions(ctx: Context, tx: Reader, request: Request) -> An
 async def search_schemas(ctx: Context, tx: Reader, request: Request) -> Answer:
     """Schemas with versions in whose name and content every keyword is."""
     registry = await get_registry(ctx, tx, request["RegistryName"])
-    words = request["Keywords"].lower().split()
+    words = set(request["Keywords"].lower().split())
+    if len(words) > WORDS_MAX:
+        raise errors.bad_request(f"A search has at most {WORDS_MAX} keywords.")
     span = keys.schemas(ctx.account, ctx.region, registry.name)
-    listed = await page(tx, request, "Schemas", span, lambda data: decode(Schema, data))
-    found = []
-    for schema in listed["Schemas"]:
-        versions = []
-        for number in schema.versions:
-            _, version = await _version(ctx, tx, schema, str(number))
-            text = f"{schema.name}\n{version.content}".lower()
-            if all(word in text for word in words):
-                versions.append({"CreatedDate": version.created, "SchemaVersion": str(number), "Type": version.type})
-        if versions:
-            arn = schema_arn(ctx, registry.name, schema.name)
-            found.append(
-                {"RegistryName": registry.name, "SchemaArn": arn, "SchemaName": schema.name, "SchemaVersions": versions}
-            )
-    return listed | {"Schemas": found}
+    found: list[Answer] = []
+    token, looked_at = request.get("NextToken"), 0
+    for _ in range(request.get("Limit") or PAGE):
+        asked = {"Limit": 1} if token is None else {"Limit": 1, "NextToken": token}
+        listed = await page(tx, asked, "Schemas", span, lambda data: decode(Schema, data))
+        for schema in listed["Schemas"]:
+            versions, characters = await _with_words(ctx, tx, schema, words)
+            looked_at += characters
+            if versions:
+                arn = schema_arn(ctx, registry.name, schema.name)
+                shown = {"RegistryName": registry.name, "SchemaArn": arn, "SchemaName": schema.name}
+                found.append(shown | {"SchemaVersions": versions})
+        token = listed.get("NextToken")
+        if token is None or looked_at > _LOOKED_AT_MAX:
+            break
+    return {"Schemas": found} if token is None else {"Schemas": found, "NextToken": token}
+
+
+async def _with_words(ctx: Context, tx: Reader, schema: Schema, words: Collection[str]) -> tuple[list[Answer], int]:
+    """(the versions that have every word, how many characters were looked at)."""
+    found: list[Answer] = []
+    looked_at = 0
+    for number in schema.versions:
+        _, version = await _version(ctx, tx, schema, str(number))
+        text = f"{schema.name}\n{version.content}".lower()
+        looked_at += len(text) * (1 + len(words))
+        if all(word in text for word in words):
+            found.append({"CreatedDate": version.created, "SchemaVersion": str(number), "Type": version.type})
+    return found, looked_at
 
 
 async def export_schema(ctx: Context, tx: Reader, request: Request) -> Answer:
