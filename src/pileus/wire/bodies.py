@@ -20,6 +20,8 @@ SILENCE_S = 20.0
 # aws-chunked: the longest chunk header line, and the longest block of trailing headers.
 _CHUNK_LINE_BYTES_MAX = 512
 _TRAILER_BYTES_MAX = 16 * 1024
+# Of an announced length.
+_LENGTH_DIGITS_MAX = 18
 # Smaller pieces are hashed where they stand: a hop to another thread costs more.
 _HASH_INLINE_BYTES = 64 * 1024
 # The client waits while so much of a body is there that nobody has taken.
@@ -233,7 +235,9 @@ class PayloadStream:
             "x-amz-content-sha256", ""
         ).startswith("STREAMING-")
         announced = headers.get("x-amz-decoded-content-length" if self._encoded else "content-length")
-        if announced is not None and not (announced.isascii() and announced.isdigit()):
+        if announced is not None and not (
+            announced.isascii() and announced.isdigit() and len(announced) <= _LENGTH_DIGITS_MAX
+        ):
             raise AWSError("InvalidArgument", "x-amz-decoded-content-length must be an integer", status=400)
         self.length: int | None = int(announced) if announced is not None else None
         if self.length is None and not self._encoded and "transfer-encoding" not in headers:

@@ -33,6 +33,8 @@ def test_publishing_and_reading(aws: Any, lambda_: Any) -> None:
     by_arn = lambda_.get_layer_version_by_arn(Arn=layer(aws, "l:2"))
     assert by_arn["Version"] == 2
     assert [one["Version"] for one in lambda_.list_layer_versions(LayerName="l")["LayerVersions"]] == [2, 1]
+    assert [one["Version"] for one in lambda_.list_layer_versions(LayerName="l", Marker="2")["LayerVersions"]] == [1]
+    assert len(lambda_.list_layer_versions(LayerName="l", Marker="9" * 5000)["LayerVersions"]) == 2
     listed = lambda_.list_layers(CompatibleRuntime="python3.12")["Layers"]
     assert [(one["LayerName"], one["LatestMatchingVersion"]["Version"]) for one in listed] == [("l", 2)]
     assert lambda_.list_layers(CompatibleRuntime="java21")["Layers"] == []

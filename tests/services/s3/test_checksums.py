@@ -254,3 +254,9 @@ def test_trailers_that_are_no_checksums(bucket, refused):
     ):
         more = {**headers, "x-amz-trailer": named}
         assert refused("PUT", f"/{bucket}/a", body=body % sent, headers=more) == (400, expected), (named, sent)
+
+
+@pytest.mark.parametrize("length", ["three", "9" * 5000])
+def test_announced_lengths_that_are_none(bucket, refused, length):
+    headers = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": length}
+    assert refused("PUT", f"/{bucket}/a", body=b"3\r\nabc\r\n0\r\n\r\n", headers=headers) == (400, "InvalidArgument")

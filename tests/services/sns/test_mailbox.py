@@ -200,6 +200,15 @@ def test_platform_applications(aws: Any, sns: Any) -> None:
             f"Invalid parameter: Attributes Reason: {reason}",
         )
     good = {"PlatformCredential": "x", "PlatformPrincipal": "x"}
+    for name, value, wanted in (
+        ("SuccessFeedbackSampleRate", "101", "must be an integer between 0 and 100"),
+        ("SuccessFeedbackSampleRate", "some", "must be an integer between 0 and 100"),
+        ("FailureFeedbackRoleArn", "me", "must be the ARN of a role"),
+    ):
+        reason = f"Invalid parameter: Attributes Reason: Invalid value for attribute: {name}: {wanted}"
+        assert refused(create, Name="n", Platform="ADM", Attributes=good | {name: value})[1] == reason
+        assert refused(put, PlatformApplicationArn=arn, Attributes={name: value})[1] == reason
+    put(PlatformApplicationArn=arn, Attributes={"SuccessFeedbackSampleRate": "", "SuccessFeedbackRoleArn": ""})
     for name, reason in (
         ("", "cannot be empty"),
         ("@name", "must contain only characters 'a'-'z', 'A'-'Z', '0'-'9', '_', '-', and '.'"),

@@ -154,6 +154,7 @@ def test_attributes_are_checked(sns: Any) -> None:
         ("SignatureVersion", "3"),
         ("TracingConfig", "Sometimes"),
         ("SQSSuccessFeedbackSampleRate", "101"),
+        ("SQSSuccessFeedbackSampleRate", "1" * 5000),
         ("SQSFailureFeedbackRoleArn", "nobody"),
         ("DeliveryPolicy", "{}"),
         ("DeliveryPolicy", '{"http": {"defaultHealthyRetryPolicy": {"numRetries": 101}}}'),

@@ -28,6 +28,7 @@ _NUMBERS_PER_MS = 1_000_000
 _NUMBER_BYTES = 8
 # Added to the numbers in what callers see, which has at least 21 digits.
 _SHOWN_BASE = 10**20
+_SHOWN_DIGITS_MAX = 21
 # Records removed by one transaction.
 BATCH_RECORDS = 500
 
@@ -55,7 +56,7 @@ def shown_number(number: int) -> str:
 
 def number_of(text: str) -> int | None:
     """The number in a SequenceNumber; None where it cannot be one of ours."""
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _SHOWN_DIGITS_MAX):
         return None
     number = int(text) - _SHOWN_BASE
     return number if 0 <= number < 1 << (8 * _NUMBER_BYTES) else None

@@ -22,6 +22,8 @@ from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe
 
 # What events of a source say that they are from, where it is not its service.
+# Of milliseconds since the epoch.
+_MOMENT_DIGITS_MAX = 15
 _SHOWN = {"mq": events.RABBITMQ, "smk": events.KAFKA}
 
 
@@ -181,7 +183,8 @@ async def _to_logs(
     group = arn.resource.removeprefix("log-group:").removesuffix(":*")
     stream = events.parameter(parameters.get("LogStreamName", ""), event) or at.name
     timestamp = events.parameter(parameters.get("Timestamp", ""), event)
-    moment = int(timestamp) if timestamp.isdigit() else int(cloud.clock.time() * 1000)
+    is_moment = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MOMENT_DIGITS_MAX
+    moment = int(timestamp) if is_moment else int(cloud.clock.time() * 1000)
     named = {"logGroupName": group, "logStreamName": stream}
     request = {**named, "logEvents": [{"timestamp": moment, "message": text}]}
     try:

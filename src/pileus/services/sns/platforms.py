@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pileus.cloud.context import Context
 from pileus.kernel.arn import make_arn
 from pileus.services.sns import errors, keys
+from pileus.services.sns.feedback_settings import is_percentage, is_role
 from pileus.services.sns.names import check_arn
 from pileus.services.sns.records import Application, Endpoint, decode
 from pileus.store.contract import Reader
@@ -128,7 +129,19 @@ def check_application(platform: str, given: dict[str, str], former: dict[str, st
     for name in given:
         if name not in _SHOWN and name not in _CREDENTIALS:
             raise errors.invalid_reason("Attributes", f"Invalid attribute name: {name}")
+    _check_feedback(given)
     return {"Enabled": "true"} | former | {name: value for name, value in given.items() if name in _SHOWN}
+
+
+def _check_feedback(given: dict[str, str]) -> None:
+    """An empty value is always good: it takes the setting back."""
+    for name, is_good, wanted in (
+        ("SuccessFeedbackSampleRate", is_percentage, "must be an integer between 0 and 100"),
+        ("SuccessFeedbackRoleArn", is_role, "must be the ARN of a role"),
+        ("FailureFeedbackRoleArn", is_role, "must be the ARN of a role"),
+    ):
+        if (value := given.get(name)) and not is_good(value):
+            raise errors.invalid_reason("Attributes", f"Invalid value for attribute: {name}: {wanted}")
 
 
 def check_token(platform: str, token: str) -> None:

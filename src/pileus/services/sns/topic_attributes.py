@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import orjson
 
-from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.services.sns import content, delivery_policies, errors, policies
 from pileus.services.sns.delivery_policies import InvalidDeliveryPolicy
 from pileus.services.sns.envelopes import shown_time
+from pileus.services.sns.feedback_settings import is_percentage, is_role
 from pileus.services.sns.records import Counts, Topic
 from pileus.services.sns.topics import Live
 
@@ -59,8 +59,7 @@ def _one_of(name: str, *allowed: str) -> Callable[[str], str]:
 
 def _role(name: str) -> Callable[[str], str]:
     def check(value: str) -> str:
-        arn = parse_arn(value)
-        if value and (arn is None or arn.service != "iam" or not arn.resource.startswith("role/")):
+        if value and not is_role(value):
             raise errors.invalid(f"{name}: {value} is not a valid role ARN")
         return value
 
@@ -69,7 +68,7 @@ def _role(name: str) -> Callable[[str], str]:
 
 def _rate(name: str) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if value and not (value.isascii() and value.isdigit() and int(value) <= 100):
+        if value and not is_percentage(value):
             raise errors.invalid(f"{name}: must be an integer between 0 and 100")
         return value
 

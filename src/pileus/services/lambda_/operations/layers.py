@@ -18,6 +18,7 @@ from pileus.store.contract import Reader, Transaction
 
 LAYERS_MAX = 5
 _SCAN_LIMIT = 20
+_DIGITS_MAX = 9
 
 
 async def layers_of(ctx: Context, tx: Reader, arns: list[str]) -> tuple[Layer, ...]:
@@ -186,7 +187,8 @@ async def list_layer_versions(ctx: Context, tx: Reader, request: Request) -> Ans
     name = _name(ctx, request)
     found = await tx.scan(*keys.layer_versions(name.account, name.region, name.name), limit=10_000)
     versions = [decode(LayerVersion, data) for _, data in reversed(found)]
-    before = int(request["Marker"]) if (request.get("Marker") or "").isdecimal() else None
+    marker = request.get("Marker") or ""
+    before = int(marker) if marker.isdecimal() and len(marker) <= _DIGITS_MAX else None
     limit = request.get("MaxItems") or 50
     wanted = [v for v in versions if _compatible(request, v) and (before is None or v.version < before)]
     answer: Answer = {"LayerVersions": [_describe(name._replace(version=v.version), v) for v in wanted[:limit]]}
