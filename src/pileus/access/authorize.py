@@ -77,7 +77,7 @@ async def authorize(
             resources = [_compiled(one) for one in ([found] if isinstance(found, dict) else found)]
     for one in needed:
         owner = owners.get(one.resource) or owners.get(one.resource.partition("/")[0]) or _owner(one.resource, account)
-        call = Call(principal, one.action, one.resource, one.conditions, circumstances)
+        call = Call(principal, one.action, one.resource, one.conditions, circumstances, owner)
         same_account = principal.account == owner
         if same_account and resource_policies is None and session is None and principal.kind != "root":
             decision = identity.decide(call)

@@ -39,7 +39,16 @@ class Circumstances(NamedTuple):
 class Call:
     """An action of a principal on a resource."""
 
-    __slots__ = ("_cache", "_circumstances", "_conditions", "action", "action_lower", "principal", "resource")
+    __slots__ = (
+        "_cache",
+        "_circumstances",
+        "_conditions",
+        "_owner",
+        "action",
+        "action_lower",
+        "principal",
+        "resource",
+    )
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class Call:
         resource: str,
         conditions: Mapping[str, str | list[str]],
         circumstances: Circumstances,
+        owner: str = "",
     ) -> None:
         self.principal = principal
         self.action = action
@@ -55,6 +65,8 @@ class Call:
         self.resource = resource
         self._conditions = conditions
         self._circumstances = circumstances
+        # The account of the resource, where that is known.
+        self._owner = owner
         self._cache: dict[str, Sequence[str] | None] | None = None
 
     @property
@@ -74,8 +86,13 @@ class Call:
         return cache[name]
 
     def _global_key(self, name: str) -> Sequence[str] | None:
+        if name == "s3:accessgrantsinstancearn":
+            # Said by the session, not by the request: roles that grants use are open to these alone.
+            return [self.principal.grants_instance] if self.principal.grants_instance else None
         if not name.startswith("aws:"):
             return None
+        if name == "aws:resourceaccount":
+            return [self._owner] if self._owner else None
         name = name[4:]
         if name.startswith("principaltag/"):
             wanted = name[13:]

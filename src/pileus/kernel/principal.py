@@ -51,6 +51,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     source_account: str = ""
     # Such credentials are good for this alone.
     bucket_session: BucketSession | None = None
+    # For credentials that S3 Access Grants has given out: the instance's ARN.
+    grants_instance: str = ""
 
 
 def service_principal(service: str, *, account: str, source_arn: str = "") -> Principal:

@@ -1,5 +1,5 @@
-"""The manifest of S3's control plane (`s3control`): access points of one region and of several, batch jobs, the
-account's public access block, tags by ARN."""
+"""The manifest of S3's control plane (`s3control`): access points of one region and of several, batch jobs, Access
+Grants, the account's public access block, tags by ARN."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pileus.cloud.context import Context
-from pileus.cloud.manifest import Permission, Permissions, Request, Service, reading, writing
-from pileus.services.s3 import batch, batch_running, directories, keys, multiregion
+from pileus.cloud.manifest import Permission, Permissions, Request, Service, free, reading, writing
+from pileus.services.s3 import batch, batch_running, directories, grants, keys, multiregion
 from pileus.services.s3.operations import accesspoints, control, jobs
+from pileus.services.s3.operations import grants as of_grants
 from pileus.services.s3.operations import multiregion as mrap
 from pileus.store.contract import Reader
 
@@ -71,6 +72,36 @@ def _routes(action: str) -> Permissions:
 
 def _on_request(ctx: Context, request: Request) -> Sequence[Permission]:
     return (Permission("s3:DescribeMultiRegionAccessPointOperation", request["RequestTokenARN"]),)
+
+
+def _on_grants(action: str, within: str = "", member: str = "") -> Permissions:
+    """On an Access Grants instance, or on the grant or location that a member names."""
+
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        arn = grants.instance_arn(ctx.region, request["AccountId"]) + (f"/{within}/{request[member]}" if within else "")
+        found = [Permission(f"s3:{action}", arn)]
+        if request.get("Tags"):
+            found.append(Permission("s3:TagResource", arn))
+        if request.get("IAMRoleArn"):
+            # The role is handed over to S3.
+            passed = {"iam:PassedToService": f"{grants.SERVICE}.amazonaws.com"}
+            found.append(Permission("iam:PassRole", request["IAMRoleArn"], passed))
+        return found
+
+    return needed
+
+
+def _on_grant(action: str) -> Permissions:
+    return _on_grants(action, "grant", "AccessGrantId")
+
+
+def _on_location(action: str) -> Permissions:
+    return _on_grants(action, "location", "AccessGrantsLocationId")
+
+
+def _prefix_asked_later(ctx: Context, request: Request) -> Sequence[Permission]:
+    """On the caller's own instance; the operation asks the owner of the prefix."""
+    return (Permission("s3:GetAccessGrantsInstanceForPrefix", grants.instance_arn(ctx.region, ctx.account)),)
 
 
 def _create_job(ctx: Context, request: Request) -> Sequence[Permission]:
@@ -138,6 +169,52 @@ CONTROL = Service(
         "SubmitMultiRegionAccessPointRoutes": writing(
             mrap.submit_multi_region_access_point_routes, _routes("SubmitMultiRegionAccessPointRoutes")
         ),
+        "CreateAccessGrantsInstance": writing(
+            of_grants.create_access_grants_instance, _on_grants("CreateAccessGrantsInstance")
+        ),
+        "GetAccessGrantsInstance": reading(of_grants.get_access_grants_instance, _on_grants("GetAccessGrantsInstance")),
+        "ListAccessGrantsInstances": reading(
+            of_grants.list_access_grants_instances, _on_all("ListAccessGrantsInstances")
+        ),
+        "GetAccessGrantsInstanceForPrefix": reading(
+            of_grants.get_access_grants_instance_for_prefix, _prefix_asked_later, of_grants.guard
+        ),
+        "DeleteAccessGrantsInstance": writing(
+            of_grants.delete_access_grants_instance, _on_grants("DeleteAccessGrantsInstance")
+        ),
+        "PutAccessGrantsInstanceResourcePolicy": writing(
+            of_grants.put_access_grants_instance_resource_policy, _on_grants("PutAccessGrantsInstanceResourcePolicy")
+        ),
+        "GetAccessGrantsInstanceResourcePolicy": reading(
+            of_grants.get_access_grants_instance_resource_policy, _on_grants("GetAccessGrantsInstanceResourcePolicy")
+        ),
+        "DeleteAccessGrantsInstanceResourcePolicy": writing(
+            of_grants.delete_access_grants_instance_resource_policy,
+            _on_grants("DeleteAccessGrantsInstanceResourcePolicy"),
+        ),
+        "CreateAccessGrantsLocation": writing(
+            of_grants.create_access_grants_location, _on_grants("CreateAccessGrantsLocation")
+        ),
+        "GetAccessGrantsLocation": reading(
+            of_grants.get_access_grants_location, _on_location("GetAccessGrantsLocation")
+        ),
+        "ListAccessGrantsLocations": reading(
+            of_grants.list_access_grants_locations, _on_grants("ListAccessGrantsLocations"), of_grants.guard
+        ),
+        "UpdateAccessGrantsLocation": writing(
+            of_grants.update_access_grants_location, _on_location("UpdateAccessGrantsLocation")
+        ),
+        "DeleteAccessGrantsLocation": writing(
+            of_grants.delete_access_grants_location, _on_location("DeleteAccessGrantsLocation")
+        ),
+        "CreateAccessGrant": writing(of_grants.create_access_grant, _on_location("CreateAccessGrant")),
+        "GetAccessGrant": reading(of_grants.get_access_grant, _on_grant("GetAccessGrant")),
+        "DeleteAccessGrant": writing(of_grants.delete_access_grant, _on_grant("DeleteAccessGrant")),
+        "ListAccessGrants": reading(of_grants.list_access_grants, _on_grants("ListAccessGrants"), of_grants.guard),
+        "ListCallerAccessGrants": reading(
+            of_grants.list_caller_access_grants, _on_grants("ListCallerAccessGrants"), of_grants.guard
+        ),
+        "GetDataAccess": free(of_grants.get_data_access, _on_grants("GetDataAccess"), of_grants.guard),
         "TagResource": writing(control.tag_resource, _on_tagged("TagResource")),
         "UntagResource": writing(control.untag_resource, _on_tagged("UntagResource")),
         "ListTagsForResource": reading(control.list_tags_for_resource, _on_tagged("ListTagsForResource")),

@@ -11,6 +11,11 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     mrap      (s3, account, "", "mrap", name)                          a multi-Region access point
     mrap-request (s3, account, "", "mrap-request", id)                 what was asked for of one, and what became of it
     mrap-token (s3, account, "", "mrap-token", token)                  the request that a client token made
+    grants    (s3, account, region, "grants")                          an Access Grants instance
+    grants-location (s3, account, region, "grants-location", id)       a location of it
+    grant     (s3, account, region, "grant", id)                       an access grant
+    grants-to (s3, account, region, "grants-to", grantee, id)          which grants a user or role has; no value
+    grants-at (s3, account, region, "grants-at", location, id)         which grants a location has; no value
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
@@ -104,6 +109,47 @@ def multi_region_request(account: str, id: str) -> bytes:
 
 def multi_region_token(account: str, token: str) -> bytes:
     return pack("s3", account, "", "mrap-token", token)
+
+
+def grants_instance(account: str, region: str) -> bytes:
+    return pack("s3", account, region, "grants")
+
+
+def grants_location(account: str, region: str, id: str) -> bytes:
+    return pack("s3", account, region, "grants-location", id)
+
+
+def grants_locations_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "grants-location")
+
+
+def access_grant(account: str, region: str, id: str) -> bytes:
+    return pack("s3", account, region, "grant", id)
+
+
+def access_grants_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "grant")
+
+
+def grants_to(account: str, region: str, grantee: str, id: str) -> bytes:
+    return pack("s3", account, region, "grants-to", grantee, id)
+
+
+def grants_to_range(account: str, region: str, grantee: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "grants-to", grantee)
+
+
+def grants_at(account: str, region: str, location: str, id: str) -> bytes:
+    return pack("s3", account, region, "grants-at", location, id)
+
+
+def grants_at_range(account: str, region: str, location: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "grants-at", location)
+
+
+def last_name(key: bytes) -> str:
+    """The name or id that ends a key."""
+    return str(unpack(key)[-1])
 
 
 def objects(bucket: str) -> bytes:
@@ -228,15 +274,6 @@ def rename_tokens_by_time(bucket: str, time: float, token: str) -> bytes:
 def rename_tokens_range(bucket: str, until: float) -> tuple[bytes, bytes]:
     start, _ = prefix_range("s3", "", "", "renamed-at", bucket)
     return start, pack("s3", "", "", "renamed-at", bucket, max(0, int(until * 1e6)))
-
-
-def rename_token_of(key: bytes) -> str:
-    return str(unpack(key)[-1])
-
-
-def upload_id(key: bytes) -> str:
-    """The upload id that ends an upload's key."""
-    return str(unpack(key)[-1])
 
 
 def upload_key(key: bytes) -> str:

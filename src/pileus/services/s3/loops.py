@@ -219,7 +219,7 @@ async def _uploads(cloud: Cloud, bucket: Bucket) -> None:
             key = _object_key(at, space)
             due = lifecycle.abort_of(bucket, key, decode_upload(value).initiated)
             if due is not None and due.when <= now:
-                await cloud.store.write(partial(_abort, _context(cloud, bucket, now), bucket, key, keys.upload_id(at)))
+                await cloud.store.write(partial(_abort, _context(cloud, bucket, now), bucket, key, keys.last_name(at)))
 
 
 async def _abort(ctx: Context, bucket: Bucket, key: str, upload_id: str, tx: Transaction) -> None:

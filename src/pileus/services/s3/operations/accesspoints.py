@@ -11,13 +11,12 @@ import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import accesspoints, buckets, errors, keys, listing, policies
+from pileus.services.s3 import accesspoints, buckets, errors, keys, policies
+from pileus.services.s3.control_pages import page
 from pileus.services.s3.control_tags import check
 from pileus.services.s3.records import PUBLIC_ACCESS, AccessPoint, decode_access_point, encode
 from pileus.store.contract import Reader, Transaction
-from pileus.store.keys import after
 
-_PAGE_MAX = 1000
 _ALIAS_NAME = 20
 
 
@@ -106,20 +105,14 @@ async def get_access_point(ctx: Context, tx: Reader, request: dict[str, Any]) ->
 
 async def list_access_points(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     account = check_account(ctx, request)
-    most = listing.page_size(request.get("MaxResults") or _PAGE_MAX, "maxResults")
-    start, end = keys.access_points_range(account, ctx.region)
-    if given := request.get("NextToken"):
-        name = listing.from_token(given).decode("utf-8", "replace")
-        start = max(start, after(keys.access_point(account, ctx.region, name)))
-    found: list[AccessPoint] = []
-    while len(found) <= most and (rows := await tx.scan(start, end, limit=_PAGE_MAX)):
-        points = [decode_access_point(value) for _, value in rows]
-        found += [point for point in points if request.get("Bucket") in (None, point.bucket)]
-        start = after(rows[-1][0])
-    answer: dict[str, Any] = {"AccessPointList": [_shown(point) for point in found[:most]]}
-    if len(found) > most:
-        answer["NextToken"] = listing.token(found[most - 1].name.encode())
-    return answer
+    found, token = await page(
+        tx,
+        keys.access_points_range(account, ctx.region),
+        request,
+        decode_access_point,
+        lambda one: request.get("Bucket") in (None, one.bucket),
+    )
+    return {"AccessPointList": [_shown(point) for point in found], **token}
 
 
 async def delete_access_point(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:

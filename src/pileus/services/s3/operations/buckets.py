@@ -181,4 +181,4 @@ async def _drop_uploads(ctx: Context, tx: Transaction, bucket: str) -> None:
     """Uploads under way do not keep a bucket; they end with it."""
     while batch := await tx.scan(*range_onto(keys.uploads(bucket)), limit=_BATCH):
         for key, _ in batch:
-            await uploading.drop(ctx.cloud, tx, bucket, keys.upload_key(key), keys.upload_id(key))
+            await uploading.drop(ctx.cloud, tx, bucket, keys.upload_key(key), keys.last_name(key))

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.context import Context
-from pileus.kernel.arn import parse_arn
+from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import accesspoints, buckets, errors, keys
+from pileus.services.s3 import accesspoints, buckets, errors, grants, keys
 from pileus.services.s3.control_tags import check
+from pileus.services.s3.grants import AccessGrant, GrantsInstance, GrantsLocation
 from pileus.services.s3.metadata import Tags, shown_tags
 from pileus.services.s3.operations.accesspoints import check_account
 from pileus.services.s3.operations.configuration import save
@@ -47,38 +48,60 @@ async def delete_public_access_block(ctx: Context, tx: Transaction, request: dic
     ctx.status = 204
 
 
-async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> Bucket | AccessPoint:
-    account = check_account(ctx, request)
-    arn = parse_arn(request["ResourceArn"])
+_Tagged = Bucket | AccessPoint | GrantsInstance | GrantsLocation | AccessGrant
+
+
+async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> _Tagged:
+    account, given = check_account(ctx, request), request["ResourceArn"]
+    arn = parse_arn(given)
     if arn is None or arn.service not in ("s3", "s3express"):
         raise errors.invalid_request("The specified resource ARN is not valid.")
-    if arn.service == "s3express":
-        return await _directory_bucket(tx, request["ResourceArn"], arn.resource.removeprefix("bucket/"), account)
-    if arn.resource.startswith("accesspoint/"):
-        return await accesspoints.load(tx, arn.account, arn.region, arn.resource.removeprefix("accesspoint/"))
-    bucket = await buckets.load(tx, arn.resource)
-    if bucket is None:
-        raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
-    if bucket.account != account:
+    if arn.account not in ("", account):
         raise errors.access_denied()
-    return bucket
-
-
-async def _directory_bucket(tx: Reader, arn: str, name: str, account: str) -> Bucket:
-    bucket = await buckets.load(tx, name)
-    if bucket is None or bucket.arn != arn:
-        raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
-    if bucket.account != account:
-        raise errors.access_denied()
-    return bucket
-
-
-def _keep(tx: Transaction, resource: Bucket | AccessPoint, tags: Tags) -> None:
-    if isinstance(resource, Bucket):
-        save(tx, resource, tags=tags)
+    kind, _, name = arn.resource.partition("/")
+    found: _Tagged | None = None
+    if arn.service == "s3" and kind == "accesspoint":
+        return await accesspoints.load(tx, arn.account, arn.region, name)
+    if arn.service == "s3" and kind == "access-grants":
+        found = await _of_grants(tx, arn, name)
     else:
-        at = keys.access_point(resource.account, resource.region, resource.name)
-        tx.put(at, encode(msgspec.structs.replace(resource, tags=tags)))
+        found = await buckets.load(tx, name if arn.service == "s3express" else arn.resource)
+        if found is not None and found.account != account:
+            raise errors.access_denied()
+    if found is None or found.arn != given:
+        raise AWSError("NoSuchResource", "The specified resource doesn't exist.", status=404)
+    return found
+
+
+async def _of_grants(tx: Reader, arn: Arn, name: str) -> GrantsInstance | GrantsLocation | AccessGrant | None:
+    """The Access Grants instance, or what is in it, of a name: "default", "default/grant/{id}"."""
+    _, _, rest = name.partition("/")
+    kind, _, id = rest.partition("/")
+    account, region = arn.account, arn.region
+    if not rest:
+        data = await tx.get(keys.grants_instance(account, region))
+        return None if data is None else grants.decode_instance(data)
+    if kind == "location":
+        data = await tx.get(keys.grants_location(account, region, id))
+        return None if data is None else grants.decode_location(data)
+    data = await tx.get(keys.access_grant(account, region, id))
+    return None if data is None else grants.decode_grant(data)
+
+
+def _keep(tx: Transaction, resource: _Tagged, tags: Tags) -> None:
+    match resource:
+        case Bucket():
+            save(tx, resource, tags=tags)
+            return
+        case AccessPoint():
+            at = keys.access_point(resource.account, resource.region, resource.name)
+        case GrantsInstance():
+            at = keys.grants_instance(resource.account, resource.region)
+        case GrantsLocation():
+            at = keys.grants_location(resource.account, resource.region, resource.id)
+        case AccessGrant():
+            at = keys.access_grant(resource.account, resource.region, resource.id)
+    tx.put(at, encode(msgspec.structs.replace(resource, tags=tags)))
 
 
 async def tag_resource(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:

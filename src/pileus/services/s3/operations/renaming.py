@@ -98,7 +98,7 @@ async def _sweep(ctx: Context, tx: Transaction, bucket: Bucket) -> None:
     start, end = keys.rename_tokens_range(bucket.name, ctx.now - TOKEN_S)
     for key, _ in await tx.scan(start, end, limit=_TOKENS_SWEPT):
         tx.delete(key)
-        tx.delete(keys.rename_token(bucket.name, keys.rename_token_of(key)))
+        tx.delete(keys.rename_token(bucket.name, keys.last_name(key)))
 
 
 def _digest(request: dict[str, Any]) -> bytes:
