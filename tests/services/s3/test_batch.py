@@ -380,6 +380,19 @@ def test_a_job_waits_for_its_confirmation(aws, control, s3, bucket, make, ended,
     assert [one["JobId"] for one in jobs] == [cancelled]
 
 
+def test_tags_of_a_job(aws, control, make, fails):
+    at = {"AccountId": aws.account, "JobId": make({"S3DeleteObjectTagging": {}}, ConfirmationRequired=True)}
+    tags = [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}]
+    control.put_job_tagging(**at, Tags=tags)
+    assert control.get_job_tagging(**at)["Tags"] == tags
+    control.put_job_tagging(**at, Tags=tags[:1])
+    assert control.get_job_tagging(**at)["Tags"] == tags[:1]
+    assert fails(control.put_job_tagging, **at, Tags=tags[:1] * 2)["Code"] == "InvalidTag"
+    control.delete_job_tagging(**at)
+    assert control.get_job_tagging(**at).get("Tags", []) == []
+    assert fails(control.get_job_tagging, **{**at, "JobId": "none-such"})["Code"] == "NoSuchJob"
+
+
 def test_tokens_manifests_and_what_is_refused(aws, control, s3, bucket, make, ended, fails):
     role, tagging = new_role(aws, trust=TRUST), {"S3DeleteObjectTagging": {}}
     first = make(tagging, role=role)

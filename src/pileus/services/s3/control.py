@@ -1,5 +1,5 @@
 """The manifest of S3's control plane (`s3control`): access points of one region and of several, batch jobs, Access
-Grants, the account's public access block, tags by ARN."""
+Grants, Storage Lens, the account's public access block, tags by ARN."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request, Service, free, reading, writing
-from pileus.services.s3 import batch, batch_running, directories, grants, keys, multiregion
+from pileus.services.s3 import batch, batch_running, directories, grants, keys, lens, multiregion
 from pileus.services.s3.operations import accesspoints, control, jobs
 from pileus.services.s3.operations import grants as of_grants
+from pileus.services.s3.operations import lens as of_lens
 from pileus.services.s3.operations import multiregion as mrap
 from pileus.store.contract import Reader
 
@@ -102,6 +103,29 @@ def _on_location(action: str) -> Permissions:
 def _prefix_asked_later(ctx: Context, request: Request) -> Sequence[Permission]:
     """On the caller's own instance; the operation asks the owner of the prefix."""
     return (Permission("s3:GetAccessGrantsInstanceForPrefix", grants.instance_arn(ctx.region, ctx.account)),)
+
+
+def _on_lens(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        arn = lens.configuration_arn(ctx.region, request["AccountId"], request["ConfigId"])
+        found = [Permission(f"s3:{action}", arn)]
+        if request.get("Tags") and action == "PutStorageLensConfiguration":
+            found.append(Permission("s3:PutStorageLensConfigurationTagging", arn))
+        return found
+
+    return needed
+
+
+def _on_lens_group(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        name = request["Name"] if "Name" in request else request["StorageLensGroup"]["Name"]
+        arn = lens.group_arn(ctx.region, request["AccountId"], name)
+        found = [Permission(f"s3:{action}", arn)]
+        if request.get("Tags"):
+            found.append(Permission("s3:TagResource", arn))
+        return found
+
+    return needed
 
 
 def _create_job(ctx: Context, request: Request) -> Sequence[Permission]:
@@ -215,6 +239,35 @@ CONTROL = Service(
             of_grants.list_caller_access_grants, _on_grants("ListCallerAccessGrants"), of_grants.guard
         ),
         "GetDataAccess": free(of_grants.get_data_access, _on_grants("GetDataAccess"), of_grants.guard),
+        "PutStorageLensConfiguration": writing(
+            of_lens.put_storage_lens_configuration, _on_lens("PutStorageLensConfiguration")
+        ),
+        "GetStorageLensConfiguration": reading(
+            of_lens.get_storage_lens_configuration, _on_lens("GetStorageLensConfiguration")
+        ),
+        "ListStorageLensConfigurations": reading(
+            of_lens.list_storage_lens_configurations, _on_all("ListStorageLensConfigurations")
+        ),
+        "DeleteStorageLensConfiguration": writing(
+            of_lens.delete_storage_lens_configuration, _on_lens("DeleteStorageLensConfiguration")
+        ),
+        "PutStorageLensConfigurationTagging": writing(
+            of_lens.put_storage_lens_configuration_tagging, _on_lens("PutStorageLensConfigurationTagging")
+        ),
+        "GetStorageLensConfigurationTagging": reading(
+            of_lens.get_storage_lens_configuration_tagging, _on_lens("GetStorageLensConfigurationTagging")
+        ),
+        "DeleteStorageLensConfigurationTagging": writing(
+            of_lens.delete_storage_lens_configuration_tagging, _on_lens("DeleteStorageLensConfigurationTagging")
+        ),
+        "CreateStorageLensGroup": writing(of_lens.create_storage_lens_group, _on_lens_group("CreateStorageLensGroup")),
+        "GetStorageLensGroup": reading(of_lens.get_storage_lens_group, _on_lens_group("GetStorageLensGroup")),
+        "ListStorageLensGroups": reading(of_lens.list_storage_lens_groups, _on_all("ListStorageLensGroups")),
+        "UpdateStorageLensGroup": writing(of_lens.update_storage_lens_group, _on_lens_group("UpdateStorageLensGroup")),
+        "DeleteStorageLensGroup": writing(of_lens.delete_storage_lens_group, _on_lens_group("DeleteStorageLensGroup")),
+        "PutJobTagging": writing(jobs.put_job_tagging, _on_job("PutJobTagging")),
+        "GetJobTagging": reading(jobs.get_job_tagging, _on_job("GetJobTagging")),
+        "DeleteJobTagging": writing(jobs.delete_job_tagging, _on_job("DeleteJobTagging")),
         "TagResource": writing(control.tag_resource, _on_tagged("TagResource")),
         "UntagResource": writing(control.untag_resource, _on_tagged("UntagResource")),
         "ListTagsForResource": reading(control.list_tags_for_resource, _on_tagged("ListTagsForResource")),

@@ -16,6 +16,8 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     grant     (s3, account, region, "grant", id)                       an access grant
     grants-to (s3, account, region, "grants-to", grantee, id)          which grants a user or role has; no value
     grants-at (s3, account, region, "grants-at", location, id)         which grants a location has; no value
+    lens      (s3, account, region, "lens", id)                        a Storage Lens configuration
+    lens-group (s3, account, region, "lens-group", name)               a Storage Lens group
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
@@ -145,6 +147,22 @@ def grants_at(account: str, region: str, location: str, id: str) -> bytes:
 
 def grants_at_range(account: str, region: str, location: str) -> tuple[bytes, bytes]:
     return prefix_range("s3", account, region, "grants-at", location)
+
+
+def lens_configuration(account: str, region: str, id: str) -> bytes:
+    return pack("s3", account, region, "lens", id)
+
+
+def lens_configurations_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "lens")
+
+
+def lens_group(account: str, region: str, name: str) -> bytes:
+    return pack("s3", account, region, "lens-group", name)
+
+
+def lens_groups_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "lens-group")
 
 
 def last_name(key: bytes) -> str:

@@ -12,9 +12,10 @@ import msgspec
 from pileus.cloud.context import Context
 from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import accesspoints, buckets, errors, grants, keys
+from pileus.services.s3 import accesspoints, buckets, errors, grants, keys, lens
 from pileus.services.s3.control_tags import check
 from pileus.services.s3.grants import AccessGrant, GrantsInstance, GrantsLocation
+from pileus.services.s3.lens import LensGroup
 from pileus.services.s3.metadata import Tags, shown_tags
 from pileus.services.s3.operations.accesspoints import check_account
 from pileus.services.s3.operations.configuration import save
@@ -48,7 +49,7 @@ async def delete_public_access_block(ctx: Context, tx: Transaction, request: dic
     ctx.status = 204
 
 
-_Tagged = Bucket | AccessPoint | GrantsInstance | GrantsLocation | AccessGrant
+_Tagged = Bucket | AccessPoint | GrantsInstance | GrantsLocation | AccessGrant | LensGroup
 
 
 async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> _Tagged:
@@ -64,6 +65,9 @@ async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> _Tagged:
         return await accesspoints.load(tx, arn.account, arn.region, name)
     if arn.service == "s3" and kind == "access-grants":
         found = await _of_grants(tx, arn, name)
+    elif arn.service == "s3" and kind == "storage-lens-group":
+        data = await tx.get(keys.lens_group(arn.account, arn.region, name))
+        found = None if data is None else lens.decode_group(data)
     else:
         found = await buckets.load(tx, name if arn.service == "s3express" else arn.resource)
         if found is not None and found.account != account:
@@ -101,6 +105,8 @@ def _keep(tx: Transaction, resource: _Tagged, tags: Tags) -> None:
             at = keys.grants_location(resource.account, resource.region, resource.id)
         case AccessGrant():
             at = keys.access_grant(resource.account, resource.region, resource.id)
+        case LensGroup():
+            at = keys.lens_group(resource.account, resource.region, resource.name)
     tx.put(at, encode(msgspec.structs.replace(resource, tags=tags)))
 
 

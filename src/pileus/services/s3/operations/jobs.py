@@ -15,6 +15,7 @@ from pileus.kernel.errors import AWSError
 from pileus.services.s3 import batch, batch_running, keys, listing
 from pileus.services.s3.batch import Job
 from pileus.services.s3.control_tags import check as check_tags
+from pileus.services.s3.metadata import shown_tags
 from pileus.services.s3.operations.accesspoints import check_account
 from pileus.services.s3.records import encode
 from pileus.store.contract import Reader, Transaction
@@ -43,7 +44,7 @@ async def create_job(ctx: Context, tx: Transaction, request: dict[str, Any]) -> 
         request=kept,
         status="New",
         priority=request["Priority"],
-        tags=[{"Key": key, "Value": value} for key, value in check_tags(request.get("Tags") or ())],
+        tags=shown_tags(check_tags(request.get("Tags") or ())),
     )
     batch_running.save(tx, job)
     tx.put(at, encode((job.id, digest)))
@@ -148,6 +149,22 @@ async def update_job_status(ctx: Context, tx: Transaction, request: dict[str, An
         "Status": job.status,
         **({"StatusUpdateReason": job.reason} if job.reason else {}),
     }
+
+
+async def put_job_tagging(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    job = await _find(ctx, tx, request)
+    job.tags = shown_tags(check_tags(request["Tags"]))
+    batch_running.save(tx, job)
+
+
+async def get_job_tagging(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    return {"Tags": (await _find(ctx, tx, request)).tags}
+
+
+async def delete_job_tagging(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    job = await _find(ctx, tx, request)
+    job.tags = []
+    batch_running.save(tx, job)
 
 
 def _check_running(job: Job) -> None:
