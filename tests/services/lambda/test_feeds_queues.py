@@ -263,6 +263,33 @@ def handler(event, context):
     assert max(int(item["n"]["N"]) for item in items) <= 2
 
 
+def test_more_batches_are_under_way_the_longer_the_backlog_lasts(
+    aws: Any, lambda_: Any, make: Callable[..., Any], queue: str
+) -> None:
+    # Five at first, and more with time: each run ends only when seven are under way at once.
+    code = """
+import time, boto3
+table = boto3.client("dynamodb")
+
+def count(n):
+    return int(table.update_item(TableName="running", Key={"id": {"S": "n"}}, UpdateExpression="ADD c :n",
+        ExpressionAttributeValues={":n": {"N": str(n)}}, ReturnValues="ALL_NEW")["Attributes"]["c"]["N"])
+
+def handler(event, context):
+    here = count(1)
+    while here < 7:
+        time.sleep(0.05)
+        here = count(0)
+"""
+    allow(aws, {"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": "*"})
+    make_table(aws, "running", stream=None)
+    make(code=code, Timeout=29)
+    sqs = aws.client("sqs")
+    sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": str(n), "MessageBody": str(n)} for n in range(7)])
+    feed(lambda_, arn_of(aws, queue), BatchSize=1)
+    until(lambda: left(aws, queue) == 0)
+
+
 def test_what_is_disabled_leaves_messages_where_they_are(
     aws: Any, lambda_: Any, make: Callable[..., Any], queue: str
 ) -> None:

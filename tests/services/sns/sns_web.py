@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -18,7 +20,10 @@ class Got:
 
 
 class Web:
-    def __init__(self) -> None:
+    """`certificate`: a file with a certificate for 127.0.0.1 and its key, where it is to speak HTTPS."""
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self.certificate = certificate
         self.got: queue.Queue[Got] = queue.Queue()
         # Answered one after the other, then always 200.
         self.statuses: list[int] = []
@@ -42,7 +47,11 @@ class Web:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def next(self) -> Got:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,6 +153,76 @@ def test_certificates_come_from_where_libraries_trust_them(aws: Any, start_pileu
     server = start_pileus("--domain", "amazonaws.com")
     verify(envelope, fetched_from=server.endpoint)
     assert get(server.endpoint + "/SimpleNotificationService-0.pem")[0] == 404
+
+
+def test_subscribers_over_https(
+    aws: Any, start_pileus: Any, tls_web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A certificate that the machine trusts is asked for, as AWS asks for one that the world trusts."""
+    other = type(aws)(start_pileus(data_dir=tmp_path / "strict").endpoint).client("sns")
+    stranger = other.create_topic(Name="t")["TopicArn"]
+    other.subscribe(TopicArn=stranger, Protocol="https", Endpoint=tls_web.url + "/untrusted")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_web.certificate))
+    sns = type(aws)(start_pileus().endpoint).client("sns")
+    arn = sns.create_topic(Name="t")["TopicArn"]
+    subscription = sns.subscribe(
+        TopicArn=arn, Protocol="https", Endpoint=tls_web.url + "/in", ReturnSubscriptionArn=True
+    )["SubscriptionArn"]
+    asked = tls_web.next()
+    assert get(json.loads(asked.body)["SubscribeURL"])[0] == 200
+    assert sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]["Protocol"] == "https"
+    sns.publish(TopicArn=arn, Message="told")
+    told = tls_web.next()
+    assert (asked.path, told.path) == ("/in", "/in")
+    assert json.loads(told.body)["Message"] == "told"
+    verify(json.loads(told.body))
+
+
+# AWS's validator fetches certificates by HTTPS from AWS's host only; the bytes are this node's.
+VALIDATE = """
+const http = require("http"), https = require("https");
+https.get = (url, told) => http.get(process.env.NODE + new URL(url).pathname, told);
+const Validator = require("sns-validator");
+new Validator().validate(process.env.MESSAGE, (error, message) => {
+  console.log(error ? "refused: " + error.message : "accepted: " + message.Message);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def sns_validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where AWS's own package for verifying messages in Node.js is installed."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("npm")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries", "0", "sns-validator"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    if done.returncode:
+        pytest.skip(f"npm does not bring sns-validator: {done.stderr[-300:]}")
+    return folder
+
+
+def test_awss_own_validator_accepts_messages(aws: Any, start_pileus: Any, web: Web, sns_validator: Path) -> None:
+    server = start_pileus("--domain", "amazonaws.com")
+    sns = type(aws)(server.endpoint).client("sns")
+
+    def validated(message: dict[str, Any]) -> str:
+        here = {**os.environ, "NODE": server.endpoint, "MESSAGE": json.dumps(message)}
+        command = ["node", "-e", VALIDATE]
+        done = subprocess.run(command, cwd=sns_validator, env=here, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    for version in ("1", "2"):
+        arn = sns.create_topic(Name=f"t{version}", Attributes={"SignatureVersion": version})["TopicArn"]
+        sns.subscribe(TopicArn=arn, Protocol="http", Endpoint=web.url)
+        asked = json.loads(web.next().body)
+        assert validated(asked).startswith("accepted: You have chosen to subscribe to the topic")
+        sns.confirm_subscription(TopicArn=arn, Token=asked["Token"])
+        sns.publish(TopicArn=arn, Message="héllo\nworld", Subject="s")
+        told = json.loads(web.next().body)
+        assert told["SignatureVersion"] == version
+        assert validated(told) == "accepted: héllo\nworld"
+        assert validated({**told, "Message": "changed"}) == "refused: The message signature is invalid."
 
 
 def test_raw_messages_and_content_types(aws: Any, sns: Any, web: Web) -> None:
