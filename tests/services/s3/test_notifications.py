@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import time
+import urllib.request
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import unquote_plus
 
@@ -337,3 +339,130 @@ def test_a_function_hears_of_objects(aws, s3, bucket, function):
     assert ordered[0]["s3"]["object"]["eTag"] == "437b930db84b8079c2dd804a71936b5f"
     assert ordered[0]["requestParameters"]["sourceIPAddress"] == "127.0.0.1"
     assert ordered[0]["awsRegion"] == "us-east-1"
+
+
+@pytest.fixture
+def listening(start_pileus, aws):
+    """`listening(events, *options, **bucket)`: (server, client, bucket, take), a bucket on a node with these options
+    that tells a queue; `take(n)` are the next n records, in the order in which they come."""
+
+    def listen(events, *options, **settings):
+        server = start_pileus(*options)
+        account = type(aws)(server.endpoint)
+        s3, sqs = account.client("s3"), account.client("sqs")
+        arn = f"arn:aws:sqs:us-east-1:{account.account}:heard"
+        url = sqs.create_queue(QueueName="heard")["QueueUrl"]
+        policy = allow("sqs:SendMessage", arn, Principal={"Service": "s3.amazonaws.com"})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+        def take(count):
+            found, end = [], time.monotonic() + WAIT_S
+            while len(found) < count and time.monotonic() < end:
+                for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", ()):
+                    body = json.loads(message["Body"])
+                    found += body.get("Records") or [body]
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            assert len(found) == count, found
+            return found
+
+        s3.create_bucket(Bucket="told", **settings)
+        s3.put_bucket_notification_configuration(
+            Bucket="told", NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": events}]}
+        )
+        (tested,) = take(1)
+        assert tested.keys() == {"Service", "Event", "Time", "Bucket", "RequestId", "HostId"}
+        assert (tested["Service"], tested["Event"], tested["Bucket"]) == ("Amazon S3", "s3:TestEvent", "told")
+        return server, s3, "told", take
+
+    return listen
+
+
+def test_a_queue_hears_of_every_kind_of_event(listening):
+    families = ["ObjectCreated:*", "ObjectRemoved:*", "ObjectRestore:*", "ObjectTagging:*", "LifecycleExpiration:*"]
+    events = [f"s3:{family}" for family in (*families, "ObjectAcl:Put", "LifecycleTransition")]
+    server, s3, bucket, take = listening(events, "--clock", "virtual", ObjectOwnership="ObjectWriter")
+    names = {"Bucket": bucket, "Key": "a"}
+
+    def names_of(count):
+        return [record["eventName"] for record in take(count)]
+
+    s3.put_object(**names, Body=b"x")
+    form = s3.generate_presigned_post(bucket, "a")
+    fields = {**form["fields"], "file": "x"}
+    parts = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in fields.items()
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    urllib.request.urlopen(urllib.request.Request(form["url"], f"{parts}--b--\r\n".encode(), headers)).close()
+    s3.copy_object(**names, CopySource=f"{bucket}/a", MetadataDirective="REPLACE")
+    upload = s3.create_multipart_upload(**names)["UploadId"]
+    etag = s3.upload_part(**names, UploadId=upload, PartNumber=1, Body=b"part")["ETag"]
+    s3.complete_multipart_upload(**names, UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    s3.put_object_tagging(**names, Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
+    s3.delete_object_tagging(**names)
+    s3.put_object_acl(**names, ACL="bucket-owner-read")
+    s3.delete_object(**names)
+    made = ["Put", "Post", "Copy", "CompleteMultipartUpload"]
+    assert names_of(8) == [
+        *(f"ObjectCreated:{kind}" for kind in made),
+        *("ObjectTagging:Put", "ObjectTagging:Delete", "ObjectAcl:Put", "ObjectRemoved:Delete"),
+    ]
+
+    s3.put_object(**names, Body=b"x", StorageClass="GLACIER")
+    s3.restore_object(**names, RestoreRequest={"Days": 1})
+    assert names_of(3) == ["ObjectCreated:Put", "ObjectRestore:Post", "ObjectRestore:Completed"]
+    # Made longer: the end that it had first passes without a word.
+    assert s3.restore_object(**names, RestoreRequest={"Days": 4})["ResponseMetadata"]["HTTPStatusCode"] == 200
+    server.advance(2 * 86_400)
+    s3.put_object_tagging(**names, Tagging={"TagSet": []})
+    assert names_of(1) == ["ObjectTagging:Put"]
+    server.advance(4 * 86_400)
+    (ended,) = take(1)
+    assert (ended["eventName"], ended["s3"]["object"]["size"]) == ("ObjectRestore:Delete", 1)
+    assert ended["requestParameters"]["sourceIPAddress"] == "s3.amazonaws.com"
+
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.delete_object(**names)
+    rules = [
+        {
+            "ID": "m",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "big"},
+            "Transitions": [{"Days": 1, "StorageClass": "GLACIER_IR"}],
+        },
+        {"ID": "e", "Status": "Enabled", "Filter": {"Prefix": "old"}, "Expiration": {"Days": 1}},
+        {
+            "ID": "n",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "old"},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        },
+    ]
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+    s3.put_object(Bucket=bucket, Key="big", Body=bytes(200_000))
+    s3.put_object(Bucket=bucket, Key="old", Body=b"x")
+    assert names_of(3) == ["ObjectRemoved:DeleteMarkerCreated", "ObjectCreated:Put", "ObjectCreated:Put"]
+    server.advance(2 * 86_400 + 7200)
+    assert sorted(names_of(2)) == ["LifecycleExpiration:DeleteMarkerCreated", "LifecycleTransition"]
+    server.advance(2 * 86_400 + 7200)
+    assert names_of(1) == ["LifecycleExpiration:Delete"]
+
+
+def test_events_of_a_key_come_in_their_order(listening):
+    _, s3, bucket, take = listening(["s3:ObjectCreated:*", "s3:ObjectRemoved:*"])
+    keys, times = ("a", "b", "c"), 8
+
+    def change(key):
+        for number in range(times):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"x" * number)
+            s3.delete_object(Bucket=bucket, Key=key)
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(pool.map(change, keys))
+    records = take(len(keys) * times * 2)
+    for key in keys:
+        own = [record for record in records if record["s3"]["object"]["key"] == key]
+        assert [record["eventName"] for record in own] == ["ObjectCreated:Put", "ObjectRemoved:Delete"] * times
+        assert [record["s3"]["object"]["size"] for record in own[::2]] == list(range(times))
+        sequencers = [record["s3"]["object"]["sequencer"] for record in own]
+        assert sequencers == sorted(set(sequencers))

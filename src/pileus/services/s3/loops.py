@@ -157,7 +157,7 @@ async def _change(cloud: Cloud, name: str, seen: Sequence[_Seen], now: float, tx
     bucket = await buckets.load(tx, name)
     if bucket is None:
         return
-    ctx = _context(cloud, bucket, now)
+    ctx = own_context(cloud, bucket, now)
     for one in seen:
         latest = await versions.latest(tx, bucket, one.key)
         version_id = one.version.version_id or versions.NULL_VERSION
@@ -196,7 +196,7 @@ async def _change(cloud: Cloud, name: str, seen: Sequence[_Seen], now: float, tx
             await deleting.remove(ctx, tx, bucket, one.key, version, latest, "s3:LifecycleExpiration:Delete")
 
 
-def _context(cloud: Cloud, bucket: Bucket, now: float) -> Context:
+def own_context(cloud: Cloud, bucket: Bucket, now: float) -> Context:
     """S3 acting for itself."""
     return Context(
         cloud=cloud,
@@ -219,7 +219,9 @@ async def _uploads(cloud: Cloud, bucket: Bucket) -> None:
             key = _object_key(at, space)
             due = lifecycle.abort_of(bucket, key, decode_upload(value).initiated)
             if due is not None and due.when <= now:
-                await cloud.store.write(partial(_abort, _context(cloud, bucket, now), bucket, key, keys.last_name(at)))
+                await cloud.store.write(
+                    partial(_abort, own_context(cloud, bucket, now), bucket, key, keys.last_name(at))
+                )
 
 
 async def _abort(ctx: Context, bucket: Bucket, key: str, upload_id: str, tx: Transaction) -> None:

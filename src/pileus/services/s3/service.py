@@ -15,6 +15,7 @@ from pileus.services.s3 import (
     policies,
     replicating,
     replication,
+    restorations,
     serving,
     start,
     targets,
@@ -231,5 +232,6 @@ SERVICE = Service(
         replication.TARGET: replicating.deliver,
         replication.THRESHOLD_TARGET: replicating.tell_threshold,
         replication.DEAD_TARGET: replicating.give_up,
+        restorations.TARGET: restorations.deliver,
     },
 )

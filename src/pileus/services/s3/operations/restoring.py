@@ -12,7 +12,7 @@ from typing import Any
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import buckets, errors, lifecycle, metadata, notifications, versions
+from pileus.services.s3 import buckets, errors, lifecycle, metadata, notifications, restorations, versions
 from pileus.services.s3.records import Restoration
 from pileus.store.contract import Transaction
 
@@ -56,6 +56,7 @@ async def restore_object(ctx: Context, tx: Transaction, request: dict[str, Any])
     ready = before.ready if before is not None and again else ctx.now + RESTORE_S
     version.restoration = Restoration(ready, lifecycle.midnight_after(ready if not again else ctx.now, days), tier)
     await versions.change(tx, bucket, key, version)
+    restorations.set_timer(ctx, tx, bucket, key, version)
     if again:
         return
     ctx.status = 202
