@@ -70,6 +70,9 @@ def test_invoke_prints_the_answer_and_the_log(aws: Any, function: str) -> None:
     assert "said hello" in ended.stderr
     assert "REPORT RequestId" in ended.stderr
     assert run(aws, "invoke", function, "--payload", "-", "--no-log", stdin='{"word": "x"}').stdout == '"X"\n'
+    assert run(aws, "invoke", function, '{"word": "y"}', "--no-log").stdout == '"Y"\n'
+    twice = run(aws, "invoke", function, "{}", "--payload", "{}")
+    assert (twice.returncode, "There is one event" in twice.stderr) == (2, True)
 
 
 def test_invoke_of_a_function_that_fails_exits_with_1(aws: Any, function: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from tests.services.s3.test_accesspoints import client
 from tests.services.s3.test_batch import TRUST
 
 OBJECTS = 450
-KILLS = 3
+KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "3"))
 
 
 def test_a_job_goes_on(aws: Any, start_pileus: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 NAME = "table"
 ITEMS = 1000
 WRONG = 7
-ROUNDS = 3
+ROUNDS = int(os.environ.get("PILEUS_KILL_ROUNDS", "3"))
 DEADLINE_S = 60.0
 KEYS = {
     "AttributeDefinitions": [

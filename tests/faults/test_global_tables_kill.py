@@ -5,6 +5,7 @@ Nothing acknowledged is lost, no change arrives twice, and in the end all replic
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections import Counter
@@ -14,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 NAME = "table"
-KILLS = 4
+KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "4"))
 WRITERS = 3
 DEADLINE_S = 60.0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
 import threading
 import time
@@ -24,7 +25,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-ROUNDS = 5
+ROUNDS = int(os.environ.get("PILEUS_KILL_ROUNDS", "5"))
 PART_BYTES = 5 << 20
 # Of each kind in a round. Every object and invocation wants a run of the function after the last start; a machine that
 # is flooded with them lets some run into their timeout, and those are tried again after a minute only, as on AWS.

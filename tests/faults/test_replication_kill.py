@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.services.s3.replication_kit import new_role, put_rules, rule, until, versioned
 
-KILLS = 3
+KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "3"))
 VERSIONS_PER_LIFE = 15
 
 

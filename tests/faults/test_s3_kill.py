@@ -4,6 +4,7 @@ all that shows is whole, nothing shows that nobody asked for, and no file is lef
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import threading
 import time
@@ -16,7 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-ROUNDS = 5
+ROUNDS = int(os.environ.get("PILEUS_KILL_ROUNDS", "5"))
 WAIT_S = 30.0
 PART_BYTES = 5 << 20
 INLINE_BYTES_MAX = 64 * 1024

@@ -1,16 +1,21 @@
-"""SNS on a node that is killed again and again: what was acknowledged reaches every queue that it was for."""
+"""SNS on a node that is killed again and again: what was acknowledged reaches every queue that it was for.
+
+`PILEUS_KILL_ROUNDS` says how many kills, where somebody has the time for hundreds.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from sns_kit import Queue, until
 
-KILLS = 5
+KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "5"))
 QUEUES = 6
 MESSAGES_PER_LIFE = 30
 
@@ -92,6 +97,45 @@ def test_acknowledged_messages_arrive(aws: Any, start_pileus: Any) -> None:
         for group in range(3):
             own = [int(text) for text in got if int(text) % 3 == group]
             assert own == sorted(own)
+
+
+def test_a_replay_goes_on_where_it_was(aws: Any, start_pileus: Any) -> None:
+    """An archive that is replayed and published to while the node is killed: all of it arrives once, in its order."""
+    chance = random.Random(3)
+    server = start_pileus()
+    number, kept, groups = aws.account, 600, 3
+
+    def account() -> Any:
+        return type(aws)(server.endpoint, number)
+
+    sns = account().client("sns")
+    archived = {"FifoTopic": "true", "ArchivePolicy": json.dumps({"MessageRetentionPeriod": "1"})}
+    topic = sns.create_topic(Name="t.fifo", Attributes=archived)["TopicArn"]
+
+    def entry(n: int) -> dict[str, str]:
+        return {"Id": str(n), "Message": str(n), "MessageGroupId": f"g{n % groups}", "MessageDeduplicationId": str(n)}
+
+    for first in range(0, kept, 10):
+        entries = [entry(n) for n in range(first, first + 10)]
+        assert not sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)["Failed"]
+    start = {"PointType": "Timestamp", "StartingPoint": (datetime.now(UTC) - timedelta(hours=1)).isoformat()[:23] + "Z"}
+    settings = {"RawMessageDelivery": "true", "ReplayPolicy": json.dumps(start)}
+    queue = Queue(account(), "q.fifo")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn, Attributes=settings)
+    wanted = kept
+    for _ in range(KILLS):
+        threading.Event().wait(chance.uniform(0.0, 0.1))
+        server.kill()
+        server = start_pileus()
+        # What is published meanwhile comes behind what is being replayed.
+        account().client("sns").publish_batch(
+            TopicArn=topic, PublishBatchRequestEntries=[entry(n) for n in range(wanted, wanted + 6)]
+        )
+        wanted += 6
+    got = [int(text) for text in _arrives(account(), "q.fifo", {str(n) for n in range(wanted)})]
+    assert len(got) == wanted, "a FIFO queue was given a message twice"
+    for group in range(groups):
+        assert [n for n in got if n % groups == group] == list(range(group, wanted, groups))
 
 
 def _arrives(account: Any, name: str, wanted: set[str]) -> list[str]:
