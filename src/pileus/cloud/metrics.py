@@ -72,51 +72,64 @@ class Datum:
 class Series:
     """One metric under one set of dimensions, in one account and region."""
 
-    __slots__ = ("_datum", "_metrics", "_recent", "_until", "count", "gone", "key", "shown", "total")
+    __slots__ = (
+        "_count",
+        "_counted",
+        "_datum",
+        "_metrics",
+        "_recent",
+        "_since",
+        "_total",
+        "_until",
+        "gone",
+        "key",
+        "shown",
+    )
 
     def __init__(self, metrics: Metrics, key: SeriesKey, *, shown: bool) -> None:
         self.key = key
         # Whether Prometheus sees it.
         self.shown = shown
-        # Since the node was started.
-        self.count = 0.0
-        self.total = 0.0
+        # Since the node was started, without what the minute that runs has brought.
+        self._count = 0.0
+        self._total = 0.0
         # Forgotten or evicted, although somebody has kept it: another one counts in its place.
         self.gone = False
         self._metrics = metrics
+        self._counted = key.metric.counted
         self._datum: Datum | None = None
         # What the last minutes have brought, by the minute; None: nobody looks back.
         self._recent: dict[int, list[Datum]] | None = None
-        # When the minute of the datum ends.
-        self._until = -math.inf
+        # When the minute of the datum begins and ends.
+        self._since = self._until = -math.inf
 
     def add(self, value: float, now: float) -> None:
         """Count `value`, once, at the moment `now` (of the node's clock)."""
-        if self.gone:
-            key = self.key
-            self._metrics.series(key.metric, key.account, key.region, key.dimensions, shown=self.shown).add(value, now)
-            return
         datum = self._datum
-        if datum is None or not datum.minute * 60 <= now < self._until:
+        if datum is None or not self._since <= now < self._until:
+            if self.gone:
+                key = self.key
+                other = self._metrics.series(key.metric, key.account, key.region, key.dimensions, shown=self.shown)
+                other.add(value, now)
+                return
             datum = self._turn(now)
-        self.count += 1
-        self.total += value
         datum.count += 1
         datum.total += value
         if value < datum.minimum:  # noqa: PLR1730 -- calling `min` costs more
             datum.minimum = value
         if value > datum.maximum:  # noqa: PLR1730
             datum.maximum = value
-        if not self.key.metric.counted:
+        if not self._counted:
             bucket = math.floor(math.log(value) / _LOG_BASE) if value > 0 else None
             datum.buckets[bucket] = datum.buckets.get(bucket, 0.0) + 1
 
     def _turn(self, now: float) -> Datum:
         """Another minute begins."""
-        if self._datum is not None:
-            self._metrics.keep(self._datum)
+        ended = self.close()
+        if ended is not None:
+            self._metrics.keep(ended)
         minute = int(now // 60)
-        self._until = (minute + 1) * 60.0
+        self._since, self._until = minute * 60.0, (minute + 1) * 60.0
         datum = self._datum = Datum(self.key, minute)
         if self._recent is not None:
             self._recent.setdefault(minute, []).append(datum)
@@ -127,7 +140,20 @@ class Series:
     def close(self) -> Datum | None:
         """What has been counted since the last time, to be taken."""
         datum, self._datum = self._datum, None
+        if datum is not None:
+            self._count += datum.count
+            self._total += datum.total
         return datum
+
+    @property
+    def count(self) -> float:
+        """How often, since the node was started."""
+        return self._count + (self._datum.count if self._datum is not None else 0.0)
+
+    @property
+    def total(self) -> float:
+        """How much, since the node was started."""
+        return self._total + (self._datum.total if self._datum is not None else 0.0)
 
     def recall(self, minute: int) -> list[Datum]:
         """What that minute has brought (in parts, where it was taken in parts).
