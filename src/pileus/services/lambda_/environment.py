@@ -129,6 +129,10 @@ class Environment:
         self._rests_since = 0.0
         self._rest_timer: asyncio.TimerHandle | None = None
         self._overrun_timer: asyncio.TimerHandle | None = None
+        # Of what is waited for: until when, and whether its memory is watched meanwhile; and the timer that looks.
+        self._until = 0.0
+        self._watched = False
+        self._wait_timer: asyncio.TimerHandle | None = None
         self.over_memory = False
         self.init_error: tuple[bytes, str] | None = None
         # How the Init that was made for the next invocation went.
@@ -331,14 +335,12 @@ class Environment:
             self.settle(Outcome("extension", failure=self.lost))
         if self.life is Life.BROKEN and self.watcher is not None and self.watcher.done():
             self.settle(Outcome("exit", exit=await self.sandbox.wait()))
-        until = self.loop.time() + limit_s
-        first_s = min(limit_s, _MEMORY_WATCH_S) if watched else limit_s
-        self._wait_timer = self.loop.call_later(max(first_s, 0.0), self._watch, until)
+        self._until, self._watched = self.loop.time() + limit_s, watched
+        self._look_again()
         try:
             return await self._outcome
         finally:
             self._outcome = None
-            self._wait_timer.cancel()
 
     async def wait_for_end(self, stream: Streamed, limit_s: float) -> Outcome:
         return Outcome("stream_end") if stream.complete else await self.wait(limit_s, watched=True)
@@ -347,18 +349,27 @@ class Environment:
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(outcome)
 
-    def _watch(self, until: float) -> None:
+    def _look_again(self) -> None:
+        """Have `_watch` look when it is time; a timer that ends before is left to run."""
+        when = min(self._until, self.loop.time() + _MEMORY_WATCH_S) if self._watched else self._until
+        if self._wait_timer is not None:
+            if self._wait_timer.when() <= when:
+                return
+            self._wait_timer.cancel()
+        self._wait_timer = self.loop.call_at(when, self._watch)
+
+    def _watch(self) -> None:
         """Of what is waited for: whether its time is over, or its memory used up."""
+        self._wait_timer = None
         if self._outcome is None or self._outcome.done():
             return
-        left_s = until - self.loop.time()
-        if left_s <= _TIMERS_RESOLUTION_S:
+        if self._until - self.loop.time() <= _TIMERS_RESOLUTION_S:
             self.settle(Outcome("timeout"))
             return
-        if not self.over_memory and self.sandbox.memory_mb() > self.spec.memory_mb:
+        if self._watched and not self.over_memory and self.sandbox.memory_mb() > self.spec.memory_mb:
             self.over_memory = True
             self.sandbox.kill()
-        self._wait_timer = self.loop.call_later(min(left_s, _MEMORY_WATCH_S), self._watch, until)
+        self._look_again()
 
     def rest(self) -> None:
         """Freeze soon, once everybody has asked for the next event; a runtime that never asks is ended."""
@@ -387,6 +398,9 @@ class Environment:
 
     def cancel_timers(self) -> None:
         self.cancel_overrun()
+        if self._wait_timer is not None and self._outcome is None:
+            self._wait_timer.cancel()
+            self._wait_timer = None
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None

@@ -111,12 +111,14 @@ class OutputReader:
 
     def drain(self) -> None:
         """Everything written so far, before a line of the platform's follows it."""
-        with contextlib.suppress(OSError):
-            for _ in range(8):
+        for _ in range(8):
+            try:
                 data = os.read(self._fd, _READ_BYTES)
-                if not data:
-                    return
-                self._on_events(self._parser.feed(data, self._now_ms()))
+            except OSError:
+                return
+            if not data:
+                return
+            self._on_events(self._parser.feed(data, self._now_ms()))
 
     def rest(self) -> list[LogEvent]:
         """What is there without a line end, as an event."""

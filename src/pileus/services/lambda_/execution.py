@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from pileus.kernel.errors import AWSError
 
 # "Lambda quotas": request and response of a synchronous invocation, 6 MB; AWS counts 6 MiB and 100 bytes.
@@ -79,8 +81,7 @@ class FunctionSpec:
     initialization_type: Literal["on-demand", "provisioned-concurrency", "snap-start"] = "on-demand"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """One event for one function version."""
 
     request_id: str
@@ -133,8 +134,7 @@ class ResponseStream(Protocol):
     log_tail: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvokeResult:
+class InvokeResult(msgspec.Struct, frozen=True, kw_only=True):
     """How one invocation went. Every figure is measured."""
 
     # The answer; where `function_error` is set, the JSON error object {"errorMessage": ..., "errorType": ...}.
@@ -154,8 +154,7 @@ class InvokeResult:
     rest: asyncio.Future[None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """An invocation that has ended, a streamed one with its stream: what is counted, billed and traced."""
 
     spec: FunctionSpec

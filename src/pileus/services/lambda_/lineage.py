@@ -10,6 +10,7 @@ Source: "Use Lambda recursive loop detection to prevent infinite loops" of the d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from pileus.services.lambda_.names import Target
@@ -46,6 +47,7 @@ def merged(headers: Sequence[str]) -> str:
     return _with(given[0], counts)
 
 
+@lru_cache(maxsize=1024)
 def _digest(function: Target) -> str:
     return blake2b(function.arn.encode(), digest_size=4).hexdigest()
 

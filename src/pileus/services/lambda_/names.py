@@ -11,6 +11,7 @@ Source: "Function names" of Lambda's API reference; the records "test_function_n
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from pileus.cloud.context import Context
@@ -55,11 +56,7 @@ class Target(NamedTuple):
 
 def parse(ctx: Context, function_name: str, qualifier: str = "") -> Target:
     """What `FunctionName` and `Qualifier` mean together; says nothing of whether it exists."""
-    found = _NAME.fullmatch(function_name)
-    if found is None:
-        # The modelled pattern refuses what comes here before an operation sees it.
-        raise errors.invalid_parameter(f"Invalid function name: {function_name}")
-    region, account, name, own = found.groups()
+    region, account, name, own = _parts(function_name)
     if own and qualifier and own != qualifier:
         raise errors.invalid_parameter(
             "The derived qualifier from the function name does not match the specified qualifier."
@@ -67,6 +64,17 @@ def parse(ctx: Context, function_name: str, qualifier: str = "") -> Target:
     if region and region != ctx.region:
         raise errors.not_found(f"Functions from '{region}' are not reachable in this region ('{ctx.region}')")
     return Target(account or ctx.account, ctx.region, name, own or qualifier)
+
+
+@lru_cache(maxsize=1024)
+def _parts(function_name: str) -> tuple[str | None, str | None, str, str | None]:
+    """Region, account, name and qualifier. Remembered: permissions, policy and operation ask for the same."""
+    found = _NAME.fullmatch(function_name)
+    if found is None:
+        # The modelled pattern refuses what comes here before an operation sees it.
+        raise errors.invalid_parameter(f"Invalid function name: {function_name}")
+    region, account, name, own = found.groups()
+    return region, account, name, own
 
 
 def parse_own(ctx: Context, function_name: str, qualifier: str = "") -> Target:

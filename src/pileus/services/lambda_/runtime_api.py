@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
+
+import httptools
 
 from pileus.services.lambda_.execution import PAYLOAD_BYTES_MAX, InvokeResult
 
@@ -56,13 +58,13 @@ def may_move(current: RuntimeState, wanted: RuntimeState) -> bool:
     return current in _FROM[wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What `next` answers."""
 
     request_id: str
     payload: bytes
-    headers: tuple[tuple[str, str], ...]
+    # As they are sent.
+    headers: bytes
 
 
 @dataclass(slots=True)
@@ -114,8 +116,7 @@ class RuntimeHost(Protocol):
         ...
 
 
-def _json(status: str) -> bytes:
-    return b'{"status":"%s"}\n' % status.encode()
+_OK = b'{"status":"OK"}\n'
 
 
 def _error(kind: str, message: str) -> bytes:
@@ -152,8 +153,6 @@ class RuntimeConnection(asyncio.Protocol):
     """One connection of the runtime."""
 
     def __init__(self, host: RuntimeHost) -> None:
-        import httptools
-
         self._host = host
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -173,8 +172,6 @@ class RuntimeConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        import httptools
-
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -228,7 +225,7 @@ class RuntimeConnection(asyncio.Protocol):
         if self._stream is not None:
             kind = self._headers.get("lambda-runtime-function-error-type")
             self._end_stream((kind, self._headers.get("lambda-runtime-function-error-body", "")) if kind else None)
-            self._answer(202, _json("OK"))
+            self._answer(202, _OK)
             return
         if self._refused is not None:
             self._answer(*self._refused)
@@ -252,7 +249,7 @@ class RuntimeConnection(asyncio.Protocol):
             case b"POST", ["invocation", request_id, "error"]:
                 if self._admit(request_id, RuntimeState.FAILING):
                     self._host.state = RuntimeState.RESPONSE_SENT
-                    self._answer(202, _json("OK"))
+                    self._answer(202, _OK)
                     if self._size > PAYLOAD_BYTES_MAX:
                         self._host.runtime_too_large()
                     else:
@@ -262,7 +259,7 @@ class RuntimeConnection(asyncio.Protocol):
                     self._refuse_transition(RuntimeState.INIT_ERROR)
                     return
                 self._host.state = RuntimeState.INIT_ERROR
-                self._answer(202, _json("OK"))
+                self._answer(202, _OK)
                 self._host.init_failed(body[:PAYLOAD_BYTES_MAX], error_type)
             case b"GET", ["restore", "next"]:
                 if not may_move(self._host.state, RuntimeState.RESTORE_READY):
@@ -275,7 +272,7 @@ class RuntimeConnection(asyncio.Protocol):
                     self._refuse_transition(RuntimeState.RESTORE_ERROR)
                     return
                 self._host.state = RuntimeState.RESTORE_ERROR
-                self._answer(202, _json("OK"))
+                self._answer(202, _OK)
                 self._host.restore_failed(body[:PAYLOAD_BYTES_MAX], error_type)
             case _, (
                 ["invocation", "next"]
@@ -303,7 +300,7 @@ class RuntimeConnection(asyncio.Protocol):
             self._answer(413, _error("RequestEntityTooLarge", message))
             self._host.runtime_too_large()
         else:
-            self._answer(202, _json("OK"))
+            self._answer(202, _OK)
             self._host.runtime_answered(body, self._headers.get("content-type", "application/json"))
 
     def _admit(self, request_id: str, wanted: RuntimeState) -> bool:
@@ -326,13 +323,10 @@ class RuntimeConnection(asyncio.Protocol):
         """Answer the waiting `next`; False where the runtime has hung up."""
         if self._transport is None or self._transport.is_closing():
             return False
-        lines = [
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(event.payload),
-            *(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in event.headers),
-            b"\r\n",
-            event.payload,
-        ]
-        self._transport.write(b"".join(lines))
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n%b"
+            % (len(event.payload), event.headers, event.payload)
+        )
         return True
 
     def send_restored(self) -> bool:
@@ -414,18 +408,19 @@ def event_headers(
     trace_header: str = "",
     client_context: str = "",
     cognito_identity: str = "",
-) -> tuple[tuple[str, str], ...]:
-    """The headers of an answer to `next`; what is empty is left out."""
-    values: Mapping[str, str] = {
-        "Lambda-Runtime-Aws-Request-Id": request_id,
-        "Lambda-Runtime-Deadline-Ms": str(deadline_ms),
-        "Lambda-Runtime-Invoked-Function-Arn": invoked_arn,
-        "Lambda-Runtime-Trace-Id": trace_header,
-        "Lambda-Runtime-Client-Context": client_context,
-        "Lambda-Runtime-Cognito-Identity": cognito_identity,
-    }
+) -> bytes:
+    """The headers of an answer to `next`, line by line; what is empty is left out."""
+    lines = (
+        f"Lambda-Runtime-Aws-Request-Id: {request_id}",
+        f"Lambda-Runtime-Deadline-Ms: {deadline_ms}",
+        f"Lambda-Runtime-Invoked-Function-Arn: {invoked_arn}",
+        f"Lambda-Runtime-Trace-Id: {trace_header}" if trace_header else "",
+        f"Lambda-Runtime-Client-Context: {client_context}" if client_context else "",
+        f"Lambda-Runtime-Cognito-Identity: {cognito_identity}" if cognito_identity else "",
+    )
     # A line end in a value would begin another header.
-    return tuple((name, value.replace("\r", " ").replace("\n", " ")) for name, value in values.items() if value)
+    plain = [line.replace("\r", " ").replace("\n", " ") for line in lines if line]
+    return "\r\n".join([*plain, ""]).encode()
 
 
 class StreamReader:
