@@ -244,7 +244,16 @@ class PayloadStream:
             self.length = 0
 
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self])
+        receive = self._receive
+        if self._encoded or type(receive) is not Arriving or not receive.ended:
+            return b"".join([chunk async for chunk in self])
+        # As with nearly all that is small: it has come with its head.
+        data = receive.take()
+        if self.length is not None and self.length != len(data):
+            raise incomplete_body()
+        if self._sha256:
+            self._check_hash(hashlib.sha256(data))
+        return data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Pieces gathered to chunks; the payload hash is computed one chunk behind, in another thread."""

@@ -46,11 +46,13 @@ async def refine(
     ctx: Context, tx: Reader, request: dict[str, Any], needed: Sequence[Permission]
 ) -> Sequence[Permission]:
     """The permissions that are still to be asked for, with the tags of the buckets and objects that they are about."""
+    if ctx.principal.kind == "root" and VIA not in request and "CopySource" not in request:
+        bucket = await load(tx, request["Bucket"])
+        if bucket is not None and not bucket.policy and not bucket.is_directory:
+            # No policy has a say: that of an account's root are the buckets' and access points' alone.
+            return needed
     needed = await directories.settled(ctx, tx, needed)
     buckets = await _buckets(tx, needed)
-    if ctx.principal.kind == "root" and VIA not in request and not any(one.policy for one in buckets.values()):
-        # No policy has a say: that of an account's root are the buckets' and access points' alone.
-        return needed
     needed = _with_bucket_tags(buckets, needed)
     return [await _with_object_tags(ctx, tx, request, buckets, one) for one in needed]
 

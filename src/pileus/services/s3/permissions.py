@@ -143,6 +143,10 @@ def asked_later(ctx: Context, request: Request) -> Sequence[Permission]:
     return ()
 
 
+def list_bucket(bucket: str) -> Permission:
+    return Permission("s3:ListBucket", bucket_arn(bucket))
+
+
 def delete_one(bucket: str, named: Mapping[str, Any]) -> Permission:
     action = "s3:DeleteObjectVersion" if named.get("VersionId") else "s3:DeleteObject"
     return Permission(action, object_arn(bucket, named["Key"]))

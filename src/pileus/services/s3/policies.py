@@ -200,8 +200,6 @@ _OF_OBJECT_OWNER = (
 
 async def _document(tx: Reader, bucket: Bucket, principal: Principal) -> dict[str, Any] | None:
     """The bucket's policy as far as it counts for this caller: `RestrictPublicBuckets` shuts strangers out."""
-    if not bucket.policy:
-        return None
     document, public = _parsed(bucket.policy)
     if public and principal.kind != "service" and principal.account != bucket.account:
         restricted = (await public_access(tx, bucket))["RestrictPublicBuckets"]
@@ -217,7 +215,7 @@ async def _guard(
     A policy names resources of its own bucket only. `of_object`: the call is about an object's own matters.
     """
     principal = ctx.principal
-    document = await _document(tx, bucket, principal)
+    document = await _document(tx, bucket, principal) if bucket.policy else None
     documents = [document] if document is not None else []
     owners = {bucket.arn: bucket.account}
     if bucket.ownership == acls.ENFORCED:

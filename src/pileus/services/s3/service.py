@@ -142,7 +142,7 @@ _OPERATIONS = {
     "PutObjectLegalHold": writing(locks.put_object_legal_hold, needs.object_("PutObjectLegalHold"), _guard),
     "GetBucketAcl": reading(acls.get_bucket_acl, needs.bucket("GetBucketAcl"), _guard),
     "PutBucketAcl": writing(acls.put_bucket_acl, needs.bucket("PutBucketAcl"), _guard),
-    "GetObjectAcl": free(acls.get_object_acl, needs.versioned("GetObjectAcl"), _guard),
+    "GetObjectAcl": reading(acls.get_object_acl, needs.versioned("GetObjectAcl"), _guard),
     "PutObjectAcl": writing(acls.put_object_acl, needs.versioned("PutObjectAcl"), _guard),
     "GetBucketRequestPayment": reading(
         settings.get_bucket_request_payment, needs.bucket("GetBucketRequestPayment"), _guard
@@ -189,9 +189,9 @@ _OPERATIONS = {
     "ListObjectsV2": reading(listing.list_objects_v2, needs.bucket("ListBucket"), _guard),
     "ListObjectVersions": reading(listing.list_object_versions, needs.bucket("ListBucketVersions"), _guard),
     "PutObject": free(objects.put_object, needs.put_object, _guard),
-    "GetObject": free(reads.get_object, needs.versioned("GetObject"), _guard),
-    "HeadObject": free(reads.head_object, needs.versioned("GetObject"), _guard),
-    "GetObjectAttributes": free(reads.get_object_attributes, needs.get_object_attributes, _guard),
+    "GetObject": reading(reads.get_object, needs.versioned("GetObject"), _guard),
+    "HeadObject": reading(reads.head_object, needs.versioned("GetObject"), _guard),
+    "GetObjectAttributes": reading(reads.get_object_attributes, needs.get_object_attributes, _guard),
     "DeleteObject": writing(objects.delete_object, needs.bypassing(needs.versioned("DeleteObject")), _guard),
     "DeleteObjects": writing(objects.delete_objects, needs.asked_later, _guard),
     "RenameObject": writing(renaming.rename_object, needs.object_("PutObject"), _guard),

@@ -11,7 +11,7 @@ from pileus.services.s3 import acls, buckets, errors, notifications, replication
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.operations.configuration import save
 from pileus.services.s3.operations.reading import missing
-from pileus.services.s3.records import Bucket, Grant, Object
+from pileus.services.s3.records import Bucket, Grant
 from pileus.store.contract import Reader, Transaction
 
 
@@ -37,14 +37,11 @@ async def _check(tx: Reader, bucket: Bucket, grants: tuple[Grant, ...]) -> None:
         raise errors.access_denied()
 
 
-async def get_object_acl(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
-    async def look(tx: Reader) -> tuple[Bucket, Object | None]:
-        bucket = await buckets.find(ctx, tx, request)
-        return bucket, await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
-
-    bucket, version = await ctx.cloud.store.read(look)
+async def get_object_acl(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    bucket = await buckets.find(ctx, tx, request)
+    version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
     if version is None or version.delete_marker:
-        raise await missing(ctx, bucket, request, version)
+        raise await missing(ctx, tx, bucket, request, version)
     grants = () if bucket.ownership == acls.ENFORCED else version.acl
     return acls.shown(grants, acls.owner_id(bucket, version))
 

@@ -106,7 +106,7 @@ async def copy_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
 async def _plan(ctx: Context, request: dict[str, Any]) -> _Plan:
     source = parse_copy_source(request["CopySource"])
 
-    async def look(tx: Reader) -> tuple[Bucket, Object | None, list[bodies.Segment]]:
+    async def look(tx: Reader) -> _Plan:
         from_bucket, version = await find_source(ctx, tx, request, source)
         bucket, _ = await _target(ctx, tx, request)
         in_place = (source.bucket, source.key) == (bucket.name, request["Key"])
@@ -116,18 +116,15 @@ async def _plan(ctx: Context, request: dict[str, Any]) -> _Plan:
                 "object's metadata, storage class, website redirect location or encryption attributes."
             )
         if version is None or version.delete_marker:
-            return from_bucket, version, []
+            raise await missing(ctx, tx, from_bucket, {"Key": source.key}, version)
         if version.size > bodies.UPLOAD_BYTES_MAX:
             raise errors.invalid_request(
                 "The specified copy source is larger than the maximum allowable size for a copy source: "
                 f"{bodies.UPLOAD_BYTES_MAX}"
             )
-        return from_bucket, version, await bodies.locate(tx, version.body, 0, version.size - 1)
+        return _Plan(source, version, await bodies.locate(tx, version.body, 0, version.size - 1))
 
-    from_bucket, version, segments = await ctx.cloud.store.read(look)
-    if version is None or version.delete_marker:
-        raise await missing(ctx, from_bucket, {"Key": source.key}, version)
-    return _Plan(source, version, segments)
+    return await ctx.cloud.store.read(look)
 
 
 async def find_source(

@@ -10,7 +10,7 @@ from pileus.services.s3.copysource import parse_copy_source
 from pileus.services.s3.operations.copies import find_source
 from pileus.services.s3.operations.reading import missing
 from pileus.services.s3.operations.uploads import PARTS_MAX, find_upload
-from pileus.services.s3.records import Bucket, Object, Part, Upload, decode_part, encode
+from pileus.services.s3.records import Object, Part, Upload, decode_part, encode
 from pileus.store.contract import Reader, Transaction
 
 
@@ -49,19 +49,17 @@ async def upload_part_copy(ctx: Context, request: dict[str, Any]) -> dict[str, A
     customer_key = encryption.customer_key(request)
     source_key = encryption.customer_key(request, encryption.SOURCE, reading=True)
 
-    async def look(tx: Reader) -> tuple[Bucket, Object | None, list[bodies.Segment], Upload]:
+    async def look(tx: Reader) -> tuple[Object, list[bodies.Segment], Upload]:
         upload = await _find(ctx, tx, request)
         bucket, version = await find_source(ctx, tx, request, source)
         if version is None or version.delete_marker:
-            return bucket, version, [], upload
+            raise await missing(ctx, tx, bucket, {"Key": source.key}, version)
         first, last = 0, version.size - 1
         if (span := request.get("CopySourceRange")) is not None:
             first, last = ranges.parse_copy_range(span, version.size)
-        return bucket, version, await bodies.locate(tx, version.body, first, last), upload
+        return version, await bodies.locate(tx, version.body, first, last), upload
 
-    bucket, version, segments, upload = await ctx.cloud.store.read(look)
-    if version is None or version.delete_marker:
-        raise await missing(ctx, bucket, {"Key": source.key}, version)
+    version, segments, upload = await ctx.cloud.store.read(look)
     encryption.check_part_key(upload.customer_key, customer_key)
     algorithm = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     stream = bodies.SegmentStream(ctx.cloud, segments, source_key)

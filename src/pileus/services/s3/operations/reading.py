@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.services.s3 import (
+    abac,
     bodies,
     buckets,
     checksums,
@@ -19,6 +18,7 @@ from pileus.services.s3 import (
     lifecycle,
     locks,
     metadata,
+    permissions,
     ranges,
     replication,
     versions,
@@ -38,44 +38,30 @@ _OVERRIDES = {
 _ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 
 
-class _Found(msgspec.Struct):
-    """What a request reads of an object."""
-
-    bucket: Bucket
-    version: Object | None
-    answer: dict[str, Any] = {}
-    status: int | None = None
-    segments: list[bodies.Segment] = []
+async def get_object(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    return await _read(ctx, tx, request, with_body=True)
 
 
-async def get_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
-    found = await ctx.cloud.store.read(lambda tx: _find(ctx, tx, request, with_body=True))
-    answer = await _finish(ctx, found, request)
-    answer["Body"] = bodies.content(ctx.cloud, found.segments, encryption.customer_key(request, reading=True))
-    return answer
+async def head_object(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    return await _read(ctx, tx, request, with_body=False)
 
 
-async def head_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
-    found = await ctx.cloud.store.read(lambda tx: _find(ctx, tx, request, with_body=False))
-    return await _finish(ctx, found, request)
-
-
-async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body: bool) -> _Found:
-    metadata.check_key(request["Key"])
-    _check_overrides(ctx, request)
+async def _read(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body: bool) -> dict[str, Any]:
+    key = request["Key"]
+    metadata.check_key(key)
+    overrides = _overrides(ctx, request)
     customer_key = encryption.customer_key(request, reading=True)
     bucket = await buckets.find(ctx, tx, request)
-    version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
-    found = _Found(bucket, version)
+    version = await versions.wanted(tx, bucket, key, request.get("VersionId"))
     if version is None or version.delete_marker:
-        return found
+        raise await missing(ctx, tx, bucket, request, version)
     encryption.check_key(version.customer_key, customer_key)
     if with_body:
         metadata.check_readable(version, ctx.now)
     conditions.check_read(request, version, ctx.now)
     first, last = 0, version.size - 1
     checksum = version.checksum
-    answer = found.answer
+    answer = _described(version, ctx.now)
     if (number := request.get("PartNumber")) is not None:
         if request.get("Range") is not None:
             raise errors.invalid_request("Cannot specify both Range header and partNumber query parameter")
@@ -83,52 +69,48 @@ async def _find(ctx: Context, tx: Reader, request: dict[str, Any], *, with_body:
         first, last, checksum = _part(version, pieces, number)
         if version.parts:
             answer["PartsCount"] = version.parts
-        found.status = 206
+        ctx.status = 206
     elif (span := ranges.parse_range(request.get("Range"), version.size)) is not None:
         first, last = span
         checksum = None
-        found.status = 206
-    if found.status == 206:
+        ctx.status = 206
+    if ctx.status == 206:
         answer["ContentRange"] = f"bytes {first}-{last}/{version.size}"
     answer["ContentLength"] = last - first + 1
-    answer.update(_described(version, ctx.now))
-    answer.update(versions.shown_id(bucket, version))
+    if bucket.versioning:
+        answer.update(versions.shown_id(bucket, version))
     if (bucket.lifecycle or bucket.is_directory) and request.get("VersionId") is None:
-        answer.update(lifecycle.expiration_header(bucket, request["Key"], version))
+        answer.update(lifecycle.expiration_header(bucket, key, version))
     if request.get("ChecksumMode") == "ENABLED":
         answer.update(checksums.members(checksum))
     if with_body:
-        found.segments = await bodies.locate(tx, version.body, first, last)
-    return found
-
-
-async def _finish(ctx: Context, found: _Found, request: dict[str, Any]) -> dict[str, Any]:
-    if found.version is None or found.version.delete_marker:
-        raise await missing(ctx, found.bucket, request, found.version)
-    if found.status is not None:
-        ctx.status = found.status
-    answer = found.answer
-    for member, value in request.items():
-        if member in _OVERRIDES and value is not None:
-            answer[_OVERRIDES[member][0]] = conditions.http_date(value) if isinstance(value, int | float) else value
+        answer["Body"] = bodies.content(ctx.cloud, await bodies.locate(tx, version.body, first, last), customer_key)
+    answer.update(overrides)
     return answer
 
 
-def _check_overrides(ctx: Context, request: dict[str, Any]) -> None:
-    given = [
-        (_OVERRIDES[member][1], value)
-        for member, value in request.items()
-        if member in _OVERRIDES and value is not None
-    ]
-    if given and ctx.principal.kind == "anonymous":
-        raise errors.invalid_request("Request specific response headers cannot be used for anonymous GET requests.")
-    for name, value in given:
+def _overrides(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    """The members of the answer that the request itself says."""
+    if _OVERRIDES.keys().isdisjoint(request):
+        return {}
+    found = {}
+    for member, value in request.items():
+        if member not in _OVERRIDES or value is None:
+            continue
+        shown, name = _OVERRIDES[member]
+        if ctx.principal.kind == "anonymous":
+            raise errors.invalid_request("Request specific response headers cannot be used for anonymous GET requests.")
         if isinstance(value, str) and not all(ord(char) < 256 for char in value):
             raise errors.invalid_argument("Header value cannot be represented using ISO-8859-1.", name, value)
+        found[shown] = conditions.http_date(value) if isinstance(value, int | float) else value
+    return found
 
 
-async def missing(ctx: Context, bucket: Bucket, request: Mapping[str, Any], marker: Object | None = None) -> AWSError:
-    """The error for a key that is not there, or is deleted: only who may list the bucket is told so.
+async def missing(
+    ctx: Context, tx: Reader, bucket: Bucket, request: Mapping[str, Any], marker: Object | None = None
+) -> AWSError:
+    """The error for a key that is not there, or is deleted. Raises another where the caller may not list the bucket,
+    and so is not to know.
 
     A request that names a delete marker by its id is told that this is no object.
     """
@@ -137,15 +119,8 @@ async def missing(ctx: Context, bucket: Bucket, request: Mapping[str, Any], mark
     if bucket.is_directory:
         # Whoever may read here may list.
         return errors.no_such_key(request["Key"])
-    if ctx.principal.kind != "root" or bucket.policy or ctx.principal.account != bucket.account:
-        try:
-            await ctx.cloud.call(
-                ctx.principal, "s3", "HeadBucket", {"Bucket": bucket.name}, region=bucket.region, account=bucket.account
-            )
-        except AWSError as error:
-            if error.status == 403:
-                return error
-            raise
+    assert ctx.permit is not None
+    await ctx.permit(tx, await abac.with_tags(tx, [permissions.list_bucket(bucket.name)]))
     return errors.no_such_key(request["Key"], versions.marker_headers(marker, named=False) if marker else None)
 
 
@@ -185,9 +160,10 @@ def _described(version: Object, now: float) -> dict[str, Any]:
     }
     if version.storage_class != "STANDARD":
         answer["StorageClass"] = version.storage_class
-    answer |= locks.shown(version)
-    if status := replication.status(version):
-        answer["ReplicationStatus"] = status
+    if version.lock is not None:
+        answer |= locks.shown(version)
+    if version.replication or version.replica:
+        answer["ReplicationStatus"] = replication.status(version)
     if (restored := version.restoration) is not None and (now < restored.expires or now < restored.ready):
         expires = conditions.http_date(restored.expires)
         answer["Restore"] = (
@@ -198,21 +174,16 @@ def _described(version: Object, now: float) -> dict[str, Any]:
     return answer
 
 
-async def get_object_attributes(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+async def get_object_attributes(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     names = [name.strip() for one in request.get("ObjectAttributes") or () for name in one.split(",")]
     if not names or any(name not in _ATTRIBUTES for name in names):
         raise errors.invalid_argument("Invalid attribute name specified.", "x-amz-object-attributes")
     metadata.check_key(request["Key"])
     customer_key = encryption.customer_key(request, reading=True)
-
-    async def look(tx: Reader) -> tuple[Bucket, Object | None, list[Piece]]:
-        bucket = await buckets.find(ctx, tx, request)
-        version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
-        return bucket, version, await _pieces(tx, version) if version and "ObjectParts" in names else []
-
-    bucket, version, pieces = await ctx.cloud.store.read(look)
+    bucket = await buckets.find(ctx, tx, request)
+    version = await versions.wanted(tx, bucket, request["Key"], request.get("VersionId"))
     if version is None or version.delete_marker:
-        raise await missing(ctx, bucket, request, version)
+        raise await missing(ctx, tx, bucket, request, version)
     encryption.check_key(version.customer_key, customer_key)
     answer: dict[str, Any] = {"LastModified": float(int(version.modified)), **versions.shown_id(bucket, version)}
     if "ETag" in names:
@@ -220,7 +191,7 @@ async def get_object_attributes(ctx: Context, request: dict[str, Any]) -> dict[s
     if "Checksum" in names and version.checksum:
         answer["Checksum"] = checksums.members(version.checksum)
     if "ObjectParts" in names and version.parts:
-        answer["ObjectParts"] = _shown_parts(request, version, pieces)
+        answer["ObjectParts"] = _shown_parts(request, version, await _pieces(tx, version))
     if "StorageClass" in names:
         answer["StorageClass"] = version.storage_class
     if "ObjectSize" in names:
