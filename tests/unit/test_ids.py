@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from uuid import UUID
 
 from pileus.kernel.ids import Ids
 
@@ -21,6 +22,23 @@ def test_threads_never_share_bytes() -> None:
         thread.join()
     assert len(set(drawn)) == len(drawn) == 80_000
     assert {len(one) for one in drawn} == {16}
+
+
+def test_threads_never_share_a_uuid() -> None:
+    ids = Ids()
+    drawn: list[str] = []
+
+    def draw() -> None:
+        drawn.extend(ids.uuid() for _ in range(20_000))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(drawn)) == len(drawn) == 80_000
+    assert all(str(UUID(one)) == one and UUID(one).version == 4 for one in drawn[::100])
+    assert {one[19] for one in drawn} == set("89ab")
 
 
 def test_any_number_of_bytes() -> None:

@@ -20,6 +20,9 @@ LOWER_ALNUM = string.ascii_lowercase + string.digits
 HEX = "0123456789abcdef"
 
 _AHEAD_BYTES = 4096
+_UUIDS_AHEAD = 64
+# The two fixed bits of a UUID's digit that tells its variant.
+_VARIANT = {digit: "89ab"[value & 3] for value, digit in enumerate(HEX)}
 
 
 class Ids:
@@ -31,6 +34,7 @@ class Ids:
         # Entropy drawn ahead: a call to the system for each id would cost every request microseconds.
         self._ahead = b""
         self._at = 0
+        self._uuids: list[str] = []
         # Transactions and the event loop draw from different threads; none may get what another has got.
         self._lock = threading.Lock()
 
@@ -49,8 +53,17 @@ class Ids:
 
     def uuid(self) -> str:
         """A version 4 UUID in its 36-character form: the form of most AWS request ids."""
-        h = self.token_bytes(16).hex()
-        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+        if self._seeded:
+            return _as_uuid(self.token_bytes(16).hex())
+        try:
+            # In one step: no other thread gets the same.
+            return self._uuids.pop()
+        except IndexError:
+            drawn = os.urandom(16 * _UUIDS_AHEAD).hex()
+            made = [_as_uuid(drawn[at : at + 32]) for at in range(0, len(drawn), 32)]
+            one = made.pop()
+            self._uuids = made
+            return one
 
     def string(self, length: int, alphabet: str = UPPER_ALNUM) -> str:
         """`length` characters of `alphabet`, which has at most 256 of them."""
@@ -67,6 +80,10 @@ class Ids:
     def uniform(self, low: float, high: float) -> float:
         """A float in [low, high]: jitter, weighted routing."""
         return self._random.uniform(low, high)
+
+
+def _as_uuid(h: str) -> str:
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:]}"
 
 
 @functools.cache
