@@ -50,6 +50,15 @@ def test_a_key_is_its_parts_one_after_the_other(head, tail):
     assert keys.unpack(keys.pack(*head, *tail), len(prefix)) == tail
 
 
+number = st.integers(min_value=0, max_value=(1 << 64) - 1)
+
+
+@given(parts, number, number)
+def test_two_numbers_at_the_end_are_read_back(head, first, second):
+    prefix = keys.pack(*head)
+    assert keys.unpack_numbers(keys.pack_onto(prefix, first, second), len(prefix)) == (first, second)
+
+
 @given(parts, parts)
 def test_prefix_range_holds_what_goes_on_and_nothing_else(head, other):
     start, end = keys.prefix_range(*head)

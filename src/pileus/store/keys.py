@@ -110,6 +110,12 @@ def unpack(key: bytes, skip: int = 0) -> tuple[Part, ...]:
     return tuple(parts)
 
 
+def unpack_numbers(key: bytes, skip: int) -> tuple[int, int]:
+    """The last two parts of `key`, behind a packed prefix of `skip` bytes: numbers from 0 to 2**64 - 1."""
+    middle = skip + 1 + key[skip] - _INT_ZERO
+    return int.from_bytes(key[skip + 1 : middle], "big"), int.from_bytes(key[middle + 1 :], "big")
+
+
 def _unpack_one(key: bytes, at: int) -> tuple[Part, int]:
     code = key[at]
     at += 1

@@ -154,22 +154,27 @@ class _Transaction(_Reader):
         return await super().scan(start, end, limit=limit, reverse=reverse)
 
     def put(self, key: bytes, value: bytes) -> None:
-        self._check(key)
+        if self._over or type(key) is not bytes or len(key) > KEY_BYTES_MAX:
+            self._refuse(key)
         if type(value) is not bytes:
             raise TypeError(f"a value is bytes, not {type(value).__name__}")
         if len(value) > VALUE_BYTES_MAX:
             raise ValueError(f"a value takes at most {VALUE_BYTES_MAX} bytes, not {len(value)}")
         self._writes[key] = value
-        self._read.pop(key, None)
+        if key in self._read:
+            del self._read[key]
 
     def delete(self, key: bytes) -> None:
-        self._check(key)
+        if self._over or type(key) is not bytes or len(key) > KEY_BYTES_MAX:
+            self._refuse(key)
         self._writes[key] = None
-        self._read.pop(key, None)
+        if key in self._read:
+            del self._read[key]
 
     def delete_range(self, start: bytes, end: bytes) -> None:
-        self._check(start)
-        self._check(end)
+        for key in (start, end):
+            if self._over or type(key) is not bytes or len(key) > KEY_BYTES_MAX:
+                self._refuse(key)
         self._flush()
         self._read.clear()
         self._db.execute(_DELETE_RANGE, (start, end))
@@ -177,13 +182,12 @@ class _Transaction(_Reader):
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
 
-    def _check(self, key: bytes) -> None:
+    def _refuse(self, key: bytes) -> None:
         if self._over:
             raise RuntimeError("the transaction is over: its function has returned")
         if type(key) is not bytes:
             raise TypeError(f"a key is bytes, not {type(key).__name__}")
-        if len(key) > KEY_BYTES_MAX:
-            raise ValueError(f"a key takes at most {KEY_BYTES_MAX} bytes, not {len(key)}")
+        raise ValueError(f"a key takes at most {KEY_BYTES_MAX} bytes, not {len(key)}")
 
     def _flush(self) -> None:
         if not self._savepoint:
@@ -210,8 +214,11 @@ class _Transaction(_Reader):
         if self._savepoint:
             # What was written before is not told here by key.
             self._kept.clear()
+        kept = self._kept
         for key, value in self._writes.items():
-            self._kept.keep(key, value)
+            # What nobody has got so far may never be: it would only push out what is.
+            if key in kept:
+                kept.keep(key, value)
         self._apply()
         if self._savepoint:
             self._db.execute("RELEASE caller")
