@@ -17,7 +17,8 @@ ATTRIBUTES_MAX = 10
 # Of a whole batch, whatever the queue's own limit.
 BATCH_BYTES_MAX = 1048576
 BODY_BAD = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_CONTROLS = bytes(number for number in range(32) if number not in b"\t\n\r")
+# Every byte as itself, but for the controls that no body may have.
+_PLAIN = bytes(255 if number < 32 and number not in b"\t\n\r" else number for number in range(256))
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -29,8 +30,8 @@ Attributes = dict[str, dict[str, Any]]
 
 def check_body(body: str, data: bytes) -> None:
     """`data`: the body in UTF-8."""
-    if body.isascii() and len(data.translate(None, _CONTROLS)) == len(data):
-        # Most bodies, at a third of the time.
+    if body.isascii() and data.translate(_PLAIN) == data:
+        # Most bodies, at a fraction of the time.
         return
     bad = BODY_BAD.search(body)
     if bad is not None:

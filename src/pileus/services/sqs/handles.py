@@ -7,7 +7,7 @@ been received again meanwhile.
 from __future__ import annotations
 
 import struct
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ _NUMBERS = struct.Struct(">QQQI")
 _CHECK_BYTES = 8
 # The beginning of AWS's own handles.
 _VERSION = b"\x01\x00\x81"
+_START = len(_VERSION) + _CHECK_BYTES
+_EMPTY = blake2b(digest_size=_CHECK_BYTES, person=b"sqs handle")
 
 
 class Handle(NamedTuple):
@@ -34,7 +36,7 @@ class Handle(NamedTuple):
 def write(handle: Handle) -> str:
     content = _NUMBERS.pack(handle.seq, handle.rank, handle.due, handle.receives)
     content += f"{handle.queue_id}{handle.data}{handle.group}".encode()
-    return b64encode(_VERSION + _check(content) + content).decode()
+    return b2a_base64(_VERSION + _check(content) + content, newline=False).decode()
 
 
 ID_LENGTH = 16
@@ -43,11 +45,10 @@ ID_LENGTH = 16
 def read(text: str) -> Handle:
     """Raises ReceiptHandleIsInvalid."""
     try:
-        raw = b64decode(text.encode("ascii"), validate=True)
+        raw = a2b_base64(text, strict_mode=True)
     except ValueError:
         raise errors.bad_handle(text) from None
-    start = len(_VERSION) + _CHECK_BYTES
-    check, content = raw[len(_VERSION) : start], raw[start:]
+    check, content = raw[len(_VERSION) : _START], raw[_START:]
     if not raw.startswith(_VERSION) or check != _check(content) or len(content) < _NUMBERS.size + 2 * ID_LENGTH:
         raise errors.bad_handle(text)
     seq, rank, due, count = _NUMBERS.unpack_from(content)
@@ -57,4 +58,6 @@ def read(text: str) -> Handle:
 
 def _check(content: bytes) -> bytes:
     """Not a secret: who may receive from a queue may delete what is in it. It tells what was cut off or made up."""
-    return blake2b(content, digest_size=_CHECK_BYTES, person=b"sqs handle").digest()
+    digest = _EMPTY.copy()
+    digest.update(content)
+    return digest.digest()

@@ -25,7 +25,7 @@
 
 from __future__ import annotations
 
-from pileus.store.keys import Part, pack, pack_onto, prefix_range, text_range
+from pileus.store.keys import pack, pack_onto, prefix_range, text_range
 
 Range = tuple[bytes, bytes]
 
@@ -117,5 +117,5 @@ def garbages() -> Range:
     return prefix_range("sqs", "", "", "garbage")
 
 
-def onto(prefix: bytes, *parts: Part) -> bytes:
-    return pack_onto(prefix, *parts)
+# (prefix, *parts): a key, of a prefix that is packed already.
+onto = pack_onto

@@ -6,6 +6,7 @@ standard and FIFO queues do differently is in `standard.py` and `fifo.py`, behin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from pileus.services.sqs.queues import Live, counts_of, find_arn
 from pileus.services.sqs.records import Content, Counts, Entry, encode
 from pileus.store.contract import Transaction
 
-__all__ = ["Received", "Taken", "kind_of", "load_content", "put_message", "receive"]
+__all__ = ["Received", "Taken", "kind_of", "load_content", "put_message", "receive", "tell_of"]
 
 # Messages that had expired or were given up and are passed over in one receive, at most.
 PASSED_MAX = 200
@@ -32,10 +33,9 @@ class Received(NamedTuple):
     counts: Counts
 
 
-async def put_message(
-    cloud: Cloud, tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content, delay_ms: int, now: int
-) -> int:
-    """Put a message at the end of the queue; returns its number. The caller writes the counts."""
+async def put_message(tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content, due: int) -> None:
+    """Put a message at the end of the queue, visible from `due` on (0: now). The caller writes the counts, and calls
+    `tell_of` once for all its messages."""
     seq = counts.seq
     counts.seq += 1
     raw = encode(content)
@@ -43,14 +43,18 @@ async def put_message(
         tx.put(keys.onto(queue.content, seq), raw)
         raw = b""
     entry.content = raw
-    due = now + delay_ms if delay_ms else 0
     await kind_of(queue).put(tx, queue, counts, entry, seq, content.group, due)
+
+
+def tell_of(cloud: Cloud, tx: Transaction, queue: Live, dues: Sequence[int]) -> None:
+    """Wake who waits for the messages that were put, once the commit is on disk; `dues` has each one's."""
     memory = cloud.part(Memory)
-    if due:
-        tx.on_commit(lambda: memory.note_due(queue, due))
-    else:
-        tx.on_commit(lambda: memory.arrived(queue.id, 1))
-    return seq
+    visible = dues.count(0)
+    if visible:
+        tx.on_commit(lambda: memory.arrived(queue.id, visible))
+    if visible < len(dues):
+        first = min(due for due in dues if due)
+        tx.on_commit(lambda: memory.note_due(queue, first))
 
 
 async def receive(
@@ -86,7 +90,8 @@ async def give_up(cloud: Cloud, tx: Transaction, queue: Live, dead: Live, messag
         content.source = queue.arn
         # In a standard queue a message expires as if it had not been moved; in a FIFO queue it starts anew.
         entry = Entry(sent=now if queue.fifo else one.entry.sent, count=one.entry.count, first=one.entry.first)
-        await put_message(cloud, tx, dead, counts, entry, content, 0, now)
+        await put_message(tx, dead, counts, entry, content, 0)
+    tell_of(cloud, tx, dead, [0] * len(messages))
     # In a standard queue they are older than others before them.
     counts.mixed = not queue.fifo
     tx.put(dead.counts_key, encode(counts))

@@ -16,7 +16,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.kernel.arn import parse_arn
 from pileus.services.sqs import errors, keys
-from pileus.services.sqs.messages import kind_of, put_message
+from pileus.services.sqs.messages import kind_of, put_message, tell_of
 from pileus.services.sqs.places import Taken
 from pileus.services.sqs.queues import Live, counts_of, find_arn
 from pileus.services.sqs.records import Content, Counts, Entry, Task, decode, encode
@@ -120,16 +120,18 @@ async def _move(cloud: Cloud, tx: Transaction, task: Task, now: float) -> float:
 
 async def _put(cloud: Cloud, tx: Transaction, task: Task, taken: list[Taken], now: int) -> None:
     """Put messages where they belong."""
-    counted: dict[str, tuple[Live, Counts]] = {}
+    counted: dict[str, tuple[Live, Counts, list[int]]] = {}
     for one in taken:
         content = one.content
         queue = await find_arn(cloud, tx, task.destination or content.source)
         assert queue is not None, "accepted before"
         if queue.id not in counted:
-            counted[queue.id] = (queue, await counts_of(tx, queue))
-        queue, counts = counted[queue.id]
+            counted[queue.id] = (queue, await counts_of(tx, queue), [])
+        queue, counts, dues = counted[queue.id]
         # A message that is moved is a new one: with a new id, a new time and no receives.
         content.id, content.source = cloud.ids.uuid(), ""
-        await put_message(cloud, tx, queue, counts, Entry(sent=now), content, queue.delay_ms, now)
-    for queue, counts in counted.values():
+        dues.append(now + queue.delay_ms if queue.delay_ms else 0)
+        await put_message(tx, queue, counts, Entry(sent=now), content, dues[-1])
+    for queue, counts, dues in counted.values():
         tx.put(queue.counts_key, encode(counts))
+        tell_of(cloud, tx, queue, dues)

@@ -119,9 +119,9 @@ def _trace(system: dict[str, Any]) -> tuple[str, str]:
     return value["StringValue"], content.attributes_md5(attributes)
 
 
-async def put(ctx: Context, tx: Transaction, queue: Live, counts: Counts, sent: Sent) -> dict[str, Any]:
-    """Put a checked message into the queue; returns what the answer says of it."""
-    now = int(ctx.now * 1000)
+async def put(tx: Transaction, queue: Live, counts: Counts, sent: Sent, now: int, dues: list[int]) -> dict[str, Any]:
+    """Put a checked message into the queue; returns what the answer says of it. When it becomes visible (0: now) goes
+    to `dues`; the caller calls `messages.tell_of` with them."""
     message = sent.content
     answer: dict[str, Any] = {"MD5OfMessageBody": message.md5, "MessageId": message.id}
     if message.attributes_md5:
@@ -136,7 +136,9 @@ async def put(ctx: Context, tx: Transaction, queue: Live, counts: Counts, sent: 
             return answer
         _remember(tx, queue, message, counts.seq, now)
         answer["SequenceNumber"] = sequence_number(counts.seq)
-    await put_message(ctx.cloud, tx, queue, counts, Entry(sent=now), message, sent.delay_ms, now)
+    due = now + sent.delay_ms if sent.delay_ms else 0
+    await put_message(tx, queue, counts, Entry(sent=now), message, due)
+    dues.append(due)
     return answer
 
 

@@ -28,7 +28,7 @@ from pileus.services.sqs.places import (
 from pileus.services.sqs.queues import Live
 from pileus.services.sqs.records import Content, Counts, Entry, decode_entry, encode
 from pileus.store.contract import Reader, Transaction
-from pileus.store.keys import range_onto, unpack
+from pileus.store.keys import after, range_onto, unpack_numbers
 
 # A larger content is kept beside its entry, so that moving the entry does not copy it.
 INLINE_BYTES_MAX = 3 * 1024
@@ -76,7 +76,7 @@ async def promote(tx: Transaction, queue: Live, counts: Counts, now: int, limit:
         return 0
     rows = await tx.scan(queue.waiting + b"\x00", keys.onto(queue.waiting, now + 1), limit=limit)
     for key, raw in rows:
-        _, seq = unpack(key, len(queue.waiting))
+        _, seq = unpack_numbers(key, len(queue.waiting))
         entry = decode_entry(raw)
         count_waiting(counts, entry, -1)
         counts.visible += 1
@@ -102,14 +102,12 @@ async def take(
 ) -> list[Taken]:
     taken: list[Taken] = []
     start, end = range_onto(queue.ready)
+    waiting = keys.onto(queue.waiting, due)
     passed = 0
     while len(taken) < limit and passed < 200:
         rows = await tx.scan(start, end, limit=limit - len(taken))
         for key, raw in rows:
-            start = key + b"\x00"
-            rank, seq = unpack(key, len(queue.ready))
-            assert isinstance(rank, int)
-            assert isinstance(seq, int)
+            rank, seq = unpack_numbers(key, len(queue.ready))
             entry = decode_entry(raw)
             counts.round = max(counts.round, rank)
             if entry.sent + queue.retention_ms <= now:
@@ -129,23 +127,26 @@ async def take(
                 tx.delete(key)
                 if content.group:
                     await _leave_round(tx, queue, content.group, entry.rank)
-                _wait(tx, queue, counts, seq, entry, due, located=entry.count > 1)
+                if entry.count > 1:
+                    _locate(tx, queue, seq, entry, due)
+                tx.put(keys.onto(waiting, seq), encode(entry))
                 counts.visible -= 1
+                count_waiting(counts, entry, 1)
             else:
                 tx.put(key, encode(entry))
             taken.append(Taken(seq, entry, content, due))
         if not rows:
             break
+        start = after(rows[-1][0])
+    if taken and due:
+        note_due(counts, due)
     return taken
 
 
-def _wait(tx: Transaction, queue: Live, counts: Counts, seq: int, entry: Entry, due: int, *, located: bool) -> None:
-    entry.located = located
-    if located:
-        tx.put(keys.onto(queue.place, seq), b"%d" % due)
-    tx.put(keys.onto(queue.waiting, due, seq), encode(entry))
-    note_due(counts, due)
-    count_waiting(counts, entry, 1)
+def _locate(tx: Transaction, queue: Live, seq: int, entry: Entry, due: int) -> None:
+    """Note where a message waits."""
+    entry.located = True
+    tx.put(keys.onto(queue.place, seq), b"%d" % due)
 
 
 async def find(tx: Reader, queue: Live, handle: Handle) -> tuple[bytes, Entry, int] | None:
@@ -204,7 +205,10 @@ async def change(
     check(entry)
     _leave(tx, queue, counts, handle.seq, key, entry, old_due)
     if due:
-        _wait(tx, queue, counts, handle.seq, entry, due, located=True)
+        _locate(tx, queue, handle.seq, entry, due)
+        tx.put(keys.onto(queue.waiting, due, handle.seq), encode(entry))
+        note_due(counts, due)
+        count_waiting(counts, entry, 1)
     else:
         entry.located = False
         tx.put(keys.onto(queue.ready, entry.rank, handle.seq), encode(entry))
@@ -218,8 +222,7 @@ async def take_out(
     """Take visible messages out of the queue, to put them elsewhere, as far as the first that `accept` refuses."""
     found = []
     for key, raw in await tx.scan(*range_onto(queue.ready), limit=limit):
-        _, seq = unpack(key, len(queue.ready))
-        assert isinstance(seq, int)
+        _, seq = unpack_numbers(key, len(queue.ready))
         entry = decode_entry(raw)
         content = await load_content(tx, queue, seq, entry)
         if not await accept(content):
@@ -242,8 +245,7 @@ async def expire(tx: Transaction, queue: Live, counts: Counts, now: int, start: 
     for key, raw in rows:
         entry = decode_entry(raw)
         if entry.sent + queue.retention_ms <= now:
-            _, seq = unpack(key, len(queue.ready))
-            assert isinstance(seq, int)
+            _, seq = unpack_numbers(key, len(queue.ready))
             await _drop_visible(tx, queue, counts, seq, key, entry)
             removed += 1
             continue

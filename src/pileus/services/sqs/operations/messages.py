@@ -14,7 +14,7 @@ from pileus.kernel.errors import AWSError
 from pileus.services.sqs import content, errors, fifo, handles, receiving, sending
 from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.memory import Memory
-from pileus.services.sqs.messages import kind_of
+from pileus.services.sqs.messages import kind_of, tell_of
 from pileus.services.sqs.operations.batches import check_entries, failed, outcome
 from pileus.services.sqs.queues import Live, counts_of, find
 from pileus.services.sqs.records import Counts, Entry, encode
@@ -28,8 +28,10 @@ async def send_message(ctx: Context, tx: Transaction, request: Request) -> Answe
     if sent.size > queue.size_max:
         raise errors.too_long(queue.size_max)
     counts = await counts_of(tx, queue)
-    answer = await sending.put(ctx, tx, queue, counts, sent)
+    dues: list[int] = []
+    answer = await sending.put(tx, queue, counts, sent, int(ctx.now * 1000), dues)
     tx.put(queue.counts_key, encode(counts))
+    tell_of(ctx.cloud, tx, queue, dues)
     return answer
 
 
@@ -55,13 +57,16 @@ async def send_message_batch(ctx: Context, tx: Transaction, request: Request) ->
     if size > content.BATCH_BYTES_MAX:
         raise errors.batch_too_long(content.BATCH_BYTES_MAX, size)
     counts = await counts_of(tx, queue)
+    now = int(ctx.now * 1000)
+    dues: list[int] = []
     for entry, sent in checked:
         if sent.size > queue.size_max:
             failures.append(failed(entry, errors.entry_too_long(queue.size_max)))
         else:
-            successful.append({"Id": entry["Id"], **await sending.put(ctx, tx, queue, counts, sent)})
+            successful.append({"Id": entry["Id"], **await sending.put(tx, queue, counts, sent, now, dues)})
     if successful:
         tx.put(queue.counts_key, encode(counts))
+        tell_of(ctx.cloud, tx, queue, dues)
     return outcome(successful, failures)
 
 
