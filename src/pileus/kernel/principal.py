@@ -19,6 +19,8 @@ class BucketSession(msgspec.Struct, frozen=True):
     mode: Literal["ReadOnly", "ReadWrite"]
     # Whether its management is within reach, too, as far as the caller's own permissions go.
     manages: bool
+    # The ARN of the access point through which it was opened, and alone can be used; "": none.
+    point: str = ""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

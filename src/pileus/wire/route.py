@@ -82,8 +82,8 @@ _HOSTED_PATHS = {**_HOSTED_LABELS, "sqs": "sqs", "sns": "sns"}
 
 # What S3's general endpoints and those for directory buckets tell apart, and path and query do not.
 EXPRESS_OPERATIONS = {"ListBuckets": "ListDirectoryBuckets"}
-# The end of a directory bucket's name.
-_DIRECTORY_BUCKET = "--x-s3"
+# The end of a directory bucket's name, and of an access point's of one.
+_DIRECTORY_ENDS = ("--x-s3", "--xa-s3")
 
 # Where SNS's signatures say that their certificate is, on whatever host.
 _CERTIFICATE = "/SimpleNotificationService-"
@@ -213,7 +213,7 @@ class Hosts:
             if label == "s3" or (label.startswith("s3-") and _REGION.fullmatch(label[3:])):
                 region = label[3:] or next((one for one in after if _REGION.fullmatch(one)), "")
                 return "s3", region, ".".join(labels[:at])
-        if len(labels) == 1 and labels[0].endswith(_DIRECTORY_BUCKET):
+        if len(labels) == 1 and labels[0].endswith(_DIRECTORY_ENDS):
             # How SDKs address a directory bucket at an endpoint of one's own.
             return "s3express", "", labels[0]
         if len(labels) == 1 and (found := _ACCESS_POINT.fullmatch(labels[0])):

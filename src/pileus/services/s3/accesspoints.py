@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 
 from pileus.cloud.context import Context
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import errors, keys, multiregion
+from pileus.services.s3 import directories, errors, keys, multiregion, scopes
 from pileus.services.s3.multiregion import MultiRegionPoint
-from pileus.services.s3.records import AccessPoint, decode_access_point
+from pileus.services.s3.records import DIRECTORY_POINT_END, AccessPoint, decode_access_point
 from pileus.store.contract import Reader
 
 ALIAS_END = "-s3alias"
@@ -24,6 +25,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,48}[a-z0-9]", re.ASCII)
 # The members by which a request that came through an access point says so, after `resolve`, and whose that is.
 VIA = "DataAccessPointArn"
 VIA_ACCOUNT = "DataAccessPointAccount"
+_ENDS = (ALIAS_END, multiregion.ALIAS_END, DIRECTORY_POINT_END)
 _COPY_SOURCE = re.compile(r"/?(arn(?::|%3A)[^/]+?(?:/|%2F)[a-z0-9.-]+)(?:/|%2F)object(?:/|%2F)(.+)", re.IGNORECASE)
 
 
@@ -44,11 +46,11 @@ async def named(ctx: Context, tx: Reader, name: str) -> AccessPoint | MultiRegio
     alias = name if arn is None else arn.resource.removeprefix("accesspoint/")
     if alias.endswith(multiregion.ALIAS_END):
         return await _multi_region(tx, alias, "" if arn is None else arn.account)
-    if name.endswith(ALIAS_END):
-        at = await tx.get(keys.alias(name))
+    if alias.endswith((ALIAS_END, DIRECTORY_POINT_END)):
+        at = await tx.get(keys.alias(alias))
         data = await tx.get(at) if at is not None else None
         if data is None:
-            raise missing(name)
+            raise missing(alias)
         return decode_access_point(data)
     if arn is None or arn.service != "s3" or not arn.resource.startswith("accesspoint"):
         raise AWSError("InvalidARN", "Invalid Arn", status=400)
@@ -66,7 +68,7 @@ async def _multi_region(tx: Reader, alias: str, account: str) -> MultiRegionPoin
 
 
 def _is_one(name: Any) -> bool:
-    return isinstance(name, str) and (name.startswith("arn:") or name.endswith((ALIAS_END, multiregion.ALIAS_END)))
+    return isinstance(name, str) and (name.startswith("arn:") or name.endswith(_ENDS))
 
 
 async def resolve(ctx: Context, request: dict[str, Any]) -> None:
@@ -88,6 +90,8 @@ async def resolve(ctx: Context, request: dict[str, Any]) -> None:
         point = await ctx.cloud.store.read(lambda tx: named(ctx, tx, name))
         if isinstance(point, MultiRegionPoint):
             raise errors.invalid_request("A Multi-Region Access Point cannot be the source of a copy.")
+        if not scopes.covers(point.scope, "GetObject", {"Key": unquote_plus(rest.partition("?versionId=")[0])}):
+            raise errors.access_denied()
         request["CopySource"] = f"{point.bucket}/{rest}"
 
 
@@ -95,6 +99,10 @@ async def _behind(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Ac
     """The access point, the bucket behind it that the request goes to, and its region."""
     point = await named(ctx, tx, request["Bucket"])
     if isinstance(point, AccessPoint):
+        if point.is_directory:
+            directories.check_through_point(ctx.operation)
+        if not scopes.covers(point.scope, ctx.operation, request):
+            raise errors.access_denied()
         return point, point.bucket, ctx.region
     multiregion.check_operation(ctx.operation)
     side = multiregion.choose(point, ctx.region)
@@ -106,7 +114,6 @@ async def _behind(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[Ac
     return point, side.bucket, side.region
 
 
-def translated(point: AccessPoint | MultiRegionPoint, name: str) -> dict[str, Any]:
-    """The access point's policy, of the own resources of the bucket of that name."""
-    bucket = f"arn:aws:s3:::{name}"
+def translated(point: AccessPoint | MultiRegionPoint, bucket: str) -> dict[str, Any]:
+    """The access point's policy, of the own resources of the bucket of that ARN."""
     return dict(orjson.loads(point.policy.replace(f"{point.arn}/object/", f"{bucket}/").replace(point.arn, bucket)))

@@ -13,14 +13,16 @@ from pileus.services.s3.operations import accesspoints, control, jobs
 from pileus.services.s3.operations import grants as of_grants
 from pileus.services.s3.operations import lens as of_lens
 from pileus.services.s3.operations import multiregion as mrap
+from pileus.services.s3.records import DIRECTORY_POINT_END
 from pileus.store.contract import Reader
 
 
 def _on_point(action: str) -> Permissions:
     def needed(ctx: Context, request: Request) -> Sequence[Permission]:
         account = request.get("AccountId") or ctx.account
-        arn = f"arn:aws:s3:{ctx.region}:{account}:accesspoint/{request['Name']}"
-        return (Permission(f"s3:{action}", arn),)
+        service = "s3express" if request["Name"].endswith(DIRECTORY_POINT_END) else "s3"
+        arn = f"arn:aws:{service}:{ctx.region}:{account}:accesspoint/{request['Name']}"
+        return (Permission(f"{service}:{action}", arn),)
 
     return needed
 
@@ -149,6 +151,13 @@ CONTROL = Service(
         "DeleteAccessPointPolicy": writing(
             accesspoints.delete_access_point_policy, _on_point("DeleteAccessPointPolicy")
         ),
+        "ListAccessPointsForDirectoryBuckets": reading(
+            accesspoints.list_access_points_for_directory_buckets,
+            lambda ctx, request: (Permission("s3express:ListAccessPointsForDirectoryBuckets", "*"),),
+        ),
+        "PutAccessPointScope": writing(accesspoints.put_access_point_scope, _on_point("PutAccessPointScope")),
+        "GetAccessPointScope": reading(accesspoints.get_access_point_scope, _on_point("GetAccessPointScope")),
+        "DeleteAccessPointScope": writing(accesspoints.delete_access_point_scope, _on_point("DeleteAccessPointScope")),
         "GetPublicAccessBlock": reading(control.get_public_access_block, _on_all("GetAccountPublicAccessBlock")),
         "PutPublicAccessBlock": writing(control.put_public_access_block, _on_all("PutAccountPublicAccessBlock")),
         "DeletePublicAccessBlock": writing(control.delete_public_access_block, _on_all("PutAccountPublicAccessBlock")),

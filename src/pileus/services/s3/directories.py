@@ -36,6 +36,8 @@ CREATE_SESSION = "s3express:CreateSession"
 ARN = "arn:aws:s3express:"
 DELIMITER = "/"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*--([a-z0-9-]+)--x-s3", re.ASCII)
+_POINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,48}[a-z0-9]--([a-z0-9-]+)--xa-s3", re.ASCII)
+_POINT_CHARACTERS_MAX = 80
 # use1-az4 in an Availability Zone; usw2-lax1-az1 in a Local Zone.
 _ZONE = re.compile(r"([a-z]+\d)(-[a-z]+\d)?-az\d", re.ASCII)
 _REGION = re.compile(r"([a-z]{2})(-gov)?-([a-z]+)-(\d)", re.ASCII)
@@ -204,10 +206,11 @@ def permissions(operation: str, general: Permissions) -> Permissions:
         check(operation, request)
         mode = _ZONAL.get(operation)
         session = ctx.principal.bucket_session
-        if session is not None and (session.bucket != name or not _reaches(session, mode)):
+        via = request.get("DataAccessPointArn") or ""
+        if session is not None and (session.bucket != name or session.point != via or not _reaches(session, mode)):
             raise errors.access_denied()
         if mode is not None:
-            return (create_session(ctx, request["Bucket"], mode),)
+            return (create_session(ctx, request["Bucket"], mode, **through(request)),)
         if operation == "CreateBucket":
             return _creating(ctx, request)
         if operation in _REGIONAL:
@@ -225,6 +228,24 @@ def _reaches(session: BucketSession, mode: Mode | None) -> bool:
     if mode is None:
         return session.manages
     return session.mode == "ReadWrite" or mode == "ReadOnly"
+
+
+def through(request: Mapping[str, Any]) -> dict[str, str]:
+    """The condition keys of a call that came through an access point."""
+    members = ("DataAccessPointArn", "DataAccessPointAccount")
+    return {f"s3express:{member}": request[member] for member in members if member in request}
+
+
+def check_through_point(operation: str) -> None:
+    """Refuse what is not done through an access point: all that manages the bucket, and renaming."""
+    if operation == "RenameObject" or not (operation in _ZONAL or operation in (*_COPIES, "CreateSession")):
+        raise errors.method_not_allowed(_method(operation), resource_type="BUCKET")
+
+
+def point_zone(name: str) -> str:
+    """The zone id in the name of an access point for a directory bucket; "" where the name is none."""
+    found = _POINT_NAME.fullmatch(name) if len(name) <= _POINT_CHARACTERS_MAX else None
+    return found[1] if found is not None and _ZONE.fullmatch(found[1]) else ""
 
 
 def create_session(ctx: Context, name: str, mode: Mode, **more: str) -> Permission:

@@ -297,7 +297,7 @@ async def _through(ctx: Context, tx: Reader, request: dict[str, Any], bucket: Bu
     account = ctx.principal.account
     if account == point.account and not point.policy:
         return guard
-    document = accesspoints.translated(point, bucket.name) if point.policy else _NOTHING
+    document = accesspoints.translated(point, bucket.arn) if point.policy else _NOTHING
     if account == point.account == bucket.account:
         return Guard([*guard.documents, document], guard.owners)
     denials = _without_grants(document)

@@ -15,6 +15,8 @@ Versioning = Literal["", "Enabled", "Suspended"]
 
 # What the names of directory buckets end in.
 DIRECTORY_END = "--x-s3"
+# The same of their access points.
+DIRECTORY_POINT_END = "--xa-s3"
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -97,10 +99,17 @@ class AccessPoint(msgspec.Struct, kw_only=True, tag=1):
     # VpcConfiguration; {}: reached from anywhere.
     vpc: dict[str, str] = {}
     tags: tuple[tuple[str, str], ...] = ()
+    # What can be done through it, and to which keys: Permissions and Prefixes; {}: all. Of directory buckets alone.
+    scope: dict[str, list[str]] = {}
+
+    @property
+    def is_directory(self) -> bool:
+        return self.name.endswith(DIRECTORY_POINT_END)
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:s3:{self.region}:{self.account}:accesspoint/{self.name}"
+        service = "s3express" if self.is_directory else "s3"
+        return f"arn:aws:{service}:{self.region}:{self.account}:accesspoint/{self.name}"
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True):

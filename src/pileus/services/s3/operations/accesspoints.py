@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from pileus.cloud.context import Context
-from pileus.kernel.errors import AWSError, NotBuilt
-from pileus.services.s3 import accesspoints, buckets, errors, keys, policies
+from pileus.kernel.errors import AWSError
+from pileus.services.s3 import accesspoints, buckets, directories, errors, keys, policies, scopes
 from pileus.services.s3.control_pages import page
 from pileus.services.s3.control_tags import check
 from pileus.services.s3.records import PUBLIC_ACCESS, AccessPoint, decode_access_point, encode
@@ -39,18 +39,22 @@ def _save(tx: Transaction, point: AccessPoint) -> None:
 
 async def create_access_point(ctx: Context, tx: Transaction, request: dict[str, Any]) -> dict[str, Any]:
     account, name = check_account(ctx, request), request["Name"]
-    if not accesspoints.NAME.fullmatch(name):
+    zone = directories.point_zone(name)
+    if not zone and not accesspoints.NAME.fullmatch(name):
         raise errors.invalid_request("The specified access point name is not valid.")
-    if request.get("Scope"):
-        raise NotBuilt("CreateAccessPoint with a scope")
+    if request.get("Scope") and not zone:
+        raise errors.invalid_request("A scope is supported by access points for directory buckets only.")
     bucket = await buckets.load(tx, request["Bucket"])
     if bucket is None:
         raise errors.no_such_bucket(request["Bucket"])
-    if bucket.is_directory:
-        raise NotBuilt("CreateAccessPoint of directory buckets")
+    if directories.zone_of(bucket.name) != zone or bucket.region != ctx.region:
+        raise errors.invalid_request("An access point must be created in the zone of its directory bucket.")
     if request.get("BucketAccountId", bucket.account) != bucket.account:
         raise errors.access_denied()
     at = keys.access_point(account, ctx.region, name)
+    taken = await tx.get(keys.alias(name)) if zone else None
+    if taken not in (None, at):
+        raise AWSError("AccessPointAlreadyExists", "The requested access point name is not available.", status=409)
     if await tx.get(at) is not None:
         raise AWSError(
             "AccessPointAlreadyOwnedByYou",
@@ -64,11 +68,12 @@ async def create_access_point(ctx: Context, tx: Transaction, request: dict[str, 
         region=ctx.region,
         bucket=bucket.name,
         bucket_account=bucket.account,
-        alias=f"{name[:_ALIAS_NAME].rstrip('-')}-{ctx.cloud.ids.hex(32)}{accesspoints.ALIAS_END}",
+        alias=name if zone else f"{name[:_ALIAS_NAME].rstrip('-')}-{ctx.cloud.ids.hex(32)}{accesspoints.ALIAS_END}",
         created=ctx.now,
         public_access_block={one: True if blocked is None else bool(blocked.get(one)) for one in PUBLIC_ACCESS},
         vpc=request.get("VpcConfiguration") or {},
         tags=check(request.get("Tags") or ()),
+        scope=scopes.check(request.get("Scope") or {}),
     )
     _save(tx, point)
     tx.put(keys.alias(point.alias), at)
@@ -105,12 +110,23 @@ async def get_access_point(ctx: Context, tx: Reader, request: dict[str, Any]) ->
 
 async def list_access_points(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     account = check_account(ctx, request)
+    return await _listed(tx, account, ctx.region, request, request.get("Bucket"), directory=False)
+
+
+async def list_access_points_for_directory_buckets(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    account = check_account(ctx, request)
+    return await _listed(tx, account, ctx.region, request, request.get("DirectoryBucket"), directory=True)
+
+
+async def _listed(
+    tx: Reader, account: str, region: str, request: dict[str, Any], bucket: str | None, *, directory: bool
+) -> dict[str, Any]:
     found, token = await page(
         tx,
-        keys.access_points_range(account, ctx.region),
+        keys.access_points_range(account, region),
         request,
         decode_access_point,
-        lambda one: request.get("Bucket") in (None, one.bucket),
+        lambda one: one.is_directory == directory and bucket in (None, one.bucket),
     )
     return {"AccessPointList": [_shown(point) for point in found], **token}
 
@@ -152,4 +168,25 @@ async def get_access_point_policy_status(ctx: Context, tx: Reader, request: dict
 
 async def delete_access_point_policy(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
     _save(tx, msgspec.structs.replace(await find(ctx, tx, request), policy=""))
+    ctx.status = 204
+
+
+async def _scoped(ctx: Context, tx: Reader, request: dict[str, Any]) -> AccessPoint:
+    point = await find(ctx, tx, request)
+    if not point.is_directory:
+        raise errors.invalid_request("A scope is supported by access points for directory buckets only.")
+    return point
+
+
+async def put_access_point_scope(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    point = await _scoped(ctx, tx, request)
+    _save(tx, msgspec.structs.replace(point, scope=scopes.check(request["Scope"])))
+
+
+async def get_access_point_scope(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    return {"Scope": (await _scoped(ctx, tx, request)).scope}
+
+
+async def delete_access_point_scope(ctx: Context, tx: Transaction, request: dict[str, Any]) -> None:
+    _save(tx, msgspec.structs.replace(await _scoped(ctx, tx, request), scope={}))
     ctx.status = 204

@@ -61,7 +61,7 @@ async def _tagged(ctx: Context, tx: Reader, request: dict[str, Any]) -> _Tagged:
         raise errors.access_denied()
     kind, _, name = arn.resource.partition("/")
     found: _Tagged | None = None
-    if arn.service == "s3" and kind == "accesspoint":
+    if kind == "accesspoint":
         return await accesspoints.load(tx, arn.account, arn.region, name)
     if arn.service == "s3" and kind == "access-grants":
         found = await _of_grants(tx, arn, name)

@@ -109,7 +109,9 @@ async def create_session(ctx: Context, tx: Reader, request: dict[str, Any]) -> d
         bucket = await buckets.find(ctx, tx, request)
         encryption.check_bucket(bucket, request, "CreateSession")
         mode = await _allowed(ctx, tx, bucket, request)
-        session = BucketSession(bucket.name, bucket.created, mode, asked is None)
+        session = BucketSession(
+            bucket.name, bucket.created, mode, asked is None, request.get("DataAccessPointArn") or ""
+        )
     issued = issue_session(
         ctx.cloud.part(Sessions),
         ctx.cloud.ids,
@@ -138,7 +140,7 @@ async def _allowed(ctx: Context, tx: Reader, bucket: Bucket, request: dict[str, 
     """The mode that the caller gets: the one asked for, else the first that is allowed."""
     asked: directories.Mode | None = request.get("SessionMode")
     modes: tuple[directories.Mode, ...] = (asked,) if asked is not None else ("ReadWrite", "ReadOnly")
-    more = {}
+    more = directories.through(request)
     if (method := request.get("ServerSideEncryption")) is not None:
         more["s3express:x-amz-server-side-encryption"] = str(method)
     assert ctx.permit is not None
