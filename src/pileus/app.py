@@ -201,6 +201,16 @@ async def _settle(services: Directory, loops: Driver, store: Store) -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
+    loops.add("store.rest", partial(_rest, store), 300.0)
+
+
+async def _rest(store: Store) -> None:
+    """A node that has little to do takes little memory."""
+    if store.rest():
+        # Imported once there is something to give back.
+        from pileus.kernel import memory
+
+        memory.give_back()
 
 
 async def _in_use(names: Sequence[str], reader: Reader) -> list[str]:

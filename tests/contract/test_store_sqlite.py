@@ -40,6 +40,26 @@ async def test_what_was_written_is_there_again(tmp_path, durability):
     assert sorted(os.listdir(tmp_path / "data")) == ["store.db", "store.lock"]
 
 
+async def test_a_store_that_rests_gives_its_cache_back(tmp_path, durability):
+    store = open_store(tmp_path / "data", durability)
+    for number in range(300):
+        await put(store, b"%d" % number, bytes(8000))
+    for number in range(300):
+        await get(store, b"%d" % number)
+    full = apsw.memory_used()
+    # It has been busy.
+    assert not store.rest()
+    assert apsw.memory_used() == full
+    assert store.rest()
+    assert full - apsw.memory_used() > 300 * 8000
+    for number in range(300):
+        assert await get(store, b"%d" % number) == bytes(8000)
+    await put(store, b"0")
+    assert await get(store, b"0") == b"1"
+    await store.close()
+    assert not store.rest()
+
+
 async def test_a_folder_is_used_by_one_process_at_a_time(tmp_path, durability):
     store = open_store(tmp_path, durability)
     with pytest.raises(StoreUnavailable, match=rf"in use by another Pileus \(process {os.getpid()}\)"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pileus.cloud.metrics import Metric, Metrics
+from pileus.cloud.metrics import WAITING_MINUTES_MAX, Metric, Metrics
 from pileus.wire import prometheus
 
 SENT = Metric("AWS/SQS", "NumberOfMessagesSent")
@@ -51,7 +51,7 @@ def test_series_are_bounded_and_nothing_counted_is_lost_with_them() -> None:
     kept = metrics.series(SENT, *HERE, QUEUE)
     kept.add(1, now=0.0)
     for number in range(30):
-        metrics.add(SENT, *HERE, (("QueueName", str(number)),), now=60.0 * number)
+        metrics.add(SENT, *HERE, (("QueueName", str(number)),), now=float(number))
     assert kept.gone
     # Whoever kept the handle counts on.
     kept.add(1, now=6000.0)
@@ -67,6 +67,18 @@ def test_minutes_that_nobody_takes_are_bounded() -> None:
     for minute in range(20):
         metrics.add(SENT, *HERE, (), now=60.0 * minute)
     assert [each.minute for each in metrics.take()] == [14, 15, 16, 17, 18, 19]
+
+
+def test_minutes_that_nobody_takes_are_forgotten() -> None:
+    metrics = Metrics()
+    for minute in range(100):
+        metrics.add(SENT, *HERE, (), now=60.0 * minute)
+        metrics.add(SENT, *HERE, QUEUE, now=60.0 * minute)
+    minutes = [each.minute for each in metrics.take()]
+    assert min(minutes) >= 99 - WAITING_MINUTES_MAX - 1
+    assert set(range(99 - WAITING_MINUTES_MAX, 100)) <= set(minutes)
+    # What Prometheus sees is the sum since the start all the same.
+    assert [(each.count, each.total) for each in metrics.shown()] == [(100, 100), (100, 100)]
 
 
 def test_what_is_gone_is_not_shown() -> None:

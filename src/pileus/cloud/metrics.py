@@ -22,8 +22,9 @@ from typing import NamedTuple
 
 # Sets of dimensions, over all metrics, accounts and regions of the node.
 SERIES_MAX = 20_000
-# Minutes that wait to be taken.
+# Minutes that wait to be taken: so many of all series together, and none that is older than this.
 DATA_MAX = 50_000
+WAITING_MINUTES_MAX = 15
 # The share of all series that goes at once when there are too many: looking for the oldest costs as much for one.
 _EVICTED = 0.1
 # Minutes that a series remembers, where somebody looks back.
@@ -221,6 +222,8 @@ class Metrics:
     def keep(self, datum: Datum) -> None:
         """That minute is over."""
         self._closed.append(datum)
+        while self._closed[0].minute < datum.minute - WAITING_MINUTES_MAX:
+            self._closed.popleft()
 
     def _evict(self) -> None:
         oldest = sorted(self._series.values(), key=lambda each: each.minute)
@@ -231,7 +234,7 @@ class Metrics:
         series.gone = True
         datum = series.close()
         if datum is not None:
-            self._closed.append(datum)
+            self.keep(datum)
         del self._series[series.key]
 
 

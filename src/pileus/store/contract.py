@@ -80,4 +80,9 @@ class Store(Protocol):
         """
         ...
 
+    def rest(self) -> bool:
+        """Called now and then: give back the memory that only traffic needs, where there was little since the last
+        call. Whether there was little."""
+        ...
+
     async def close(self) -> None: ...

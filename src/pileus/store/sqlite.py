@@ -44,9 +44,12 @@ _PUT = "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SE
 _DELETE = "DELETE FROM kv WHERE key = ?"
 # More writes than this are handed over in two calls.
 _ONE_BY_ONE = 4
+# So many pages looked at between two calls of `rest` are little: a node's own loops look at a hundred in five minutes.
+_LITTLE_PAGES = 1_000
 # What readers of a snapshot keep: at most this many values, of at most so many bytes.
 _KEPT_MAX = 512
 _KEPT_BYTES_MAX = 4096
+_LOOKED_AT = (apsw.SQLITE_DBSTATUS_CACHE_HIT, apsw.SQLITE_DBSTATUS_CACHE_MISS)
 _DELETE_RANGE = "DELETE FROM kv WHERE key >= ? AND key < ?"
 
 
@@ -288,6 +291,8 @@ class SqliteStore:
         # A transaction function is running.
         self._inside = False
         self._closed = False
+        # How many pages had been looked at when `rest` was called last.
+        self._pages = 0
 
     async def read(self, fn: Callable[[Reader], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
@@ -344,6 +349,19 @@ class SqliteStore:
         # Also a failure is told only after the commit: it may rest on what others of the group have written.
         caller.result, caller.failure = self._run(caller.fn, group)
         group.callers.append(caller)
+
+    def rest(self) -> bool:
+        """See `pileus.store.contract.Store`."""
+        if self._closed or self._busy or self._group is not None:
+            return False
+        connections = {self._db, self._read_db}
+        pages = sum(db.status(which)[0] for db in connections for which in _LOOKED_AT)
+        quiet = pages - self._pages < _LITTLE_PAGES
+        self._pages = pages
+        if quiet:
+            for db in connections:
+                db.release_memory()
+        return quiet
 
     async def close(self) -> None:
         """Wait for the commit that is under way; whoever comes later is refused."""

@@ -31,7 +31,7 @@ MESSAGE_CHARS_MAX = 200_000
 # What waits to be written, on the whole node; a function that writes faster than the store takes it loses the excess.
 WAITING_BYTES_MAX = 128 << 20
 # Streams of which it is known that they are there.
-KNOWN_MAX = 10_000
+KNOWN_MAX = 2_000
 ATTEMPTS = 5
 RETRY_S = 0.2
 
