@@ -9,13 +9,15 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench import report
 from bench.cases import dynamodb, events, lambda_, large_table, memory, payloads, runtimes, s3, sns, sqs, start
+from bench.gauge import Figures, running
 from bench.load import generator
 from bench.metrics import METRICS, Metric
 from bench.servers import (
@@ -35,7 +37,7 @@ from bench.servers import (
     version,
 )
 
-Case = Callable[[Server, bool], Iterator[tuple[str, list[float]]]]
+Case = Callable[[Server, bool], Figures]
 CASES: dict[str, Case] = {
     "start": start.run,
     "memory": memory.run,
@@ -71,14 +73,19 @@ def main() -> int:
         "figures": figures,
     }
     busy = []
-    for case in options.only:
-        for server in servers:
-            if not asked(server, case) or not any(_is_asked(metric, server, case) for metric in METRICS):
-                continue
-            busy.append(quiet())
-            _say(f"{case}: {LABELS[server]}")
-            figures[server] |= _measure(case, server, options.quick)
+    begun = time.monotonic()
+    with running() as gauge:
+        for case in options.only:
+            for server in servers:
+                if not asked(server, case) or not any(_is_asked(metric, server, case) for metric in METRICS):
+                    continue
+                busy.append(quiet())
+                _say(f"{_took(begun)} {case}: {LABELS[server]}")
+                figures[server] |= _measure(case, server, options.quick)
+        _relate(figures, gauge.best())
+        result["full_speed_share"] = round(gauge.full_share(), 2)
     result["busy_share"] = round(statistics.median(busy), 2)
+    result["minutes"] = round((time.monotonic() - begun) / 60, 1)
     report.show(result)
     if not options.quick and options.only == list(CASES) and servers == ["pileus", *filter(installable, PEERS)]:
         _say(f"Kept in {report.save(result).relative_to(ROOT)}; docs/benchmarks.md is written from it.")
@@ -112,7 +119,9 @@ def _measure(case: str, name: str, quick: bool) -> dict[str, Any]:
         with serving(name, start.answers) as server:
             try:
                 for key, rounds in CASES[case](server, quick):
-                    figures[key] = {"rounds": [round(figure, 3) for figure in rounds]}
+                    figures[key] = {"rounds": [round(figure, 3) for figure, _ in rounds]}
+                    if speeds := [speed for _, speed in rounds if speed is not None]:
+                        figures[key]["speeds"] = speeds
             except Exception:
                 print(f"  the end of its log:\n{server.log_tail()}", file=sys.stderr)
                 raise
@@ -125,6 +134,17 @@ def _measure(case: str, name: str, quick: bool) -> dict[str, Any]:
         if error and metric.key not in figures and _is_asked(metric, name, case):
             figures[metric.key] = {"cannot": error}
     return figures
+
+
+def _relate(figures: dict[str, dict[str, Any]], best: float) -> None:
+    """Speeds as shares of the best: that is known at the end only."""
+    for figure in (figure for each in figures.values() for figure in each.values() if "speeds" in figure):
+        figure["speeds"] = [round(speed / best, 3) for speed in figure["speeds"]]
+
+
+def _took(begun: float) -> str:
+    minutes, seconds = divmod(int(time.monotonic() - begun), 60)
+    return f"{minutes:02}:{seconds:02}"
 
 
 def _is_asked(metric: Metric, server: str, case: str) -> bool:

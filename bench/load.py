@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.gauge import Round, during, repeat
 from bench.servers import HOME, Cannot, Server
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,7 @@ class Load:
     p99_ms: float
     # Processor time of the server for one request, µs: what is left of it on a busy machine.
     cpu_us: float
+    requests: int
 
 
 def generator() -> str:
@@ -31,6 +33,14 @@ def generator() -> str:
     if not shutil.which("wrk"):
         return "asyncio (wrk is not installed: figures are limited by this client)"
     return subprocess.run(["wrk", "--version"], check=False, capture_output=True, text=True).stdout.split(" [")[0]
+
+
+class Spent(Exception):
+    """More requests were made than the server had something for; `calls` says how many."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(f"{calls} requests were made, for which there was not enough")
+        self.calls = calls
 
 
 class Requests:
@@ -44,8 +54,11 @@ class Requests:
             for request in requests:
                 out.write(b"%d\n%s" % (len(request), request))
 
-    def run(self, server: Server, connections: int, seconds: int) -> Load:
-        """Raises `Cannot` where one request was refused or got no answer: only a whole run counts."""
+    def run(self, server: Server, connections: int, seconds: int, enough: int | None = None) -> Load:
+        """Raises `Cannot` where one request was refused or got no answer: only a whole run counts.
+
+        `enough`: for how many requests the server has something; raises `Spent` where more may have been sent.
+        """
         before = server.cpu_s()
         if shutil.which("wrk"):
             options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", HERE / "cycle.lua"]
@@ -57,8 +70,15 @@ class Requests:
         if not line:
             raise Cannot(f"the load generator failed: {(out.stderr or out.stdout).strip()[-200:]}")
         result = json.loads(line.removeprefix("RESULT "))
+        if enough is not None and result["requests"] + connections > enough:
+            raise Spent(result["requests"])
         if result["refused"] or result["broken"] or not result["requests"]:
             refused, broken = result["refused"], result["broken"]
             raise Cannot(f"of {result['requests']} requests {refused} were refused and {broken} got no answer")
         cpu_us = (server.cpu_s() - before) / result["requests"] * 1e6
-        return Load(result["requests"] / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_us)
+        return Load(
+            result["requests"] / result["seconds"], result["p50_ms"], result["p99_ms"], cpu_us, result["requests"]
+        )
+
+    def rounds(self, server: Server, connections: int, seconds: int, quick: bool) -> list[Round[Load]]:
+        return repeat(lambda: during(self.run, server, connections, seconds), quick)

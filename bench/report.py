@@ -11,6 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from bench.gauge import FULL, counted
 from bench.metrics import METRICS, Metric
 from bench.servers import LABELS, ROOT, asked
 
@@ -25,9 +26,36 @@ def newest() -> Result:
 
 
 def value(result: Result, server: str, key: str) -> float | None:
-    """The median, or None where there is no figure."""
-    rounds = result["figures"].get(server, {}).get(key, {}).get("rounds")
-    return statistics.median(rounds) if rounds else None
+    """The median of the rounds that count, or None where there is no figure."""
+    figure = result["figures"].get(server, {}).get(key, {})
+    if "rounds" not in figure:
+        return None
+    if "speeds" not in figure:
+        return float(statistics.median(figure["rounds"]))
+    return float(statistics.median(figure["rounds"][at] for at in counted(figure["speeds"])))
+
+
+def slowed(result: Result, server: str, key: str) -> str:
+    """At what part of its speed the machine ran for that figure, where it was not its full speed."""
+    speeds = result["figures"].get(server, {}).get(key, {}).get("speeds")
+    if not speeds:
+        return ""
+    speed = statistics.median(speeds[at] for at in counted(speeds))
+    return "" if speed >= FULL else f" ({speed:.0%})"
+
+
+def pace(result: Result) -> str:
+    """How often the machine was at its full speed, and how many of the figures with a clock were."""
+    timed = [
+        (server, key) for server, figures in result["figures"].items() for key in figures if "speeds" in figures[key]
+    ]
+    full = sum(not slowed(result, *each) for each in timed)
+    return (
+        f"The machine ran at its full speed for {result['full_speed_share']:.0%} of the run, which took "
+        f"{result['minutes']} minutes, and for {full} of the {len(timed)} figures with a time in them. A percentage "
+        "after a figure says at what part of its speed the machine ran for it, where that is below "
+        f"{FULL:.0%}: such a figure compares badly with one without."
+    )
 
 
 def ratio(result: Result, metric: Metric, peer: str) -> float | None:
@@ -48,7 +76,8 @@ def missed(result: Result) -> list[str]:
                 found.append(f"{metric.label}: no figure")
             continue
         if metric.bar is not None and (ours < metric.bar if metric.more else ours > metric.bar):
-            found.append(f"{metric.label}: {number(ours)} {metric.unit}, the bar is {number(metric.bar)}")
+            slow = slowed(result, "pileus", metric.key)
+            found.append(f"{metric.label}: {number(ours)} {metric.unit}{slow}, the bar is {number(metric.bar)}")
         times = ratio(result, metric, "ministack")
         if metric.times is not None and times is not None and times < metric.times:
             found.append(f"{metric.label}: {number(times)}× MiniStack, the bar is {number(metric.times)}×")
@@ -86,7 +115,7 @@ def _table(result: Result, servers: list[str], metrics: list[Metric]) -> tuple[l
         for server in servers:
             figure = value(result, server, metric.key)
             missing = "cannot" if "cannot" in result["figures"][server].get(metric.key, {}) else "not asked"
-            cells.append(missing if figure is None else number(figure))
+            cells.append(missing if figure is None else number(figure) + slowed(result, server, metric.key))
         if compared:
             ratios = [ratio(result, metric, peer) for peer in peers]
             cells += ["" if times is None else f"{number(times)}×" for times in ratios] + [_bar(metric)]
@@ -123,6 +152,7 @@ def show(result: Result) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
+    console.print(pace(result), markup=False)
     for line in cannots(result):
         console.print(line, markup=False)
     if "pileus" in result["figures"]:
@@ -157,6 +187,8 @@ def document(result: Result) -> None:
         f"{machine['memory_gib']} GiB, {machine['system']}, data on {machine['filesystem']} where one fsync takes "
         f"{machine['fsync_ms']} ms. {versions}. Load: {machine['load']}. The machine was "
         f"{result['busy_share']:.0%} busy with other things when the cases began (median).",
+        "",
+        pace(result),
         "",
         *tables,
         *(f"- {line}" for line in cannots(result)),

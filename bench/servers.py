@@ -34,8 +34,8 @@ LABELS = {
 ONE_CASE = {"dynalite": "dynamodb", "dynalite-memory": "dynamodb", "s3rver": "s3"}
 # Those from npm, with the package that each is.
 _PACKAGES = {"dynalite": "dynalite", "dynalite-memory": "dynalite", "s3rver": "s3rver"}
-# What the processes of this run's own load generators are called, so that nobody counts them as a server's.
-LOADERS = ("wrk", "loadgen")
+# What this run's own load generators and its gauge are called as processes, so that nobody counts them as a server's.
+OURS = ("wrk", "loadgen", "gauge")
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -195,7 +195,7 @@ class Peak:
 
 
 def descendants() -> dict[int, tuple[str, int]]:
-    """Every process this run has brought forth but its load generators, by pid: its name and processor time in ticks.
+    """Every process this run has brought forth but those of `OURS`, by pid: its name and processor time in ticks.
 
     One server runs at a time, and this process is the reaper of what a server orphans, so these are all the server's.
     """
@@ -211,7 +211,7 @@ def descendants() -> dict[int, tuple[str, int]]:
     mine, found = {os.getpid()}, {}
     while fresh := {pid for pid, parent in parents.items() if parent in mine and pid not in mine}:
         mine |= fresh
-        found.update({pid: seen[pid] for pid in fresh if seen[pid][0] not in LOADERS})
+        found.update({pid: seen[pid] for pid in fresh if seen[pid][0] not in OURS})
     return found
 
 

@@ -1,1 +1,1 @@
-"""The subjects: `run(server, quick)` yields figures as (key, one value per round); what stops it is the error."""
+"""The subjects: `run(server, quick)` yields figures as (key, rounds), see gauge.py; what stops it is the error."""

@@ -8,9 +8,12 @@ from collections.abc import Callable
 
 from bench.cases.lambda_ import create
 from bench.client import aws
+from bench.gauge import Round, during, repeat
 from bench.servers import Cannot, Server
 
 WARM_UP = 5
+# Calls of one round.
+CALLS = 14
 # What it prints it prints into its log group: how long the event took, by the machine's one clock.
 _CODE = """
 import time
@@ -29,20 +32,37 @@ def function(server: Server, name: str, sent: str) -> str:
     return arn
 
 
-def median_ms(server: Server, name: str, count: int, send: Callable[[float], None]) -> float:
-    """The median, from before a call to the handler's first line; `send` is given the time now."""
-    for number in range(WARM_UP + count):
-        send(time.time())
-        time.sleep(1.0 if number < WARM_UP else 0.1)
+def medians_ms(server: Server, name: str, quick: bool, send: Callable[[float], None]) -> list[Round[float]]:
+    """Medians, from before a call to the handler's first line; `send` is given the time now."""
+    sent = 0
+
+    def calls(count: int, every_s: float) -> None:
+        nonlocal sent
+        for _ in range(count):
+            send(time.time())
+            time.sleep(every_s)
+        sent += count
+
+    def one() -> Round[float]:
+        _, speed = during(calls, CALLS, 0.1)
+        return statistics.median(_took_ms(server, name, sent)[-CALLS:]), speed
+
+    calls(WARM_UP, 1.0)
+    _took_ms(server, name, sent)
+    return repeat(one, quick)
+
+
+def _took_ms(server: Server, name: str, sent: int) -> list[float]:
+    """How long each event took, in their order, once all have come."""
     end = time.monotonic() + 30
-    while len(took := _took_ms(server, name)) < WARM_UP + count:
+    while len(took := _told_ms(server, name)) < sent:
         if time.monotonic() > end:
-            raise Cannot(f"{len(took)} of {WARM_UP + count} events came into the function")
+            raise Cannot(f"{len(took)} of {sent} events came into the function")
         time.sleep(0.2)
-    return statistics.median(took[WARM_UP:])
+    return took
 
 
-def _took_ms(server: Server, name: str) -> list[float]:
+def _told_ms(server: Server, name: str) -> list[float]:
     logs = aws(server, "logs")
     try:
         found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from bench.client import ask_all, aws, dynamodb, expect
+from bench.gauge import Figures
 from bench.load import Requests
 from bench.servers import Cannot, Server
 
@@ -47,24 +47,24 @@ def create_table(server: Server, name: str, *key: str) -> None:
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     create_table(server, TABLE, "pk")
     create_table(server, SORTED, "pk", "sk")
     items = [item(number) for number in range(ITEMS)]
     # So that a get finds every item, however slowly the measured puts go.
     expect(ask_all(server, [dynamodb(server, "PutItem", _body(TABLE, Item=each)) for each in items], 16))
     expect(ask_all(server, [put_batch(server, SORTED, first) for first in range(0, ITEMS, BATCH)], 4))
-    seconds, rounds = (1, 1) if quick else (2, 3)
+    seconds = 1 if quick else 2
     bodies = _bodies(items)
     # Transactions last: not every server has them, and what comes after an error is not measured.
     for what, (operation, each) in bodies.items():
         requests = Requests([dynamodb(server, operation, body) for body in each])
         for connections in (64, 1) if what in ("put", "get") else (64,):
             requests.run(server, connections, 1)
-            loads = [requests.run(server, connections, seconds) for _ in range(rounds)]
-            yield f"dynamodb_{what}_{connections}_per_s", [load.per_s for load in loads]
+            loads = requests.rounds(server, connections, seconds, quick)
+            yield f"dynamodb_{what}_{connections}_per_s", [(load.per_s, speed) for load, speed in loads]
             if connections == 64:
-                yield f"dynamodb_{what}_cpu_us", [load.cpu_us for load in loads]
+                yield f"dynamodb_{what}_cpu_us", [(load.cpu_us, speed) for load, speed in loads]
         _check(server, what, bodies, items)
 
 

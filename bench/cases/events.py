@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from bench.cases import arrivals
 from bench.client import Connection, ask_all, aws, events, expect
-from bench.load import Requests
+from bench.gauge import Figures, Round, during, repeat
+from bench.load import Load, Requests
 from bench.servers import Cannot, Server
 from pileus.delivery.event_patterns import RuleIndex, compile_pattern
 
@@ -19,28 +19,28 @@ MANY_RULES = 10_000
 FUNCTION = "events"
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     client = aws(server, "events")
     for number in range(RULES):
         pattern = {"source": [f"bench.{number}"], "detail": {"n": [{"numeric": [">", 0]}]}}
         client.put_rule(Name=f"rule-{number}", EventPattern=json.dumps(pattern))
     bodies = [_entry(f"bench.{number}", {"n": number}) for number in range(RULES)]
     requests = Requests([events(server, "PutEvents", body) for body in bodies])
-    seconds, rounds = (1, 1) if quick else (3, 3)
+    seconds = 1 if quick else 2
     requests.run(server, 64, 1)
-    yield "events_put_per_s", [requests.run(server, 64, seconds).per_s for _ in range(rounds)]
+    yield "events_put_per_s", _per_s(requests.rounds(server, 64, seconds, quick))
     for _, answer in ask_all(server, [events(server, "PutEvents", bodies[0])], 1):
         if json.loads(answer).get("FailedEntryCount") != 0:
             raise Cannot(f"PutEvents answered {answer[:200].decode(errors='replace')}")
-    yield "events_to_handler_ms", [_to_handler_ms(server, 10 if quick else 40)]
+    yield "events_to_handler_ms", _to_handler_ms(server, quick)
     if server.name == "pileus":
-        yield from _many(server, seconds, rounds)
+        yield from _many(server, seconds, quick)
 
 
-def _many(server: Server, seconds: int, rounds: int) -> Iterator[tuple[str, list[float]]]:
+def _many(server: Server, seconds: int, quick: bool) -> Figures:
     patterns = [json.dumps(_pattern(number)) for number in range(MANY_RULES)]
     details = [_detail(number) for number in range(0, MANY_RULES, 7)]
-    yield "events_match_10000_us", [_match_us(patterns, details) for _ in range(rounds)]
+    yield "events_match_10000_us", repeat(lambda: during(_match_us, patterns, details), quick)
     aws(server, "events").create_event_bus(Name="many")
     rules = [{"Name": f"rule-{n}", "EventBusName": "many", "EventPattern": each} for n, each in enumerate(patterns)]
     expect(ask_all(server, [events(server, "PutRule", json.dumps(each).encode()) for each in rules], 16))
@@ -48,7 +48,11 @@ def _many(server: Server, seconds: int, rounds: int) -> Iterator[tuple[str, list
     # The first event makes the node read the rules.
     expect(ask_all(server, [events(server, "PutEvents", _entry("many", details[0], bus="many"))], 1))
     requests.run(server, 64, 1)
-    yield "events_put_10000_per_s", [requests.run(server, 64, seconds).per_s for _ in range(rounds)]
+    yield "events_put_10000_per_s", _per_s(requests.rounds(server, 64, seconds, quick))
+
+
+def _per_s(rounds: list[Round[Load]]) -> list[Round[float]]:
+    return [(load.per_s, speed) for load, speed in rounds]
 
 
 def _pattern(number: int) -> dict[str, Any]:
@@ -94,7 +98,7 @@ def _entry(source: str, detail: dict[str, Any], bus: str = "default") -> bytes:
     return json.dumps({"Entries": [entry]}).encode()
 
 
-def _to_handler_ms(server: Server, count: int) -> float:
+def _to_handler_ms(server: Server, quick: bool) -> list[Round[float]]:
     function = arrivals.function(server, FUNCTION, 'event["detail"]["sent"]')
     client = aws(server, "events")
     rule = client.put_rule(Name="to-function", EventPattern='{"source": ["bench.function"]}')["RuleArn"]
@@ -111,4 +115,4 @@ def _to_handler_ms(server: Server, count: int) -> float:
         def send(now: float) -> None:
             connection.ask(events(server, "PutEvents", _entry("bench.function", {"sent": now})))
 
-        return arrivals.median_ms(server, FUNCTION, count, send)
+        return arrivals.medians_ms(server, FUNCTION, quick, send)

@@ -7,12 +7,13 @@ import json
 import random
 import time
 import zipfile
-from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from sys import version_info
 from typing import Any
 
 from bench.client import Connection, ask_all, aws, invoke
+from bench.gauge import Figures, Round, during, repeat, untimed
 from bench.load import Requests
 from bench.servers import Cannot, Peak, Server
 
@@ -41,33 +42,33 @@ def handler(event, context):
 CLIENT = IMPORTS.replace("import boto3\n", 'import boto3\n\ns3 = boto3.client("s3")\n', 1)
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
-    count = 3 if quick else 9
+def run(server: Server, quick: bool) -> Figures:
     create(server, "warm-up", IMPORTS)
     first_invoke_ms(server, "warm-up")
     server.settle()
     before = server.pss_mb()
-    yield "cold_ms", _cold_ms(server, "imports", IMPORTS, count)
+    cold = _cold_ms(server, "imports", IMPORTS, quick)
+    yield "cold_ms", cold
     server.settle()
-    yield "environment_mb", [(server.pss_mb() - before) / count]
-    yield "cold_client_ms", _cold_ms(server, "client", CLIENT, count)
+    yield "environment_mb", untimed((server.pss_mb() - before) / len(cold))
+    yield "cold_client_ms", _cold_ms(server, "client", CLIENT, quick)
 
-    seconds, rounds = (1, 1) if quick else (3, 3)
+    seconds = 1 if quick else 2
     requests = Requests([invoke(server, "warm-up", json.dumps({"n": n}).encode()) for n in range(500)])
     requests.run(server, 1, 1)
-    loads = [requests.run(server, 1, seconds) for _ in range(rounds)]
-    yield "warm_ms", [load.p50_ms for load in loads]
-    yield "warm_p99_ms", [load.p99_ms for load in loads]
-    yield "warm_cpu_us", [load.cpu_us for load in loads]
+    loads = requests.rounds(server, 1, seconds, quick)
+    yield "warm_ms", [(load.p50_ms, speed) for load, speed in loads]
+    yield "warm_p99_ms", [(load.p99_ms, speed) for load, speed in loads]
+    yield "warm_cpu_us", [(load.cpu_us, speed) for load, speed in loads]
     # Time enough for whoever starts an interpreter for each of the sixteen.
     requests.run(server, 16, 1 if quick else 6)
-    loads = [requests.run(server, 16, seconds) for _ in range(rounds)]
-    yield "invokes_per_s", [load.per_s for load in loads]
+    loads = requests.rounds(server, 16, seconds, quick)
+    yield "invokes_per_s", [(load.per_s, speed) for load, speed in loads]
     if server.name == "pileus":
         # First, since what the others leave idle counts too.
-        yield "crowd_mb", [_crowd_mb(server)]
+        yield "crowd_mb", untimed(_crowd_mb(server))
         yield "burst_ms", [_burst_ms(server)]
-        yield "mixed_per_s", [_mixed_per_s(server)]
+        yield "mixed_per_s", repeat(lambda: _mixed_per_s(server), quick)
 
 
 def create(
@@ -135,46 +136,52 @@ def first_invoke_ms(server: Server, name: str) -> float:
     return took
 
 
-def _cold_ms(server: Server, name: str, code: str, count: int) -> list[float]:
-    times = []
-    for number in range(count):
-        create(server, f"{name}-{number}", code)
+def _cold_ms(server: Server, name: str, code: str, quick: bool) -> list[Round[float]]:
+    numbers = count()
+
+    def cold() -> Round[float]:
+        function = f"{name}-{next(numbers)}"
+        create(server, function, code)
         # A moment of rest: the usual cold start finds an idle machine.
         time.sleep(0.2)
-        times.append(first_invoke_ms(server, f"{name}-{number}"))
-    return times
+        return during(first_invoke_ms, server, function)
+
+    return repeat(cold, quick, 9)
 
 
-def _burst_ms(server: Server) -> float:
+def _burst_ms(server: Server) -> Round[float]:
     """As many functions as there are invocations, none of which has run: every one must answer."""
     for number in range(BURST):
         create(server, f"burst-{number}", IMPORTS)
     server.settle()
     requests = [invoke(server, f"burst-{n}", json.dumps({"n": n}).encode()) for n in range(BURST)]
-    begun = time.perf_counter()
-    answers = ask_all(server, requests, BURST)
-    took = (time.perf_counter() - begun) * 1000
+    (took, answers), speed = during(_answers, server, requests, BURST)
     met = {_environment(status, answer, n) for n, (status, answer) in enumerate(answers)}
     if len(met) != BURST:
         raise Cannot(f"{len(met)} environments answered for {BURST} functions")
-    return took
+    return took * 1000, speed
 
 
-def _mixed_per_s(server: Server) -> float:
+def _answers(server: Server, requests: list[bytes], connections: int) -> tuple[float, list[tuple[int, bytes]]]:
+    """The seconds that they took, too."""
+    begun = time.perf_counter()
+    answers = ask_all(server, requests, connections)
+    return time.perf_counter() - begun, answers
+
+
+def _mixed_per_s(server: Server) -> Round[float]:
     """Of half of those functions, warm by now: every answer must be that of its own caller."""
     order = [n % (BURST // 2) for n in range(1000)]
     random.Random(1).shuffle(order)
     numbers = list(enumerate(order))
     requests = [invoke(server, f"burst-{function}", json.dumps({"n": n}).encode()) for n, function in numbers]
-    begun = time.perf_counter()
-    answers = ask_all(server, requests, 16)
-    took = time.perf_counter() - begun
+    (took, answers), speed = during(_answers, server, requests, 16)
     functions: dict[str, set[int]] = {}
     for (n, function), (status, answer) in zip(numbers, answers, strict=True):
         functions.setdefault(_environment(status, answer, n), set()).add(function)
     if any(len(each) > 1 for each in functions.values()):
         raise Cannot("one environment answered for several functions")
-    return len(order) / took
+    return len(order) / took, speed
 
 
 def _crowd_mb(server: Server) -> float:

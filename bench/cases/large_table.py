@@ -10,11 +10,12 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from functools import partial
 
 from bench.cases import start
 from bench.cases.dynamodb import BATCH, QUERIED, create_table, get_body, put_batch, put_body, query_body
 from bench.client import Connection, ask_all, aws, dynamodb, expect
+from bench.gauge import Figures, Round, during, repeat, untimed
 from bench.load import Requests
 from bench.servers import Cannot, Server, await_answer, spawn, stop
 
@@ -28,29 +29,34 @@ CONNECTIONS = 8
 SIGNED = 1000
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     sizes = TABLES | {"large": int(os.environ.get("PILEUS_BENCH_ITEMS") or (QUICK_ITEMS if quick else TABLES["large"]))}
     for table, size in sizes.items():
         create_table(server, table, "pk", "sk")
-        seconds = _load(server, table, size)
+        seconds, speed = during(_load, server, table, size)
         if table == "large":
-            yield "large_load_per_s", [size / seconds]
-    yield from _shares(server, sizes, 3 if quick else 5)
-    yield "large_scan_per_s", [_scan_per_s(server, "large") for _ in range(1 if quick else 3)]
+            yield "large_load_per_s", [(size / seconds, speed)]
+    yield from _shares(server, sizes, quick)
+    yield "large_scan_per_s", repeat(lambda: during(_scan_per_s, server, "large"), quick)
     create_table(server, "indexed", "pk", "sk")
     _load(server, "indexed", INDEXED)
-    yield "large_backfill_per_s", [_backfill_per_s(server)]
+    yield "large_backfill_per_s", [during(_backfill_per_s, server)]
     server.settle()
-    yield "large_memory_mb", [server.pss_mb()]
+    yield "large_memory_mb", untimed(server.pss_mb())
     stop(server, keep=True)
-    again = spawn(server.name, anew=False)
+    yield "large_restart_ms", repeat(lambda: _restart_ms(server.name, sizes["large"]), quick)
+
+
+def _restart_ms(name: str, size: int) -> Round[float]:
+    again = spawn(name, anew=False)
     try:
-        yield "large_restart_ms", [await_answer(again, start.answers) * 1000]
-        get = dynamodb(again, "GetItem", get_body("large", sizes["large"] - 1))
+        seconds, speed = during(await_answer, again, start.answers)
+        get = dynamodb(again, "GetItem", get_body("large", size - 1))
         if b'"Item"' not in ask_all(again, [get], 1)[0][1]:
             raise Cannot("the last item is not there after a restart")
+        return seconds * 1000, speed
     finally:
-        stop(again)
+        stop(again, keep=True)
 
 
 def _load(server: Server, table: str, size: int) -> float:
@@ -68,7 +74,7 @@ def _load(server: Server, table: str, size: int) -> float:
     return took
 
 
-def _shares(server: Server, sizes: dict[str, int], rounds: int) -> Iterator[tuple[str, list[float]]]:
+def _shares(server: Server, sizes: dict[str, int], quick: bool) -> Figures:
     """How much longer one client waits for the large table than for the small one; they take turns."""
     chance = random.Random(1)
     for what, operation in (("get", "GetItem"), ("put", "PutItem"), ("query", "Query")):
@@ -83,11 +89,12 @@ def _shares(server: Server, sizes: dict[str, int], rounds: int) -> Iterator[tupl
                 case _:
                     bodies = [query_body(table, number // QUERIED) for number in numbers]
             requests[table] = Requests([dynamodb(server, operation, body) for body in bodies], table)
-        shares = []
-        for _ in range(rounds):
-            took = {table: 1 / each.run(server, 1, 1).per_s for table, each in requests.items()}
-            shares.append(took["large"] / took["small"])
-        yield f"large_{what}_share", shares
+        yield f"large_{what}_share", repeat(partial(during, _share, server, requests), quick)
+
+
+def _share(server: Server, requests: dict[str, Requests]) -> float:
+    took = {table: 1 / each.run(server, 1, 1).per_s for table, each in requests.items()}
+    return took["large"] / took["small"]
 
 
 def _scan_per_s(server: Server, table: str, seconds: float = 3.0) -> float:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bench.cases import lambda_
+from bench.gauge import Figures, untimed
 from bench.servers import Server
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     server.settle()
-    yield "memory_idle_mb", [server.pss_mb()]
+    yield "memory_idle_mb", untimed(server.pss_mb())
     lambda_.create(server, "first", lambda_.IMPORTS)
     lambda_.first_invoke_ms(server, "first")
     server.settle()
-    yield "memory_function_mb", [server.pss_mb()]
+    yield "memory_function_mb", untimed(server.pss_mb())

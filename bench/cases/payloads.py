@@ -10,11 +10,11 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from bench.cases.lambda_ import create
 from bench.client import Connection, invoke, signed
+from bench.gauge import Figures, during, repeat
 from bench.servers import Cannot, Server
 
 # What an invocation may take, and answer: 6 MB.
@@ -86,14 +86,14 @@ int main(void) {
 """
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     if not shutil.which("gcc"):
         raise Cannot("gcc is not there, which makes its function")
     create(server, "payloads", _program(), file="bootstrap", runtime="provided.al2023", handler="x")
     with Connection(server) as connection:
         _echo_mb_per_s(server, connection)
-        yield "payload_mb_per_s", [_echo_mb_per_s(server, connection) for _ in range(3 if quick else 15)]
-    yield "stream_first_ms", [statistics.median(_first_byte_ms(server) for _ in range(10 if quick else 40))]
+        yield "payload_mb_per_s", repeat(lambda: during(_echo_mb_per_s, server, connection), quick, 15)
+    yield "stream_first_ms", repeat(lambda: during(_first_bytes_ms, server), quick)
 
 
 def _program() -> bytes:
@@ -114,6 +114,10 @@ def _echo_mb_per_s(server: Server, connection: Connection) -> float:
     if status != 200 or answer != PAYLOAD:
         raise Cannot(f"Invoke with {len(PAYLOAD)} bytes answered {status} {answer[:300].decode(errors='replace')}")
     return 2 * len(PAYLOAD) / 1e6 / took
+
+
+def _first_bytes_ms(server: Server) -> float:
+    return statistics.median(_first_byte_ms(server) for _ in range(14))
 
 
 def _first_byte_ms(server: Server) -> float:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from bench.cases.lambda_ import CLIENT, create, wait_active
 from bench.client import Connection, aws, invoke
+from bench.gauge import Figures, Round, during, repeat
 from bench.servers import ROOT, Cannot, Server
 
 # With an S3 client, as a function of some weight has it.
@@ -66,34 +66,32 @@ int main(void) {
 """  # noqa: E501 -- easier to read unbroken
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
-    count = 3 if quick else 9
+def run(server: Server, quick: bool) -> Figures:
     if server.name != "pileus":
-        yield "node_cold_ms", _cold(server, count, "node", NODE, file="index.js", runtime="nodejs20.x")
+        yield "node_cold_ms", _cold(server, quick, "node", NODE, file="index.js", runtime="nodejs20.x")
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        yield from _python(server, count)
+        yield from _python(server, quick)
         if shutil.which("node"):
-            yield from _node(server, count)
+            yield from _node(server, quick)
         if shutil.which("javac"):
-            yield from _java(server, count, folder)
+            yield from _java(server, quick, folder)
         if shutil.which("gcc"):
             binary = _made(["gcc", "-static", "-w", "-D_GNU_SOURCE", "-o", "bootstrap"], folder, "bootstrap.c", C)
             code = (binary / "bootstrap").read_bytes()
-            yield "provided_cold_ms", _cold(server, count, "c", code, file="bootstrap", runtime="provided.al2023")
+            yield "provided_cold_ms", _cold(server, quick, "c", code, file="bootstrap", runtime="provided.al2023")
 
 
-def _python(server: Server, count: int) -> Iterator[tuple[str, list[float]]]:
+def _python(server: Server, quick: bool) -> Figures:
     environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
     command = [sys.executable, "-c", CLIENT]
-    bare = _interleaved(count, lambda: _bare(command, environment))
-    yield "python_bare_ms", bare
-    yield "python_cold_ms", _cold(server, count, "python", CLIENT)
-    yield "snapstart_cold_ms", _restored(server, count)
+    yield "python_bare_ms", _bare_ms(command, environment, quick)
+    yield "python_cold_ms", _cold(server, quick, "python", CLIENT)
+    yield "snapstart_cold_ms", _restored(server, 3 if quick else 9)
 
 
-def _restored(server: Server, count: int) -> list[float]:
+def _restored(server: Server, count: int) -> list[Round[float]]:
     """First invokes of published versions whose module takes two seconds to load, restored from their snapshots."""
     more = {"runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}}
     names = [f"snapstart-{number}" for number in range(count + 1)]
@@ -105,18 +103,18 @@ def _restored(server: Server, count: int) -> list[float]:
     for name in names:
         wait_active(client, f"{name}:1")
     time.sleep(0.5)
-    return [_first(server, f"{name}:1") for name in names][1:]
+    return [during(_first, server, f"{name}:1") for name in names][1:]
 
 
-def _node(server: Server, count: int) -> Iterator[tuple[str, list[float]]]:
-    bare = _interleaved(count, lambda: _bare(["node", "-e", "0"], dict(os.environ)))
-    cold = _cold(server, count, "node", NODE, file="index.js", runtime="nodejs20.x")
+def _node(server: Server, quick: bool) -> Figures:
+    bare = _bare_ms(["node", "-e", "0"], dict(os.environ), quick)
+    cold = _cold(server, quick, "node", NODE, file="index.js", runtime="nodejs20.x")
     yield "node_bare_ms", bare
     yield "node_cold_ms", cold
-    yield "node_cold_share", [statistics.median(cold) / statistics.median(bare)]
+    yield "node_cold_share", _share(cold, bare)
 
 
-def _java(server: Server, count: int, folder: Path) -> Iterator[tuple[str, list[float]]]:
+def _java(server: Server, quick: bool, folder: Path) -> Figures:
     sources = ROOT / "src/pileus/services/lambda_/hosting/java/client"
     _made(["javac", "-nowarn", "-sourcepath", str(sources), "-d", str(folder)], folder, "Bench.java", JAVA)
     _made(["javac", "-nowarn", "-d", str(folder)], folder, "", *map(str, sources.rglob("*.java")))
@@ -129,12 +127,20 @@ def _java(server: Server, count: int, folder: Path) -> Iterator[tuple[str, list[
     }
     options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
     command = ["java", *options, "-cp", str(folder), "pileus.runtime.Main"]
-    bare = _interleaved(count, lambda: _bare(command, environment))
+    bare = _bare_ms(command, environment, quick)
     code = (folder / "Bench.class").read_bytes()
-    cold = _cold(server, count, "java", code, file="Bench.class", runtime="java17", handler="Bench")
+    cold = _cold(server, quick, "java", code, file="Bench.class", runtime="java17", handler="Bench")
     yield "java_bare_ms", bare
     yield "java_cold_ms", cold
-    yield "java_cold_share", [statistics.median(cold) / statistics.median(bare)]
+    yield "java_cold_share", _share(cold, bare)
+
+
+def _share(cold: list[Round[float]], bare: list[Round[float]]) -> list[Round[float]]:
+    """Of the fastest moments for both, so that they are alike."""
+    pairs = zip(*(sorted(each, key=lambda one: -(one[1] or 0)) for each in (cold, bare)), strict=False)
+    return [
+        (one / other, None if speed is None or its is None else min(speed, its)) for (one, speed), (other, its) in pairs
+    ]
 
 
 def _made(command: list[str], folder: Path, name: str, *content: str) -> Path:
@@ -145,12 +151,12 @@ def _made(command: list[str], folder: Path, name: str, *content: str) -> Path:
     return folder
 
 
-def _interleaved(count: int, measure: Callable[[], float]) -> list[float]:
-    found = []
-    for _ in range(count):
+def _bare_ms(command: list[str], environment: dict[str, str], quick: bool) -> list[Round[float]]:
+    def bare() -> Round[float]:
         time.sleep(0.2)
-        found.append(measure())
-    return found
+        return during(_bare, command, environment)
+
+    return repeat(bare, quick, 9)
 
 
 def _bare(command: list[str], environment: dict[str, str]) -> float:
@@ -161,25 +167,29 @@ def _bare(command: list[str], environment: dict[str, str]) -> float:
 
 def _cold(
     server: Server,
-    count: int,
+    quick: bool,
     name: str,
     code: str | bytes,
     *,
     file: str = "function.py",
     runtime: str = "",
     handler: str = "",
-) -> list[float]:
+) -> list[Round[float]]:
     """First invokes of new functions, from the client's side; the very first one, which warms up, is left out."""
     more = {"runtime": runtime} if runtime else {}
     if runtime:
         more["handler"] = handler or "index.handler"
-    times = []
-    for number in range(count + 1):
-        create(server, f"{name}-{number}", code, file=file, **more)
+    numbers = count()
+
+    def cold() -> Round[float]:
+        function = f"{name}-{next(numbers)}"
+        create(server, function, code, file=file, **more)
         # As in the other cases: the usual cold start finds an idle machine, and a runtime that waits.
         time.sleep(0.5)
-        times.append(_first(server, f"{name}-{number}"))
-    return times[1:]
+        return during(_first, server, function)
+
+    cold()
+    return repeat(cold, quick, 9)
 
 
 def _first(server: Server, name: str) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 from bench.cases import arrivals
 from bench.client import Connection, ask_all, aws, expect, presigned, put_object, signed
+from bench.gauge import Figures, Round, during, repeat, untimed
 from bench.load import Requests
 from bench.servers import ONE_CASE, Cannot, Peak, Server
 
@@ -18,9 +20,9 @@ LARGE_MB = 64
 LARGE = os.urandom(LARGE_MB * 2**20)
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     aws(server, "s3").create_bucket(Bucket=BUCKET)
-    seconds, rounds = (1, 1) if quick else (3, 3)
+    seconds = 1 if quick else 2
     puts = [put_object(server, BUCKET, f"small/{number}", SMALL) for number in range(OBJECTS)]
     # So that a get finds every object, however slowly the measured puts go.
     expect(ask_all(server, puts, 16))
@@ -28,9 +30,9 @@ def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
     for what, set_ in (("put", puts), ("get", gets)):
         requests = Requests(set_)
         requests.run(server, 64, 1)
-        loads = [requests.run(server, 64, seconds) for _ in range(rounds)]
-        yield f"s3_{what}_small_per_s", [load.per_s for load in loads]
-        yield f"s3_{what}_small_cpu_us", [load.cpu_us for load in loads]
+        loads = requests.rounds(server, 64, seconds, quick)
+        yield f"s3_{what}_small_per_s", [(load.per_s, speed) for load, speed in loads]
+        yield f"s3_{what}_small_cpu_us", [(load.cpu_us, speed) for load, speed in loads]
 
     server.settle()
     before = server.pss_mb()
@@ -52,14 +54,15 @@ def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
             get()
         if into != LARGE:
             raise Cannot("what was got is not what was put")
-        yield "s3_large_peak_mb", [peak.mb - before]
+        yield "s3_large_peak_mb", untimed(peak.mb - before)
         for what, do in (("put", put), ("get", get)):
-            yield f"s3_{what}_large_mb_per_s", [LARGE_MB / _seconds(do) for _ in range(2 if quick else 7)]
+            took = repeat(partial(during, _seconds, do), quick, 7)
+            yield f"s3_{what}_large_mb_per_s", [(LARGE_MB / seconds, speed) for seconds, speed in took]
     if server.name not in ONE_CASE:
-        yield "s3_to_handler_ms", [_to_handler_ms(server, 10 if quick else 40)]
+        yield "s3_to_handler_ms", _to_handler_ms(server, quick)
 
 
-def _to_handler_ms(server: Server, count: int) -> float:
+def _to_handler_ms(server: Server, quick: bool) -> list[Round[float]]:
     name, bucket = "bucket", "watched"
     function = arrivals.function(server, name, 'event["Records"][0]["s3"]["object"]["key"]')
     aws(server, "s3").create_bucket(Bucket=bucket)
@@ -79,7 +82,7 @@ def _to_handler_ms(server: Server, count: int) -> float:
         def send(now: float) -> None:
             connection.ask(put_object(server, bucket, str(now), b"x"))
 
-        return arrivals.median_ms(server, name, count, send)
+        return arrivals.medians_ms(server, name, quick, send)
 
 
 def _seconds(do: Callable[[], None]) -> float:

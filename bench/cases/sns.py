@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
 from bench.client import ask_all, aws, sns
+from bench.gauge import Figures, Round, during, repeat
 from bench.servers import Cannot, Server
 
 QUEUES = 100
@@ -19,20 +20,26 @@ DELIVERIES = MESSAGES * QUEUES // KINDS
 WAIT_S = 120
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
-    rounds = 1 if quick else 3
-    took = []
-    for number in range(rounds):
-        topic, urls = _topic(server, number)
+def run(server: Server, quick: bool) -> Figures:
+    numbers = count()
+
+    def one() -> Round[float]:
+        topic, urls = _topic(server, next(numbers))
         requests = [sns(server, _batch(topic, at)) for at in range(0, MESSAGES, BATCH)]
-        begin = time.monotonic()
-        for status, answer in ask_all(server, requests, 1):
-            if status != 200 or b"<Failed><" in answer:
-                raise Cannot(f"PublishBatch answered {status}: {answer[:200].decode(errors='replace')}")
-        _wait(server, urls, begin)
-        took.append(time.monotonic() - begin)
+        took = during(_publish_s, server, requests, urls)
         _check(server, urls)
-    yield "sns_fan_out_s", took
+        return took
+
+    yield "sns_fan_out_s", repeat(one, quick)
+
+
+def _publish_s(server: Server, requests: list[bytes], urls: list[str]) -> float:
+    begin = time.monotonic()
+    for status, answer in ask_all(server, requests, 1):
+        if status != 200 or b"<Failed><" in answer:
+            raise Cannot(f"PublishBatch answered {status}: {answer[:200].decode(errors='replace')}")
+    _wait(server, urls, begin)
+    return time.monotonic() - begin
 
 
 def _topic(server: Server, number: int) -> tuple[str, list[str]]:

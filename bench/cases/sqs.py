@@ -6,37 +6,42 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from itertools import count
 
 from bench.cases import arrivals
 from bench.cases.lambda_ import ROLE
 from bench.client import Connection, ask_all, aws, expect, sqs
-from bench.load import Load, Requests
+from bench.gauge import Figures, Round, during, repeat
+from bench.load import Load, Requests, Spent
 from bench.servers import Cannot, Server
 
 BODY = "x" * 1024
 CONNECTIONS = 64
 TEN = 10
+# Waiting receivers that are woken in one round.
+WAKES = 17
+# More messages than these are laid into no queue, for however many requests are made.
+MOST = 1_000_000
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
-    seconds, rounds = (1, 1) if quick else (3, 3)
+def run(server: Server, quick: bool) -> Figures:
+    seconds = 1 if quick else 2
     url = _queue(server, "send")
     for name, each in (("", 1), ("_batch", TEN)):
         requests = Requests([_send(server, url, each)] * 100)
         requests.run(server, CONNECTIONS, 1)
-        loads = [requests.run(server, CONNECTIONS, seconds) for _ in range(rounds)]
-        yield f"sqs_send{name}_per_s", [load.per_s * each for load in loads]
-        yield f"sqs_send{name}_cpu_us", [load.cpu_us for load in loads]
+        loads = requests.rounds(server, CONNECTIONS, seconds, quick)
+        yield f"sqs_send{name}_per_s", [(load.per_s * each, speed) for load, speed in loads]
+        yield f"sqs_send{name}_cpu_us", [(load.cpu_us, speed) for load, speed in loads]
     for name, each in (("", 1), ("_batch", TEN)):
-        received, deleted = _consume(server, f"consume{name}", each, seconds, rounds)
-        pairs = list(zip(received, deleted, strict=True))
+        pairs = _consume(server, each, quick)
         # As many a second as where the two take turns.
-        yield f"sqs_consume{name}_per_s", [each / (1 / one.per_s + 1 / other.per_s) for one, other in pairs]
-        yield f"sqs_consume{name}_cpu_us", [one.cpu_us + other.cpu_us for one, other in pairs]
-    yield "sqs_wake_ms", [_wake_ms(server, 10 if quick else 50)]
-    yield "sqs_to_handler_ms", [_to_handler_ms(server, 10 if quick else 40)]
+        rates = [(each / (1 / one.per_s + 1 / other.per_s), speed) for (one, other), speed in pairs]
+        yield f"sqs_consume{name}_per_s", rates
+        yield f"sqs_consume{name}_cpu_us", [(one.cpu_us + other.cpu_us, speed) for (one, other), speed in pairs]
+    url = _queue(server, "wake")
+    yield "sqs_wake_ms", repeat(lambda: during(_wake_ms, server, url, WAKES), quick)
+    yield "sqs_to_handler_ms", _to_handler_ms(server, quick)
 
 
 def _queue(server: Server, name: str) -> str:
@@ -63,53 +68,88 @@ def _delete(server: Server, url: str, handles: list[str]) -> bytes:
     return sqs(server, "DeleteMessageBatch", {"QueueUrl": url, "Entries": entries})
 
 
-def _consume(server: Server, name: str, each: int, seconds: int, rounds: int) -> tuple[list[Load], list[Load]]:
-    """Rounds of receiving, and rounds of deleting: what is deleted has been received and signed for beforehand."""
+def _consume(server: Server, each: int, quick: bool) -> list[Round[tuple[Load, Load]]]:
+    """Of receiving and of deleting; what is deleted has been received and signed for beforehand."""
+    receiving, deleting = (_Consuming(server, each, deletes=deletes) for deletes in (False, True))
 
-    def receives(number: str, calls: int) -> list[bytes]:
-        url = _queue(server, f"{name}-receive-{number}")
-        _fill(server, url, calls * each)
-        return [_receive(server, url, each)]
+    def one() -> Round[tuple[Load, Load]]:
+        (received, speed), (deleted, its) = receiving.one(), deleting.one()
+        return (received, deleted), None if speed is None or its is None else min(speed, its)
 
-    def deletes(number: str, calls: int) -> list[bytes]:
-        url = _queue(server, f"{name}-delete-{number}")
-        _fill(server, url, calls * each)
-        return [_delete(server, url, handles) for handles in _handles(server, url, calls * each, each)]
-
-    return _rounds(server, receives, seconds, rounds), _rounds(server, deletes, seconds, rounds)
+    # Filling takes longer than what is measured, so more rounds take their time.
+    return repeat(one, quick, limit_s=45)
 
 
-def _rounds(server: Server, prepare: Callable[[str, int], list[bytes]], seconds: int, rounds: int) -> list[Load]:
-    """Each with a queue of its own, in which there is enough for all its calls."""
-    loads, enough = [], 300
-    for number in range(-1, rounds):
-        length = 1 if number < 0 else seconds
-        requests = Requests(prepare(str(number + 1), enough))
-        load = requests.run(server, CONNECTIONS, length)
-        calls = load.per_s * length
-        if number >= 0:
-            if calls > enough:
-                raise Cannot(f"{calls:.0f} calls were more than the {enough} that there were messages for")
-            loads.append(load)
-        enough = max(300, int(load.per_s * seconds * 1.8))
-    return loads
+class _Consuming:
+    """Rounds of receiving, or of deleting, a second long, each in a queue of its own that has enough for it.
+
+    A queue's depth is what the speed of some servers depends on, so it has no more than is needed: it grows until a
+    round no longer comes to its end, and a round that did is made anew.
+    """
+
+    def __init__(self, server: Server, each: int, *, deletes: bool) -> None:
+        self._server, self._each, self._deletes = server, each, deletes
+        self._queues = count()
+        self._calls = 300
+
+    def one(self) -> Round[Load]:
+        while self._calls * self._each <= MOST:
+            url = self._queue()
+            requests = Requests(self._requests(url))
+            try:
+                load, speed = during(requests.run, self._server, CONNECTIONS, 1, self._calls)
+            except Spent as spent:
+                # Whole tens, which is how queues are filled.
+                self._calls = round(self._calls / TEN * min(4.0, max(2.0, 1.5 * spent.calls / self._calls))) * TEN
+                continue
+            self._check(url, load)
+            return load, speed
+        raise Cannot(f"it answered whatever was asked: in a second more than {MOST} messages")
+
+    def _queue(self) -> str:
+        what = "delete" if self._deletes else "receive"
+        url = _queue(self._server, f"consume-{what}-{self._each}-{next(self._queues)}")
+        _fill(self._server, url, self._calls * self._each)
+        return url
+
+    def _requests(self, url: str) -> list[bytes]:
+        if not self._deletes:
+            return [_receive(self._server, url, self._each)]
+        handles, each = _handles(self._server, url, self._calls * self._each), self._each
+        return [_delete(self._server, url, handles[at : at + each]) for at in range(0, len(handles), each)]
+
+    def _check(self, url: str, load: Load) -> None:
+        """What these requests leave is in the queue; those that were cut off at the end may have been done or not."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        found = aws(self._server, "sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+        visible, hidden = (int(found[name]) for name in names)
+        sent, least = self._calls * self._each, load.requests * self._each
+        most = least + CONNECTIONS * self._each
+        taken = sent - visible - hidden if self._deletes else hidden
+        if not least <= taken <= most or not (self._deletes or visible + hidden == sent):
+            what = "deletes" if self._deletes else "receives"
+            raise Cannot(f"{what} of {least} to {most} of {sent} messages left {visible} and {hidden} in flight")
 
 
 def _fill(server: Server, url: str, count: int) -> None:
     expect(ask_all(server, [_send(server, url, TEN)] * -(-count // TEN), 8))
 
 
-def _handles(server: Server, url: str, count: int, each: int) -> list[list[str]]:
-    answers = ask_all(server, [_receive(server, url, TEN)] * -(-count // TEN), 8)
-    expect(answers)
-    messages: list[dict[str, Any]] = [one for _, answer in answers for one in json.loads(answer).get("Messages", [])]
-    found = [message["ReceiptHandle"] for message in messages]
-    return [found[at : at + each] for at in range(0, len(found) - each + 1, each)]
+def _handles(server: Server, url: str, count: int) -> list[str]:
+    """All of them, by receives of ten."""
+    found: list[str] = []
+    while len(found) < count:
+        answers = ask_all(server, [_receive(server, url, TEN)] * -(-(count - len(found)) // TEN), 8)
+        expect(answers)
+        messages = [one for _, answer in answers for one in json.loads(answer).get("Messages", [])]
+        if not messages:
+            raise Cannot(f"of {count} messages {len(found)} could be received")
+        found += [message["ReceiptHandle"] for message in messages]
+    return found
 
 
-def _wake_ms(server: Server, count: int) -> float:
+def _wake_ms(server: Server, url: str, count: int) -> float:
     """The median, from before a send to the end of the answer to one who has waited for it."""
-    url = _queue(server, "wake")
     took: list[float] = []
     ready, done = threading.Event(), threading.Event()
     sent = 0.0
@@ -145,7 +185,7 @@ def _wake_ms(server: Server, count: int) -> float:
     return statistics.median(took)
 
 
-def _to_handler_ms(server: Server, count: int) -> float:
+def _to_handler_ms(server: Server, quick: bool) -> list[Round[float]]:
     name = "queue"
     arrivals.function(server, name, 'event["Records"][0]["body"]')
     url = _queue(server, "mapped")
@@ -159,4 +199,4 @@ def _to_handler_ms(server: Server, count: int) -> float:
         def send(now: float) -> None:
             connection.ask(sqs(server, "SendMessage", {"QueueUrl": url, "MessageBody": str(now)}))
 
-        return arrivals.median_ms(server, name, count, send)
+        return arrivals.medians_ms(server, name, quick, send)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bench.client import Connection, dynamodb, signed
+from bench.gauge import Figures, Round, during, repeat
 from bench.servers import ONE_CASE, Server, await_answer, quiet, spawn, stop
 
 
@@ -16,15 +15,20 @@ def answers(server: Server) -> bool:
         return connection.ask(request)[0] == 200
 
 
-def run(server: Server, quick: bool) -> Iterator[tuple[str, list[float]]]:
+def run(server: Server, quick: bool) -> Figures:
     """`server` has run, so its byte code is compiled; it is ended, and others are started in its place."""
     stop(server)
-    times = []
-    for _ in range(3 if quick else 7):
+
+    def start() -> Round[float]:
         quiet(1)
-        fresh = spawn(server.name)
-        try:
-            times.append(await_answer(fresh, answers) * 1000)
-        finally:
-            stop(fresh)
-    yield "start_ms", times
+        return during(_start_ms, server.name)
+
+    yield "start_ms", repeat(start, quick, 7)
+
+
+def _start_ms(name: str) -> float:
+    fresh = spawn(name)
+    try:
+        return await_answer(fresh, answers) * 1000
+    finally:
+        stop(fresh)
