@@ -14,6 +14,8 @@ from bench.gauge import Round, during, repeat
 from bench.servers import HOME, Cannot, Server
 
 HERE = Path(__file__).resolve().parent
+# How long a server is asked anew that has answered nothing: it may be slow, or the moment was.
+PATIENCE_S = 10
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Requests:
         if not line:
             raise Cannot(f"the load generator failed: {(out.stderr or out.stdout).strip()[-200:]}")
         result = json.loads(line.removeprefix("RESULT "))
+        if not result["requests"] and seconds < PATIENCE_S:
+            return self.run(server, connections, PATIENCE_S, enough)
         if enough is not None and result["requests"] + connections > enough:
             raise Spent(result["requests"])
         if result["refused"] or result["broken"] or not result["requests"]:
