@@ -17,7 +17,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,8 @@ import orjson
 import pika
 from pika.exceptions import AMQPError
 
+from pileus.cloud import amqp_values
+from pileus.cloud.amqp_values import shown_moment
 from pileus.cloud.outgoing import CannotConnect, resolve
 from pileus.kernel.errors import AWSError
 
@@ -35,10 +37,8 @@ LINGER_S = 0.02
 ANSWER_S = 10.0
 # How often the broker hears of the reader while a batch is worked on.
 ALIVE_S = 5.0
-# The last second of the year 9999.
-_LAST_S = 253_402_300_799
-# Levels of a header that are shown: events are written as JSON, which is not nested without end.
-HEADER_LEVELS_MAX = 128
+
+amqp_values.install()
 
 R = TypeVar("R")
 
@@ -134,9 +134,6 @@ class Reader:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except AMQPError as error:
             raise BrokerFailed(str(getattr(error, "reply_text", "") or error or type(error).__name__)) from error
-        except RecursionError:
-            # The client reads headers level by level, before anybody else sees the message.
-            raise BrokerFailed("The headers of a message are nested too deep to be read.") from None
 
     # on the thread
 
@@ -191,20 +188,20 @@ def record(message: Message) -> dict[str, Any]:
     _, redelivered, properties, body = message
     return {
         "basicProperties": {
-            "contentType": properties.content_type,
-            "contentEncoding": properties.content_encoding,
+            "contentType": _text(properties.content_type),
+            "contentEncoding": _text(properties.content_encoding),
             "headers": None if properties.headers is None else _header(properties.headers),
             "deliveryMode": properties.delivery_mode,
             "priority": properties.priority,
-            "correlationId": properties.correlation_id,
-            "replyTo": properties.reply_to,
-            "expiration": properties.expiration,
-            "messageId": properties.message_id,
-            "timestamp": None if properties.timestamp is None else _shown_time(properties.timestamp),
-            "type": properties.type,
-            "userId": properties.user_id,
-            "appId": properties.app_id,
-            "clusterId": properties.cluster_id,
+            "correlationId": _text(properties.correlation_id),
+            "replyTo": _text(properties.reply_to),
+            "expiration": _text(properties.expiration),
+            "messageId": _text(properties.message_id),
+            "timestamp": None if properties.timestamp is None else _shown_time(shown_moment(properties.timestamp)),
+            "type": _text(properties.type),
+            "userId": _text(properties.user_id),
+            "appId": _text(properties.app_id),
+            "clusterId": _text(properties.cluster_id),
             "bodySize": len(body),
         },
         "redelivered": redelivered,
@@ -217,26 +214,27 @@ def opened_record(shown: dict[str, Any]) -> dict[str, Any]:
     return shown | {"data": b64decode(shown["data"]).decode(errors="replace")}
 
 
-def _header(value: Any, levels: int = HEADER_LEVELS_MAX) -> Any:
-    """A value of the headers as AWS shows it: texts as their bytes; null in the place of what is nested too deep."""
-    if isinstance(value, dict | list) and not levels:
-        return None
+def _text(value: str | bytes | None) -> str | None:
+    """A short text; the client leaves one that is no UTF-8 as it came."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _header(value: Any) -> Any:
+    """A value of the headers as AWS shows it: texts as their bytes."""
     if isinstance(value, dict):
-        return {name: _header(each, levels - 1) for name, each in value.items()}
+        return {_text(name): _header(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_header(each, levels - 1) for each in value]
+        return [_header(each) for each in value]
     if isinstance(value, str):
         value = value.encode()
     if isinstance(value, bytes):
         # Bytes are signed in Java.
         return {"bytes": [each - 256 if each > 127 else each for each in value]}
     if isinstance(value, datetime):
-        return _shown_time(int(value.timestamp()))
+        return _shown_time(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def _shown_time(seconds: int) -> str:
+def _shown_time(at: datetime) -> str:
     """ "Jan 1, 1970, 12:33:41 AM"."""
-    # Senders say what they like.
-    at = datetime.fromtimestamp(min(seconds, _LAST_S), UTC)
     return f"{at:%b} {at.day}, {at.year}, {at.hour % 12 or 12}:{at:%M:%S %p}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import tempfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -244,16 +245,62 @@ def test_times_that_nobody_lives_to_see_are_shown() -> None:
     assert rabbitmq.record(message)["basicProperties"]["timestamp"] == "Dec 31, 9999, 11:59:59 PM"
 
 
-def test_headers_nested_without_end_block_no_queue() -> None:
-    for wrap in (lambda value: {"a": value}, lambda value: [value]):
-        header: Any = 1
-        for _ in range(400):
-            header = wrap(header)
-        message = (1, False, pika.BasicProperties(headers={"deep": header, "flat": wrap(1)}), b"")
-        shown = orjson.loads(orjson.dumps(rabbitmq.record(message)))["basicProperties"]["headers"]
-        assert shown["flat"] == wrap(1)
+def _headers(*fields: tuple[bytes, bytes]) -> Any:
+    """As a message's record shows headers that came so: names and values as they travel."""
+    table = b"".join(struct.pack("B", len(name)) + name + value for name, value in fields)
+    properties = pika.BasicProperties()
+    # The flag of headers, and theirs alone.
+    properties.decode(struct.pack(">HI", 1 << 13, len(table)) + table)
+    return orjson.loads(orjson.dumps(rabbitmq.record((1, False, properties, b""))))["basicProperties"]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "opened"),
+    [
+        (lambda value: b"F" + struct.pack(">I", 2 + len(value)) + b"\x01a" + value, lambda inner: inner["a"]),
+        (lambda value: b"A" + struct.pack(">I", len(value)) + value, lambda inner: inner[0]),
+    ],
+    ids=["tables", "lists"],
+)
+def test_headers_nested_without_end_block_no_queue(
+    wrap: Callable[[bytes], bytes], opened: Callable[[Any], Any]
+) -> None:
+    deep = b"b\x01"
+    for _ in range(10_000):
+        deep = wrap(deep)
+    for _ in range(2):
+        shown = _headers((b"deep", deep), (b"flat", wrap(b"b\x01")))
+        assert opened(shown["flat"]) == 1
         levels, inner = 0, shown["deep"]
         while inner is not None:
-            inner = inner["a"] if isinstance(inner, dict) else inner[0]
+            inner = opened(inner)
             levels += 1
         assert levels >= 100
+
+
+def test_odd_values_of_headers_block_no_queue() -> None:
+    assert _headers(
+        (b"late", b"T" + struct.pack(">Q", 2**63)),
+        (b"when", b"T" + struct.pack(">Q", 2021)),
+        (b"half", b"d" + struct.pack(">d", 1.5)),
+        (b"quarter", b"f" + struct.pack(">f", 0.25)),
+        (b"none", b"d" + struct.pack(">d", float("nan"))),
+        (b"endless", b"f" + struct.pack(">f", float("inf"))),
+        (b"\xff", b"V"),
+        (b"large", b"l" + struct.pack(">q", -(2**63))),
+    ) == {
+        "late": "Dec 31, 9999, 11:59:59 PM",
+        "when": "Jan 1, 1970, 12:33:41 AM",
+        "half": 1.5,
+        "quarter": 0.25,
+        "none": None,
+        "endless": None,
+        "\ufffd": None,
+        "large": -(2**63),
+    }
+    kind = struct.pack(">HB", 1 << 15, 1) + b"\xff"
+    properties = pika.BasicProperties()
+    properties.decode(kind)
+    assert orjson.loads(orjson.dumps(rabbitmq.record((1, False, properties, b""))))["basicProperties"][
+        "contentType"
+    ] == ("\ufffd")
