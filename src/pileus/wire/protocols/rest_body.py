@@ -107,7 +107,8 @@ class XmlBody:
         self._model = model
         self._s3 = self.skips_empty_numbers = model.name == "s3"
         self.content_type = "application/xml" if self._s3 else "text/xml"
-        self._shapes = XmlShapes(self._malformed_xml, format_time=values.iso8601_millis)
+        # "... or did not validate against our published schema": S3 says so of elements that it does not know.
+        self._shapes = XmlShapes(self._malformed_xml, format_time=values.iso8601_millis, strict=self._s3)
         self._namespace = S3_NAMESPACE if self._s3 else _namespace(model)
 
     def _malformed_xml(self) -> AWSError:

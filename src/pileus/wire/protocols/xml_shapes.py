@@ -45,14 +45,19 @@ def escape(text: str) -> str:
 class XmlShapes:
     """The compiled shapes of one service in one of the protocols that carry XML.
 
-    `ec2`: EC2's naming, where every list is flattened in requests only. `format_time`: how timestamps without a format
-    of their own are written.
+    `format_time`: how timestamps without a format of their own are written. `strict`: an element that is of no member
+    is refused, not passed over.
     """
 
     def __init__(
-        self, malformed: Callable[[], AWSError], *, format_time: Callable[[float], str] = values.iso8601_millis
+        self,
+        malformed: Callable[[], AWSError],
+        *,
+        format_time: Callable[[float], str] = values.iso8601_millis,
+        strict: bool = False,
     ) -> None:
         self._malformed = malformed
+        self._strict = strict
         self._format_time = format_time
         self._decoders: dict[str, FromXml] = {}
         self._encoders: dict[str, ToXml] = {}
@@ -169,6 +174,7 @@ class XmlShapes:
         members = shape.members
         fields: dict[str, tuple[str, FromElements]] = {}
         attributes: list[tuple[str, str]] = []
+        strict, malformed = self._strict, self._malformed
         for name in names:
             member = members[name]
             if member.traits.get("xmlAttribute"):
@@ -185,6 +191,8 @@ class XmlShapes:
                 field = fields.get(name)
                 if field is not None:
                     found[field[0]] = field[1](children)
+                elif strict:
+                    raise malformed()
             for name, attribute in attributes:
                 if attribute in element.attributes:
                     found[name] = element.attributes[attribute]
