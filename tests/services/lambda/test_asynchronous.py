@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,98 @@ def test_an_event_is_given_up_when_its_next_attempt_would_come_too_late(
     assert body["requestContext"]["approximateInvokeCount"] == 1
     assert body["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
     assert body["responsePayload"]["errorType"]
+
+
+BUSY = """
+import time, boto3
+table = boto3.client("dynamodb")
+
+def handler(event, context):
+    table.put_item(TableName="things", Item={"id": {"S": event}})
+    while "Item" not in table.get_item(TableName="things", Key={"id": {"S": "go"}}, ConsistentRead=True):
+        time.sleep(0.02)
+"""
+
+
+def test_throttled_events_wait_until_there_is_room_or_they_are_too_old(
+    account: Callable[..., Any], start_pileus: Callable[..., Any]
+) -> None:
+    server = start_pileus("--clock", "virtual")
+    aws = account(server)
+    make_table(aws, "things", stream=None)
+    lambda_, sqs, dynamodb = create(aws, BUSY), aws.client("sqs"), aws.client("dynamodb")
+    allowed = {"Effect": "Allow", "Action": ["sqs:SendMessage", "dynamodb:*"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    aws.client("iam").put_role_policy(RoleName="r", PolicyName="work", PolicyDocument=policy)
+    lambda_.update_function_configuration(FunctionName="f", Timeout=900)
+    lambda_.get_waiter("function_updated_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+    lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=1)
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+    failed = {"OnFailure": {"Destination": f"arn:aws:sqs:us-east-1:{aws.account}:q"}}
+
+    def send(name: str, age_s: int) -> None:
+        lambda_.put_function_event_invoke_config(
+            FunctionName="f", MaximumEventAgeInSeconds=age_s, DestinationConfig=failed
+        )
+        lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=json.dumps(name).encode())
+
+    def began(name: str) -> bool:
+        return "Item" in dynamodb.get_item(TableName="things", Key={"id": {"S": name}}, ConsistentRead=True)
+
+    send("first", 3600)
+    until(lambda: began("first"))
+    send("old", 60)
+    send("patient", 3600)
+    server.advance(70)
+    (message,) = until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    told = json.loads(message["Body"])
+    assert (told["requestContext"]["condition"], told["requestPayload"]) == ("EventAgeExceeded", "old")
+    assert told["requestContext"]["approximateInvokeCount"] == 0
+    assert not began("patient")
+    assert not began("old")
+    dynamodb.put_item(TableName="things", Item={"id": {"S": "go"}})
+
+    def later() -> bool:
+        # It has waited for a minute, so it is tried again within another one.
+        server.advance(10)
+        return began("patient")
+
+    until(later)
+    assert not began("old")
+
+
+def test_records_go_to_a_bucket(aws: Any, lambda_: Any, role: str, make: Callable[..., Any]) -> None:
+    """Of successes, and of events that no reserved concurrency lets run (record "test_reserved_concurrency")."""
+    allow(aws)
+    make()
+    bucket = f"records-{aws.account}"
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    there = {"Destination": f"arn:aws:s3:::{bucket}"}
+    lambda_.put_function_event_invoke_config(
+        FunctionName="f", DestinationConfig={"OnSuccess": there, "OnFailure": there}
+    )
+
+    def kept(count: int) -> list[str]:
+        found = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]
+        return found if len(found) == count else []
+
+    def record(key: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return found
+
+    lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"n": 1}')
+    (first,) = until(lambda: kept(1))
+    assert re.fullmatch(r"aws/lambda/async/f/\d{4}/\d\d/\d\d/\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d-[0-9a-f-]{36}", first)
+    assert record(first)["requestContext"]["condition"] == "Success"
+    assert record(first)["responsePayload"] == {"n": 1}
+    lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
+    lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"n": 2}')
+    second = next(key for key in until(lambda: kept(2)) if key != first)
+    told = record(second)
+    assert told["requestContext"]["condition"] == "ZeroReservedConcurrency"
+    assert told["requestContext"]["approximateInvokeCount"] == 0
+    assert told.keys() == {"version", "timestamp", "requestContext", "requestPayload"}
 
 
 def test_an_accepted_event_survives_a_crash(account: Callable[..., Any], start_pileus: Callable[..., Any]) -> None:

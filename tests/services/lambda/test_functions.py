@@ -235,6 +235,15 @@ def test_code_from_s3(aws: Any, lambda_: Any, make: Callable[..., Any], updated:
     lambda_.update_function_code(FunctionName="f", S3Bucket=bucket, S3Key="second.zip")
     updated()
     assert lambda_.get_function_configuration(FunctionName="f")["CodeSize"] == len(second)
+    # Of a bucket with versions, the one that is asked for.
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    third = package({"index.py": "x = 'three'"})
+    version = s3.put_object(Bucket=bucket, Key="first.zip", Body=third)["VersionId"]
+    s3.put_object(Bucket=bucket, Key="first.zip", Body=b"no zip")
+    lambda_.update_function_code(FunctionName="f", S3Bucket=bucket, S3Key="first.zip", S3ObjectVersion=version)
+    updated()
+    digest = lambda_.get_function_configuration(FunctionName="f")["CodeSha256"]
+    assert digest == base64.b64encode(hashlib.sha256(third).digest()).decode()
     assert caught(lambda_.update_function_code, FunctionName="f", S3Bucket=bucket, S3Key="none") == (
         "InvalidParameterValueException",
         400,

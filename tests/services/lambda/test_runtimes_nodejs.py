@@ -430,6 +430,23 @@ def test_streaming(node: Any, lambda_: Any) -> None:
     assert "\tERROR\tInvoke Error \t" in log
 
 
+def test_streaming_more_than_any_payload_may_have(node: Any, lambda_: Any) -> None:
+    code = """
+        exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+          const { once } = require('node:events');
+          for (let n = 0; n < 24; n++) if (!stream.write(Buffer.alloc(1 << 20, n))) await once(stream, 'drain');
+          stream.end();
+        });
+    """
+    call = node(code, Timeout=60)
+    data, complete, _type = _streamed(lambda_, None)
+    assert "ErrorCode" not in complete
+    assert data == b"".join(bytes([n]) * (1 << 20) for n in range(24))
+    # Who does not stream gets as much as a payload may have: nothing of it.
+    answer, failure, _log = call()
+    assert (failure, answer["errorType"]) == ("Unhandled", "Function.ResponseSizeTooLarge")
+
+
 def test_variables_that_node_reads_when_it_starts(node: Any) -> None:
     """Such a function is started afresh; one with a wrapper script too."""
     code = "exports.handler = async () => [process.execArgv, process.env.NODE_OPTIONS, Boolean(globalThis.gc)]"
