@@ -514,3 +514,22 @@ async def test_what_cannot_be_struck_off_is_handed_over_again(world, monkeypatch
     assert sorted(world.log) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert "no space left" in caplog.text
     assert await world.left() == []
+
+
+async def test_a_handler_may_come_while_deliveries_are_looked_for(world, monkeypatch):
+    """As services do that are loaded when they are needed."""
+    read = world.store.read
+    late = iter(range(3))
+
+    async def reading(fn):
+        for number in itertools.islice(late, 1):
+            world.deliverer.register(f"late{number}", world.handle)
+        return await read(fn)
+
+    monkeypatch.setattr(world.store, "read", reading)
+    await world.put("a")
+    await world.put("b", target="late0")
+    await world.clock.rest()
+    # Neither waits until a step that failed is run again.
+    assert sorted(world.log) == [("a", 0), ("b", 0)]
+    assert world.driver.status()[0].failures == 0

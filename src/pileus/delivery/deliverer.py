@@ -87,7 +87,8 @@ class Deliverer:
         """Hand over what is due; returns the seconds until there is more."""
         now = self._clock.time()
         next_at = math.inf
-        for target in self._targets.values():
+        # A service that is loaded meanwhile registers its own, and nudges.
+        for target in list(self._targets.values()):
             if target.look_at <= now and len(target.under_way) < target.limit and not self._stopped:
                 await self._hand_over(target, now)
             if len(target.under_way) < target.limit:
