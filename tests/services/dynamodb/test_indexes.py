@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -188,6 +192,57 @@ def wait_active(dynamodb: Any, name: str) -> None:
         if status == "ACTIVE":
             return
     raise AssertionError(f"{name} did not become active")
+
+
+def test_an_index_is_filled_while_everything_changes(aws: Any, dynamodb: Any, table: Table) -> None:
+    """Items come, go, and change their place in the index, from several clients, from before its making until after."""
+    table()
+    count = 6_000
+    for start in range(0, count, 25):
+        puts = [
+            {"PutRequest": {"Item": {"id": {"S": str(n)}, "g": {"S": f"g{n % 5}"}}}} for n in range(start, start + 25)
+        ]
+        dynamodb.batch_write_item(RequestItems={"table": puts})
+    begun, active = threading.Barrier(4), threading.Event()
+
+    def change(seed: int) -> None:
+        chance, client = random.Random(seed), aws.client("dynamodb")
+        for number in itertools.count():
+            if active.is_set():
+                return
+            key = {"id": {"S": str(chance.randrange(count))}}
+            what = chance.randrange(4)
+            if what == 0:
+                client.delete_item(TableName="table", Key=key)
+            elif what == 1:
+                client.update_item(TableName="table", Key=key, UpdateExpression="REMOVE g")
+            else:
+                g = {"S": f"g{chance.randrange(5)}"}
+                client.put_item(TableName="table", Item={**key, "g": g, "by": {"N": str(number)}})
+            if number == 0:
+                begun.wait(30)
+
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            changing = [pool.submit(change, seed) for seed in range(3)]
+            begun.wait(30)
+            dynamodb.update_table(
+                TableName="table",
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("id", "g")],
+                GlobalSecondaryIndexUpdates=[{"Create": index("idx", "g")}],
+            )
+            wait_active(dynamodb, "idx")
+        finally:
+            active.set()
+        for each in changing:
+            each.result()
+
+    def held(**name: str) -> list[tuple[str, str, str]]:
+        pages = dynamodb.get_paginator("scan").paginate(TableName="table", **name)
+        found = [item for page in pages for item in page["Items"] if "g" in item]
+        return sorted((item["id"]["S"], item["g"]["S"], item.get("by", {}).get("N", "")) for item in found)
+
+    assert held(IndexName="idx") == held()
 
 
 @pytest.mark.parametrize(("count", "size"), [(3, 1), (430, 1), (24, 350_000)])
