@@ -65,9 +65,8 @@ async def fill(folder: Path, name: str, count: int) -> None:
         queue = Live(ACCOUNT, REGION, raw)
         counts = await counts_of(tx, queue)
         for _ in range(AT_ONCE):
-            content = encode(Content(id=ids.uuid(), body=BODY, md5=digest, sender=ACCOUNT))
-            await standard.put(tx, queue, counts, Entry(sent=sent, content=content), counts.seq, "", 0)
-            counts.seq += 1
+            content = Content(id=ids.uuid(), body=BODY, md5=digest, sender=ACCOUNT)
+            await standard.put(tx, queue, counts, Entry(sent=sent), content, due=0)
         tx.put(queue.counts_key, encode(counts))
 
     for _ in range(-(-count // AT_ONCE)):

@@ -24,9 +24,8 @@ class Lab:
         self.counts = Counts(data=QUEUE.data)
 
     async def send(self, group: str, now: int = 0) -> None:
-        content = encode(Content(id="m", body=group, md5="", group=group))
-        self.counts.seq += 1
-        await standard.put(self.tx, QUEUE, self.counts, Entry(sent=now, content=content), self.counts.seq, group, due=0)
+        content = Content(id="m", body=group, md5="", group=group)
+        await standard.put(self.tx, QUEUE, self.counts, Entry(sent=now), content, due=0)
 
     async def receive(self, limit: int = 1, now: int = 0, receives_max: int = 0) -> list[Taken]:
         given_up: list[Taken] = []

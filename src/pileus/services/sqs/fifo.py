@@ -14,6 +14,7 @@ from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.places import (
     Swept,
     Taken,
+    add,
     count_waiting,
     drop_content,
     find_due,
@@ -41,7 +42,9 @@ async def _first(tx: Reader, queue: Live, group: str) -> tuple[int, Entry] | Non
     return seq, decode_entry(rows[0][1])
 
 
-async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: int, group: str, due: int) -> None:
+async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content, due: int) -> None:
+    """See `standard.put`."""
+    seq, group = add(tx, queue, counts, entry, content), content.group
     first = await _first(tx, queue, group)
     entry.due = due
     tx.put(keys.onto(_line(queue, group), seq), encode(entry))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from binascii import a2b_base64, b2a_base64
 from hashlib import blake2b
-from typing import NamedTuple
+
+import msgspec
 
 from pileus.services.sqs import errors
 
@@ -21,7 +22,7 @@ _START = len(_VERSION) + _CHECK_BYTES
 _EMPTY = blake2b(digest_size=_CHECK_BYTES, person=b"sqs handle")
 
 
-class Handle(NamedTuple):
+class Handle(msgspec.Struct, gc=False):
     queue_id: str
     data: str
     seq: int

@@ -8,42 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NamedTuple
 
 from pileus.cloud.context import Cloud
-from pileus.services.sqs import fifo, keys, standard
+from pileus.services.sqs import fifo, standard
 from pileus.services.sqs.memory import Memory
-from pileus.services.sqs.places import Taken, load_content
+from pileus.services.sqs.places import Taken
 from pileus.services.sqs.queues import Live, counts_of, find_arn
-from pileus.services.sqs.records import Content, Counts, Entry, encode
+from pileus.services.sqs.records import Counts, Entry, encode
 from pileus.store.contract import Transaction
-
-__all__ = ["Received", "Taken", "kind_of", "load_content", "put_message", "receive", "tell_of"]
-
-# Messages that had expired or were given up and are passed over in one receive, at most.
-PASSED_MAX = 200
 
 
 def kind_of(queue: Live) -> ModuleType:
     return fifo if queue.fifo else standard
-
-
-class Received(NamedTuple):
-    messages: list[Taken]
-    counts: Counts
-
-
-async def put_message(tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content, due: int) -> None:
-    """Put a message at the end of the queue, visible from `due` on (0: now). The caller writes the counts, and calls
-    `tell_of` once for all its messages."""
-    seq = counts.seq
-    counts.seq += 1
-    raw = encode(content)
-    if len(raw) > standard.INLINE_BYTES_MAX:
-        tx.put(keys.onto(queue.content, seq), raw)
-        raw = b""
-    entry.content = raw
-    await kind_of(queue).put(tx, queue, counts, entry, seq, content.group, due)
 
 
 def tell_of(cloud: Cloud, tx: Transaction, queue: Live, dues: Sequence[int]) -> None:
@@ -90,7 +66,7 @@ async def give_up(cloud: Cloud, tx: Transaction, queue: Live, dead: Live, messag
         content.source = queue.arn
         # In a standard queue a message expires as if it had not been moved; in a FIFO queue it starts anew.
         entry = Entry(sent=now if queue.fifo else one.entry.sent, count=one.entry.count, first=one.entry.first)
-        await put_message(tx, dead, counts, entry, content, 0)
+        await kind_of(dead).put(tx, dead, counts, entry, content, 0)
     tell_of(cloud, tx, dead, [0] * len(messages))
     # In a standard queue they are older than others before them.
     counts.mixed = not queue.fifo

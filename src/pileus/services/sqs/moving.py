@@ -16,7 +16,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.kernel.arn import parse_arn
 from pileus.services.sqs import errors, keys
-from pileus.services.sqs.messages import kind_of, put_message, tell_of
+from pileus.services.sqs.messages import kind_of, tell_of
 from pileus.services.sqs.places import Taken
 from pileus.services.sqs.queues import Live, counts_of, find_arn
 from pileus.services.sqs.records import Content, Counts, Entry, Task, decode, encode
@@ -131,7 +131,7 @@ async def _put(cloud: Cloud, tx: Transaction, task: Task, taken: list[Taken], no
         # A message that is moved is a new one: with a new id, a new time and no receives.
         content.id, content.source = cloud.ids.uuid(), ""
         dues.append(now + queue.delay_ms if queue.delay_ms else 0)
-        await put_message(tx, queue, counts, Entry(sent=now), content, dues[-1])
+        await kind_of(queue).put(tx, queue, counts, Entry(sent=now), content, dues[-1])
     for queue, counts, dues in counted.values():
         tx.put(queue.counts_key, encode(counts))
         tell_of(cloud, tx, queue, dues)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from pileus.services.sqs import keys
 from pileus.services.sqs.queues import Live
-from pileus.services.sqs.records import Content, Counts, Entry, decode_content
+from pileus.services.sqs.records import Content, Counts, Entry, decode_content, encode
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import range_onto, unpack
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, gc=False):
     """A message that was received, as it is now."""
 
     seq: int
@@ -29,6 +31,22 @@ class Swept(NamedTuple):
     oldest: int
     # The key from which on the rest is to be looked at; None: there is none.
     start: bytes | None
+
+
+# A larger content is kept beside its entry, so that moving the entry does not copy it.
+INLINE_BYTES_MAX = 3 * 1024
+
+
+def add(tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content) -> int:
+    """Give a message the next number, and its entry the content; returns the number."""
+    seq = counts.seq
+    counts.seq += 1
+    raw = encode(content)
+    if len(raw) > INLINE_BYTES_MAX:
+        tx.put(keys.onto(queue.content, seq), raw)
+        raw = b""
+    entry.content = raw
+    return seq
 
 
 async def load_content(tx: Reader, queue: Live, seq: int, entry: Entry) -> Content:

@@ -7,11 +7,13 @@ throughput for FIFO queues" (Amazon SQS Developer Guide); recorded answers of AW
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.services.sqs import content, errors, keys
-from pileus.services.sqs.messages import put_message
+from pileus.services.sqs.messages import kind_of
 from pileus.services.sqs.queues import Live
 from pileus.services.sqs.records import Content, Counts, Deduplication, Entry, decode, encode
 from pileus.store.contract import Transaction
@@ -22,7 +24,7 @@ DEDUPLICATION_MS = 5 * 60 * 1000
 _SEQUENCE_BASE = 18_870_000_000_000_000_000
 
 
-class Sent(NamedTuple):
+class Sent(msgspec.Struct, gc=False):
     """A checked message."""
 
     content: Content
@@ -119,11 +121,14 @@ def _trace(system: dict[str, Any]) -> tuple[str, str]:
     return value["StringValue"], content.attributes_md5(attributes)
 
 
-async def put(tx: Transaction, queue: Live, counts: Counts, sent: Sent, now: int, dues: list[int]) -> dict[str, Any]:
-    """Put a checked message into the queue; returns what the answer says of it. When it becomes visible (0: now) goes
-    to `dues`; the caller calls `messages.tell_of` with them."""
+async def put(tx: Transaction, queue: Live, counts: Counts, sent: Sent, now: int, answer: dict[str, Any]) -> int | None:
+    """Put a checked message into the queue, and what is said of it into `answer`.
+
+    Returns when it becomes visible (0: now), for `messages.tell_of`; None where it repeats another and is not kept.
+    """
     message = sent.content
-    answer: dict[str, Any] = {"MD5OfMessageBody": message.md5, "MessageId": message.id}
+    answer["MD5OfMessageBody"] = message.md5
+    answer["MessageId"] = message.id
     if message.attributes_md5:
         answer["MD5OfMessageAttributes"] = message.attributes_md5
     if sent.trace_md5:
@@ -133,13 +138,12 @@ async def put(tx: Transaction, queue: Live, counts: Counts, sent: Sent, now: int
         if known is not None:
             answer["MessageId"] = known.message_id
             answer["SequenceNumber"] = sequence_number(known.seq)
-            return answer
+            return None
         _remember(tx, queue, message, counts.seq, now)
         answer["SequenceNumber"] = sequence_number(counts.seq)
     due = now + sent.delay_ms if sent.delay_ms else 0
-    await put_message(tx, queue, counts, Entry(sent=now), message, due)
-    dues.append(due)
-    return answer
+    await kind_of(queue).put(tx, queue, counts, Entry(sent=now), message, due)
+    return due
 
 
 async def _known(tx: Transaction, queue: Live, message: Content, now: int) -> Deduplication | None:

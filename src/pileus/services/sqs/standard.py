@@ -18,6 +18,7 @@ from pileus.services.sqs.handles import Handle
 from pileus.services.sqs.places import (
     Swept,
     Taken,
+    add,
     count_waiting,
     drop_content,
     find_due,
@@ -30,14 +31,16 @@ from pileus.services.sqs.records import Content, Counts, Entry, decode_entry, en
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after, range_onto, unpack_numbers
 
-# A larger content is kept beside its entry, so that moving the entry does not copy it.
-INLINE_BYTES_MAX = 3 * 1024
 
+async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, content: Content, due: int) -> None:
+    """Put a message at the end of the queue, visible from `due` on (0: now).
 
-async def put(tx: Transaction, queue: Live, counts: Counts, entry: Entry, seq: int, group: str, due: int) -> None:
-    if group:
+    The caller writes the counts, and then calls `messages.tell_of`.
+    """
+    seq = add(tx, queue, counts, entry, content)
+    if content.group:
         counts.mixed = True
-        key = keys.onto(queue.round, group)
+        key = keys.onto(queue.round, content.group)
         last = await tx.get(key)
         entry.rank = max(counts.round, int(last) + 1 if last else 0)
         tx.put(key, b"%d" % entry.rank)

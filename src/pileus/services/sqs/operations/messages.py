@@ -28,10 +28,11 @@ async def send_message(ctx: Context, tx: Transaction, request: Request) -> Answe
     if sent.size > queue.size_max:
         raise errors.too_long(queue.size_max)
     counts = await counts_of(tx, queue)
-    dues: list[int] = []
-    answer = await sending.put(tx, queue, counts, sent, int(ctx.now * 1000), dues)
+    answer: Answer = {}
+    due = await sending.put(tx, queue, counts, sent, int(ctx.now * 1000), answer)
     tx.put(queue.counts_key, encode(counts))
-    tell_of(ctx.cloud, tx, queue, dues)
+    if due is not None:
+        tell_of(ctx.cloud, tx, queue, [due])
     return answer
 
 
@@ -63,7 +64,11 @@ async def send_message_batch(ctx: Context, tx: Transaction, request: Request) ->
         if sent.size > queue.size_max:
             failures.append(failed(entry, errors.entry_too_long(queue.size_max)))
         else:
-            successful.append({"Id": entry["Id"], **await sending.put(tx, queue, counts, sent, now, dues)})
+            answer: Answer = {"Id": entry["Id"]}
+            due = await sending.put(tx, queue, counts, sent, now, answer)
+            if due is not None:
+                dues.append(due)
+            successful.append(answer)
     if successful:
         tx.put(queue.counts_key, encode(counts))
         tell_of(ctx.cloud, tx, queue, dues)
