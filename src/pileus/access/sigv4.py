@@ -19,6 +19,7 @@ import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from urllib.parse import quote
 
 from pileus.access import errors, sigv4a
 from pileus.access.canonical import (
@@ -36,6 +37,7 @@ from pileus.access.claim import (
     SKEW_MAX_S,
     STREAMING_SIGNED_TRAILER,
     TERMINATOR,
+    UNSIGNED_PAYLOAD,
     Claim,
     Scope,
     read_claim,
@@ -149,6 +151,40 @@ def check_signature(
         string_to_sign=to_sign,
         canonical_request=canonical,
     )
+
+
+def presigned_query(
+    access_key_id: str,
+    secret: str,
+    session_token: str,
+    *,
+    region: str,
+    host: str,
+    path: str,
+    parameters: Mapping[str, str],
+    now: float,
+    expires_s: int,
+) -> str:
+    """The query of an address of S3's under which anybody may GET `path` (percent-encoded) in the key's name."""
+    timestamp = errors.basic_time(now)
+    date = timestamp[:8]
+    given = {
+        **parameters,
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{access_key_id}/{date}/{region}/s3/{TERMINATOR}",
+        "X-Amz-Date": timestamp,
+        "X-Amz-Expires": str(expires_s),
+        "X-Amz-Security-Token": session_token,
+        "X-Amz-SignedHeaders": "host",
+    }
+    query = "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in given.items()))
+    canonical = canonical_request(
+        method="GET", uri=path, query=query, headers={"host": host}, signed=("host",), payload=UNSIGNED_PAYLOAD
+    )
+    hashed = sha256(canonical.encode(CHARSET)).hexdigest()
+    to_sign = f"{ALGORITHM}\n{timestamp}\n{date}/{region}/s3/{TERMINATOR}\n{hashed}"
+    signature = hmac.digest(signing_key(secret, date, region, "s3"), to_sign.encode(), "sha256").hex()
+    return f"{query}&X-Amz-Signature={signature}"
 
 
 def _is_signed(claim: Claim, secret: str, key: bytes, to_sign: str) -> bool:

@@ -137,7 +137,9 @@ class Service:
     # OPTIONS is a method like any other.
     preflight: Callable[[Cloud, str, Mapping[str, str]], Awaitable[dict[str, str]]] | None = None
     # Puts what a request's members stand for in their place (S3: the bucket behind an access point); (ctx, members).
-    resolve: Callable[[Context, dict[str, Any]], Awaitable[None]] | None = None
+    # May return the name of what is to be done instead, one of `alternatives`.
+    resolve: Callable[[Context, dict[str, Any]], Awaitable[str | None]] | None = None
+    alternatives: Mapping[str, Operation] = field(default_factory=dict)
     # Raises where what a request is about (S3: the bucket) is not there; asked where the request cannot be read, since
     # that counts before what is wrong with its body. Called as (ctx, tx, the members that do not stand in the body).
     admit: Callable[[Context, Reader, dict[str, Any]], Awaitable[None]] | None = None

@@ -18,6 +18,10 @@ from typing import Any, Protocol
 # What `lo` is called inside beside 127.0.0.1, where the sandbox has a network of its own: as in AWS's environments.
 OWN_ADDRESS = "169.254.100.1"
 
+# A name before the address of the endpoint, as SDKs put one there (`io-local-001.127.0.0.1`): environments with a
+# private root find this machine under it.
+LOCAL_ROUTE = "io-local-001"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

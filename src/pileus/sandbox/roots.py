@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pileus.sandbox.contract import LOCAL_ROUTE
+
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # Of the machine's /etc: how libraries are found, and whose certificates are trusted.
 _CONFIGURATION = (
@@ -51,7 +53,11 @@ def machine_root(user_id: int, group_id: int, user_name: str) -> Root:
     root.files = {
         "/etc/passwd": users.encode(),
         "/etc/group": f"root:x:0:\n{user_name}:x:{group_id}:\n".encode(),
-        "/etc/hosts": f"127.0.0.1\tlocalhost {HOST_NAME} {HOST_NAME}.localdomain\n::1\tlocalhost\n".encode(),
+        "/etc/hosts": (
+            f"127.0.0.1\tlocalhost {HOST_NAME} {HOST_NAME}.localdomain\n"
+            f"127.0.0.1\t{LOCAL_ROUTE}.127.0.0.1 {LOCAL_ROUTE}.localhost\n"
+            "::1\tlocalhost\n"
+        ).encode(),
         "/etc/hostname": f"{HOST_NAME}\n".encode(),
         "/etc/resolv.conf": b"",
         "/etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",

@@ -48,8 +48,8 @@ log = logging.getLogger("pileus.calls")
 _ANONYMOUS_SERVICES = frozenset({"s3", "sqs"})
 # What links in messages ask for: the token in them is what counts.
 _ANONYMOUS_OPERATIONS = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
-# Services whose clients sign for other names, too: S3's for directory buckets.
-_SIGNED_AS = {"s3": ("s3", "s3express")}
+# Services whose clients sign for other names, too: S3's for directory buckets and Object Lambda.
+_SIGNED_AS = {"s3": ("s3", "s3express", "s3-object-lambda")}
 # Larger bodies are hashed off the event loop.
 _HASH_INLINE_BYTES = 256 * 1024
 # Of requests whose service is not known yet, or sets nothing else.
@@ -146,7 +146,8 @@ class Pipeline:
         model = self.model(service)
         members = dict(request)
         if known is not None and known.resolve is not None:
-            await known.resolve(ctx, members)
+            instead = await known.resolve(ctx, members)
+            built = built if instead is None else known.alternatives[instead]
         return await self.run(ctx, built, members, family_of(model.name, model.protocols[0]))
 
     # --------------------------------------------------------------------------------------- authorize and operate
@@ -392,7 +393,8 @@ class _HttpCall:
             raise
         built = _built(known, target.service, operation.name)
         if known is not None and known.resolve is not None:
-            await known.resolve(ctx, members)
+            instead = await known.resolve(ctx, members)
+            built = built if instead is None else known.alternatives[instead]
         answer = await self._pipeline.run(ctx, built, members, family)
         return self._codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None

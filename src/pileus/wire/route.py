@@ -89,9 +89,12 @@ _DIRECTORY_ENDS = ("--x-s3", "--xa-s3")
 _CERTIFICATE = "/SimpleNotificationService-"
 
 _BASE_DOMAINS = ("localhost.localstack.cloud", "localhost", "amazonaws.com", "on.aws")
-_S3_NAMES = ("s3", "s3express")
+_S3_NAMES = ("s3", "s3express", "s3-object-lambda")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ACCESS_POINT = re.compile(r"([a-z0-9][a-z0-9-]{1,48}[a-z0-9])-(\d{12})", re.ASCII)
+_OBJECT_LAMBDA = "arn:aws:s3-object-lambda:"
+# What an access point's ARN begins with where the host says neither region nor kind.
+_AT_OWN_ENDPOINT = "arn:aws:s3::"
 # {alias}.mrap.accesspoint.s3-global.amazonaws.com; SDKs use this name whatever endpoint they are given.
 _MULTI_REGION_LABELS = ("mrap", "accesspoint")
 # The same in a path, as alias or ARN, the latter mostly encoded.
@@ -202,6 +205,12 @@ class Hosts:
             if label == "s3-accesspoint" and at == 1 and (found := _ACCESS_POINT.fullmatch(labels[0])):
                 region = next((one for one in after if _REGION.fullmatch(one)), "")
                 return "s3", region, f"arn:aws:s3:{region}:{found[2]}:accesspoint%2F{found[1]}"
+            if label == "s3-object-lambda":
+                region = next((one for one in after if _REGION.fullmatch(one)), "")
+                found = _ACCESS_POINT.fullmatch(labels[0]) if at == 1 else None
+                # Where functions write their responses, the name before is no access point's.
+                point = f"{_OBJECT_LAMBDA}{region}:{found[2]}:accesspoint%2F{found[1]}" if found else ""
+                return "s3-object-lambda", region, point
             if label == "s3-global" and at > 1 and tuple(labels[at - 2 : at]) == _MULTI_REGION_LABELS:
                 return "s3", "", ".".join(labels[: at - 1])
             if label.startswith("s3-website-") and _REGION.fullmatch(label[11:]):
@@ -250,6 +259,8 @@ def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: by
         if path.startswith("/v20180820/") and "x-amz-account-id" in headers:
             return Route("s3control", path, region)
         express = "s3express" in (name, host_service)
+        if name == "s3-object-lambda" and bucket.startswith(_AT_OWN_ENDPOINT):
+            bucket = f"{_OBJECT_LAMBDA}{region}:" + bucket.removeprefix(_AT_OWN_ENDPOINT)
         return _s3(f"/{bucket}{path}" if bucket else path, region, express=express)
     if name:
         return Route(_refine(_SIGNING_NAMES.get(name, name), path), path, region)

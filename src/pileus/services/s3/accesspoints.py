@@ -15,7 +15,7 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.kernel.arn import parse_arn
 from pileus.kernel.errors import AWSError
-from pileus.services.s3 import directories, errors, keys, multiregion, scopes
+from pileus.services.s3 import directories, errors, keys, multiregion, object_lambda, scopes
 from pileus.services.s3.multiregion import MultiRegionPoint
 from pileus.services.s3.records import DIRECTORY_POINT_END, AccessPoint, decode_access_point
 from pileus.store.contract import Reader
@@ -29,14 +29,24 @@ _ENDS = (ALIAS_END, multiregion.ALIAS_END, DIRECTORY_POINT_END)
 _COPY_SOURCE = re.compile(r"/?(arn(?::|%3A)[^/]+?(?:/|%2F)[a-z0-9.-]+)(?:/|%2F)object(?:/|%2F)(.+)", re.IGNORECASE)
 
 
-def missing(name: str) -> AWSError:
-    return AWSError("NoSuchAccessPoint", "The specified accesspoint does not exist", status=404, AccessPointName=name)
+def already_owned() -> AWSError:
+    return AWSError(
+        "AccessPointAlreadyOwnedByYou",
+        "Your previous request to create the named accesspoint succeeded and you already own it.",
+        status=409,
+    )
+
+
+def no_policy(name: str) -> AWSError:
+    return AWSError(
+        "NoSuchAccessPointPolicy", "The specified accesspoint policy does not exist", status=404, AccessPointName=name
+    )
 
 
 async def load(tx: Reader, account: str, region: str, name: str) -> AccessPoint:
     data = await tx.get(keys.access_point(account, region, name))
     if data is None:
-        raise missing(name)
+        raise errors.no_such_access_point(name)
     return decode_access_point(data)
 
 
@@ -50,7 +60,7 @@ async def named(ctx: Context, tx: Reader, name: str) -> AccessPoint | MultiRegio
         at = await tx.get(keys.alias(alias))
         data = await tx.get(at) if at is not None else None
         if data is None:
-            raise missing(alias)
+            raise errors.no_such_access_point(alias)
         return decode_access_point(data)
     if arn is None or arn.service != "s3" or not arn.resource.startswith("accesspoint"):
         raise AWSError("InvalidARN", "Invalid Arn", status=400)
@@ -71,8 +81,15 @@ def _is_one(name: Any) -> bool:
     return isinstance(name, str) and (name.startswith("arn:") or name.endswith(_ENDS))
 
 
-async def resolve(ctx: Context, request: dict[str, Any]) -> None:
-    """Put the bucket in the place of the access point that a request names; the region, too, is then the bucket's."""
+async def resolve(ctx: Context, request: dict[str, Any]) -> str | None:
+    """Put the bucket in the place of the access point that a request names; the region, too, is then the bucket's.
+
+    Returns what is done instead, where a function answers.
+    """
+    if object_lambda.is_one(request.get("Bucket")) and ctx.operation != "CreateBucket":
+        through = await object_lambda.resolve(ctx, request)
+        if through.function(ctx.operation) is not None:
+            return object_lambda.TRANSFORMED
     if _is_one(request.get("Bucket")) and ctx.operation != "CreateBucket":
         point, bucket, region = await ctx.cloud.store.read(lambda tx: _behind(ctx, tx, request))
         ctx.region = region
@@ -81,7 +98,7 @@ async def resolve(ctx: Context, request: dict[str, Any]) -> None:
         request[VIA_ACCOUNT] = point.account
     source = request.get("CopySource")
     if source is None:
-        return
+        return None
     if found := _COPY_SOURCE.fullmatch(source):
         name, rest = found[1].replace("%3A", ":").replace("%2F", "/"), found[2]
     else:
@@ -93,6 +110,7 @@ async def resolve(ctx: Context, request: dict[str, Any]) -> None:
         if not scopes.covers(point.scope, "GetObject", {"Key": unquote_plus(rest.partition("?versionId=")[0])}):
             raise errors.access_denied()
         request["CopySource"] = f"{point.bucket}/{rest}"
+    return None
 
 
 async def _behind(ctx: Context, tx: Reader, request: dict[str, Any]) -> tuple[AccessPoint | MultiRegionPoint, str, str]:

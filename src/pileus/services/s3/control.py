@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request, Service, free, reading, writing
-from pileus.services.s3 import batch, batch_running, directories, grants, keys, lens, multiregion
+from pileus.services.s3 import batch, batch_running, directories, grants, keys, lens, multiregion, object_lambda
 from pileus.services.s3.operations import accesspoints, control, jobs
 from pileus.services.s3.operations import grants as of_grants
 from pileus.services.s3.operations import lens as of_lens
 from pileus.services.s3.operations import multiregion as mrap
+from pileus.services.s3.operations import object_lambda as lambdas
 from pileus.services.s3.records import DIRECTORY_POINT_END
 from pileus.store.contract import Reader
 
@@ -126,6 +127,14 @@ def _on_lens_group(action: str) -> Permissions:
         if request.get("Tags"):
             found.append(Permission("s3:TagResource", arn))
         return found
+
+    return needed
+
+
+def _on_object_lambda(action: str) -> Permissions:
+    def needed(ctx: Context, request: Request) -> Sequence[Permission]:
+        arn = object_lambda.point_arn(ctx.region, request["AccountId"], request["Name"])
+        return (Permission(f"s3:{action}", arn),)
 
     return needed
 
@@ -277,6 +286,40 @@ CONTROL = Service(
         "PutJobTagging": writing(jobs.put_job_tagging, _on_job("PutJobTagging")),
         "GetJobTagging": reading(jobs.get_job_tagging, _on_job("GetJobTagging")),
         "DeleteJobTagging": writing(jobs.delete_job_tagging, _on_job("DeleteJobTagging")),
+        "CreateAccessPointForObjectLambda": writing(
+            lambdas.create_access_point_for_object_lambda, _on_object_lambda("CreateAccessPointForObjectLambda")
+        ),
+        "GetAccessPointForObjectLambda": reading(
+            lambdas.get_access_point_for_object_lambda, _on_object_lambda("GetAccessPointForObjectLambda")
+        ),
+        "ListAccessPointsForObjectLambda": reading(
+            lambdas.list_access_points_for_object_lambda, _on_all("ListAccessPointsForObjectLambda")
+        ),
+        "DeleteAccessPointForObjectLambda": writing(
+            lambdas.delete_access_point_for_object_lambda, _on_object_lambda("DeleteAccessPointForObjectLambda")
+        ),
+        "GetAccessPointConfigurationForObjectLambda": reading(
+            lambdas.get_access_point_configuration_for_object_lambda,
+            _on_object_lambda("GetAccessPointConfigurationForObjectLambda"),
+        ),
+        "PutAccessPointConfigurationForObjectLambda": writing(
+            lambdas.put_access_point_configuration_for_object_lambda,
+            _on_object_lambda("PutAccessPointConfigurationForObjectLambda"),
+        ),
+        "PutAccessPointPolicyForObjectLambda": writing(
+            lambdas.put_access_point_policy_for_object_lambda, _on_object_lambda("PutAccessPointPolicyForObjectLambda")
+        ),
+        "GetAccessPointPolicyForObjectLambda": reading(
+            lambdas.get_access_point_policy_for_object_lambda, _on_object_lambda("GetAccessPointPolicyForObjectLambda")
+        ),
+        "GetAccessPointPolicyStatusForObjectLambda": reading(
+            lambdas.get_access_point_policy_status_for_object_lambda,
+            _on_object_lambda("GetAccessPointPolicyStatusForObjectLambda"),
+        ),
+        "DeleteAccessPointPolicyForObjectLambda": writing(
+            lambdas.delete_access_point_policy_for_object_lambda,
+            _on_object_lambda("DeleteAccessPointPolicyForObjectLambda"),
+        ),
         "TagResource": writing(control.tag_resource, _on_tagged("TagResource")),
         "UntagResource": writing(control.untag_resource, _on_tagged("UntagResource")),
         "ListTagsForResource": reading(control.list_tags_for_resource, _on_tagged("ListTagsForResource")),

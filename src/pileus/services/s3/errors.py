@@ -20,6 +20,10 @@ def no_such_bucket(name: str) -> AWSError:
     return AWSError("NoSuchBucket", "The specified bucket does not exist", status=404, BucketName=name)
 
 
+def no_such_access_point(name: str) -> AWSError:
+    return AWSError("NoSuchAccessPoint", "The specified accesspoint does not exist", status=404, AccessPointName=name)
+
+
 def no_such_key(key: str, headers: dict[str, str] | None = None) -> AWSError:
     return AWSError("NoSuchKey", "The specified key does not exist.", status=404, headers=headers, Key=key)
 

@@ -18,6 +18,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     grants-at (s3, account, region, "grants-at", location, id)         which grants a location has; no value
     lens      (s3, account, region, "lens", id)                        a Storage Lens configuration
     lens-group (s3, account, region, "lens-group", name)               a Storage Lens group
+    object-lambda (s3, account, region, "object-lambda", name)         an Object Lambda access point
     object    (s3, "", "", "object", bucket, key)                      the current version, unless a delete marker is
     version   (s3, "", "", "version", bucket, key, order)              every other version, the newest first
     null      (s3, "", "", "null", bucket, key)                        the key of the null version among those
@@ -163,6 +164,14 @@ def lens_group(account: str, region: str, name: str) -> bytes:
 
 def lens_groups_range(account: str, region: str) -> tuple[bytes, bytes]:
     return prefix_range("s3", account, region, "lens-group")
+
+
+def object_lambda_point(account: str, region: str, name: str) -> bytes:
+    return pack("s3", account, region, "object-lambda", name)
+
+
+def object_lambda_points_range(account: str, region: str) -> tuple[bytes, bytes]:
+    return prefix_range("s3", account, region, "object-lambda")
 
 
 def last_name(key: bytes) -> str:

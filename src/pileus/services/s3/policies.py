@@ -19,7 +19,7 @@ from pileus.access.policy import PolicyError, compile_policy
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
-from pileus.services.s3 import access_logs, accesspoints, acls, errors, versions
+from pileus.services.s3 import access_logs, accesspoints, acls, errors, object_lambda, versions
 from pileus.services.s3 import policy_actions as actions_
 from pileus.services.s3.accounts import canonical_id
 from pileus.services.s3.buckets import check_payer, check_region, load, public_access
@@ -306,6 +306,12 @@ async def _through(ctx: Context, tx: Reader, request: dict[str, Any], bucket: Bu
     shut = ctx.principal.kind != "service" and point.public_access_block["RestrictPublicBuckets"]
     gate = denials if shut and is_public(document) else document
     return Guard([*guard.documents, denials], guard.owners, {bucket.arn: gate})
+
+
+async def of_object_lambda(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any] | None:
+    """The policy of the Object Lambda access point whose function answers a call."""
+    point = await object_lambda.named(ctx, tx, request[object_lambda.POINT])
+    return dict(orjson.loads(point.policy)) if point.policy else None
 
 
 async def of_bucket_anywhere(ctx: Context, tx: Reader, request: dict[str, Any]) -> Guard:

@@ -12,6 +12,7 @@ from pileus.services.s3 import (
     inventories,
     log_delivery,
     loops,
+    object_lambda,
     policies,
     replicating,
     replication,
@@ -43,6 +44,7 @@ from pileus.services.s3.operations import (
     uploads,
 )
 from pileus.services.s3.operations import configurations as of_id
+from pileus.services.s3.operations import object_lambda as lambdas
 from pileus.services.s3.operations import reading as reads
 from pileus.services.s3.preflight import preflight
 
@@ -190,6 +192,7 @@ _OPERATIONS = {
     "ListObjectVersions": reading(listing.list_object_versions, needs.bucket("ListBucketVersions"), _guard),
     "PutObject": free(objects.put_object, needs.put_object, _guard),
     "GetObject": reading(reads.get_object, needs.versioned("GetObject"), _guard),
+    "WriteGetObjectResponse": free(lambdas.write_get_object_response, object_lambda.write_permission),
     "HeadObject": reading(reads.head_object, needs.versioned("GetObject"), _guard),
     "GetObjectAttributes": reading(reads.get_object_attributes, needs.get_object_attributes, _guard),
     "DeleteObject": writing(objects.delete_object, needs.bypassing(needs.versioned("DeleteObject")), _guard),
@@ -223,6 +226,9 @@ SERVICE = Service(
     start=start.start,
     stop=start.stop,
     resolve=accesspoints.resolve,
+    alternatives={
+        object_lambda.TRANSFORMED: free(lambdas.get_object, object_lambda.get_permission, policies.of_object_lambda),
+    },
     admit=buckets.admit,
     forms=posting.read_form,
     hosts={serving.LABEL: serving.serve},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.s3 import access_logs, sealing
+from pileus.services.s3 import access_logs, object_lambda, sealing
 
 
 async def start(cloud: Cloud) -> None:
     await sealing.start(cloud)
+    cloud.parts[object_lambda.Calls] = object_lambda.Calls()
     cloud.parts[access_logs.AccessLogs] = access_logs.AccessLogs(cloud)
 
 

@@ -56,11 +56,7 @@ async def create_access_point(ctx: Context, tx: Transaction, request: dict[str, 
     if taken not in (None, at):
         raise AWSError("AccessPointAlreadyExists", "The requested access point name is not available.", status=409)
     if await tx.get(at) is not None:
-        raise AWSError(
-            "AccessPointAlreadyOwnedByYou",
-            "Your previous request to create the named accesspoint succeeded and you already own it.",
-            status=409,
-        )
+        raise accesspoints.already_owned()
     blocked = request.get("PublicAccessBlockConfiguration")
     point = AccessPoint(
         name=name,
@@ -146,23 +142,17 @@ async def put_access_point_policy(ctx: Context, tx: Transaction, request: dict[s
     _save(tx, msgspec.structs.replace(point, policy=request["Policy"]))
 
 
-def _no_policy(name: str) -> AWSError:
-    return AWSError(
-        "NoSuchAccessPointPolicy", "The specified accesspoint policy does not exist", status=404, AccessPointName=name
-    )
-
-
 async def get_access_point_policy(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     point = await find(ctx, tx, request)
     if not point.policy:
-        raise _no_policy(point.name)
+        raise accesspoints.no_policy(point.name)
     return {"Policy": point.policy}
 
 
 async def get_access_point_policy_status(ctx: Context, tx: Reader, request: dict[str, Any]) -> dict[str, Any]:
     point = await find(ctx, tx, request)
     if not point.policy:
-        raise _no_policy(point.name)
+        raise accesspoints.no_policy(point.name)
     return {"PolicyStatus": {"IsPublic": policies.is_public(msgspec.json.decode(point.policy))}}
 
 

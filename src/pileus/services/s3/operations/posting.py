@@ -51,12 +51,14 @@ _META = "x-amz-meta-"
 # In Version 4 and 2: the access key's field, the signature's.
 _V2 = ("awsaccesskeyid", "signature", "AWSAccessKeyId", "Signature")
 _V4 = ("x-amz-credential", "x-amz-signature", "X-Amz-Credential", "X-Amz-Signature")
+# Where functions post what they make of objects: no bucket has such a name.
+_RESPONSES = "WriteGetObjectResponse"
 
 
 async def read_form(cloud: Cloud, form: Form) -> Posted | None:
     """The upload that a POST to a bucket's address asks for; None where it is none."""
     bucket, _, key = form.path.removeprefix("/").partition("/")
-    if not bucket or key:
+    if not bucket or key or bucket == _RESPONSES:
         return None
     kind, _, parameters = form.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "multipart/form-data":
