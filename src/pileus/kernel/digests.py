@@ -80,6 +80,13 @@ def new(algorithm: str) -> Digest:
     return _XXHash(make())
 
 
+def of(algorithm: str, data: bytes) -> str:
+    """The checksum of bytes that are all there, as `text` gives it."""
+    digest = new(algorithm)
+    digest.update(data)
+    return text(digest.digest())
+
+
 def text(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 

@@ -49,9 +49,7 @@ def check_body(operation: str, headers: Mapping[str, str], body: bytes) -> None:
             continue
         if not digests.is_value(algorithm, given):
             raise AWSError("InvalidRequest", f"Value for {name} header is invalid.", status=400)
-        digest = digests.new(algorithm)
-        digest.update(body)
-        if digests.text(digest.digest()) != given:
+        if digests.of(algorithm, body) != given:
             raise AWSError(
                 "BadDigest", f"The {algorithm} you specified did not match the calculated checksum.", status=400
             )

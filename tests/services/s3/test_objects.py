@@ -127,20 +127,24 @@ def test_keys_that_are_too_long(s3, bucket, fails):
         }
 
 
-@pytest.mark.parametrize("size", [0, 1, 64 * 1024, 64 * 1024 + 1, 1 << 20, (3 << 20) + 17])
+@pytest.mark.parametrize("size", [0, 1, 2048, 2049, 64 * 1024, 64 * 1024 + 1, 1 << 20, (3 << 20) + 17])
 def test_bodies_of_every_size(s3, bucket, size):
-    """Small ones stand in the store, large ones in blobs."""
+    """Tiny ones stand in their object's record, small ones beside it in the store, large ones in blobs."""
     body = os.urandom(size)
     assert s3.put_object(Bucket=bucket, Key="key", Body=body)["ETag"] == md5_etag(body)
     got = s3.get_object(Bucket=bucket, Key="key")
     assert got["ContentLength"] == size
     assert got["Body"].read() == body
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/key")
     # Over another, and back.
-    s3.put_object(Bucket=bucket, Key="key", Body=b"other")
-    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"other"
+    for other in (b"other", os.urandom(20_000), body):
+        s3.put_object(Bucket=bucket, Key="key", Body=other)
+        assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == other
+    s3.delete_object(Bucket=bucket, Key="key")
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == body
 
 
-@pytest.mark.parametrize("size", [2048, 200_000])
+@pytest.mark.parametrize("size", [2048, 20_000, 200_000])
 def test_ranges(s3, bucket, fails, size):
     body = os.urandom(size)
     s3.put_object(Bucket=bucket, Key="key", Body=body)

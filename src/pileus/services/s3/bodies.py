@@ -1,7 +1,8 @@
 """Objects' bytes on their way in and out.
 
-Small bodies stand in the store, where one commit serves many callers; larger ones go to blobs as they arrive: while a
-chunk is hashed, encrypted and written in other threads the next one is read, so that an upload holds few chunks.
+Small bodies stand in the store, where one commit serves many callers, and tiny ones in their object's record, which
+is written and read anyway; larger ones go to blobs as they arrive: while a chunk is hashed, encrypted and written in
+other threads the next one is read, so that an upload holds few chunks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pileus.services.s3.sealing import Vault
 from pileus.store.contract import Reader, StoreUnavailable, Transaction
 
 INLINE_BYTES_MAX = 64 * 1024
+# Listings read records: these are not to be much longer for it.
+HERE_BYTES_MAX = 2 * 1024
 # One PutObject, UploadPart or CopyObject.
 UPLOAD_BYTES_MAX = 5 * 1024**3
 
@@ -73,11 +76,7 @@ async def receive(
 
 
 def _small(data: bytes, algorithms: Sequence[str]) -> Received:
-    values = {}
-    for algorithm in algorithms:
-        digest = digests.new(algorithm)
-        digest.update(data)
-        values[algorithm] = digests.text(digest.digest())
+    values = {algorithm: digests.of(algorithm, data) for algorithm in algorithms}
     return Received(len(data), hashlib.md5(data, usedforsecurity=False).digest(), values, data)
 
 
@@ -145,14 +144,18 @@ def new_token(cloud: Cloud) -> str:
     return f"{int(cloud.clock.time() * 1e6):016x}{cloud.ids.hex(12)}"
 
 
-def keep(cloud: Cloud, tx: Transaction, received: Received, token: str) -> Body:
-    """Record the bytes in `tx`, under `token` where they are small."""
+def keep(cloud: Cloud, tx: Transaction, received: Received, token: str, *, apart: bool = False) -> Body:
+    """Record the bytes in `tx`, under `token` where they are small. `apart`: what names them is a list of many, so not
+    there."""
     if received.blob_id:
         cloud.blobs.adopt(tx, received.blob_id)
         return Body("blob", received.blob_id, received.size, received.sealed)
     if not received.size:
         return Body()
-    tx.put(keys.body(token), cloud.part(Vault).cipher(token, received.customer_key).seal(received.data))
+    stored = cloud.part(Vault).cipher(token, received.customer_key).seal(received.data)
+    if received.size <= HERE_BYTES_MAX and not apart:
+        return Body("here", token, received.size, received.sealed, stored)
+    tx.put(keys.body(token), stored)
     return Body("inline", token, received.size, received.sealed)
 
 
@@ -184,8 +187,8 @@ class Segment(NamedTuple):
     body: Body
     start: int
     length: int
-    # All that is stored of it, where it stands in the store.
-    stored: bytes = b""
+    # All that is stored of it; None: it is in a blob.
+    stored: bytes | None = None
 
 
 async def locate(tx: Reader, body: Body, first: int, last: int) -> list[Segment]:
@@ -194,6 +197,8 @@ async def locate(tx: Reader, body: Body, first: int, last: int) -> list[Segment]
         return []
     if body.kind == "blob":
         return [Segment(body, first, last - first + 1)]
+    if body.kind == "here":
+        return [Segment(body, first, last - first + 1, body.stored)]
     if body.kind == "inline":
         data = await tx.get(keys.body(body.at))
         if data is None:
@@ -213,7 +218,7 @@ def content(
     cloud: Cloud, segments: Sequence[Segment], customer_key: bytes | None = None
 ) -> bytes | AsyncIterator[bytes]:
     """What an answer streams. `customer_key`: what those are encrypted under that are under a customer's key."""
-    if all(segment.body.kind == "inline" for segment in segments):
+    if all(segment.stored is not None for segment in segments):
         return b"".join([_inline(cloud, segment, customer_key) for segment in segments])
     return _chunks(cloud, segments, customer_key)
 
@@ -223,7 +228,7 @@ def _cipher(cloud: Cloud, body: Body, customer_key: bytes | None) -> sealing.Cip
 
 
 def _inline(cloud: Cloud, segment: Segment, customer_key: bytes | None) -> bytes:
-    data = segment.stored
+    data = segment.stored or b""
     if segment.body.sealed:
         try:
             data = _cipher(cloud, segment.body, customer_key).open(data)
@@ -236,7 +241,7 @@ async def _chunks(cloud: Cloud, segments: Sequence[Segment], customer_key: bytes
     # A slow reader comes to the last only after others have replaced or removed the object.
     with cloud.blobs.hold(segment.body.at for segment in segments if segment.body.kind == "blob"):
         for segment in segments:
-            if segment.body.kind == "inline":
+            if segment.stored is not None:
                 yield _inline(cloud, segment, customer_key)
             elif not segment.body.sealed:
                 async for chunk in cloud.blobs.stream(segment.body.at, segment.start, segment.length):

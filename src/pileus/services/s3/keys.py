@@ -29,7 +29,7 @@ Bucket names are global, so nothing here but the owner's index carries an accoun
     job-token (s3, account, region, "job-token", token)                the job that a client request token made
     tasks     (s3, "", "", "job-tasks", id, number)                    a stretch of a job's tasks, from that one on
     result    (s3, "", "", "job-result", id, number)                   what became of a job's tasks, from that one on
-    body      (s3, "", "", "body", token)                              bytes of a small body
+    body      (s3, "", "", "body", token)                              bytes of a body that is neither tiny nor large
     pieces    (s3, "", "", "pieces", token)                            what a multipart object is made of
     upload    (s3, "", "", "upload", bucket, key, upload id)           a multipart upload that is under way
     part      (s3, "", "", "part", upload id, number)                  an uploaded part

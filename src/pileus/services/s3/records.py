@@ -113,15 +113,18 @@ class AccessPoint(msgspec.Struct, kw_only=True, tag=1):
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True):
-    """Where bytes are: nowhere (no bytes), in the store, in a blob, or in the pieces of a multipart object."""
+    """Where bytes are: nowhere (no bytes), here, elsewhere in the store, in a blob, or in the pieces of a multipart
+    object."""
 
-    kind: Literal["", "inline", "blob", "pieces"] = ""
-    # The token of the store's key, or the blob's id.
+    kind: Literal["", "here", "inline", "blob", "pieces"] = ""
+    # The body's token, which the store's key has, or the blob's id.
     at: str = ""
     # Of what was put, not of what is stored.
     size: int = 0
     # What it is encrypted under (see sealing.py): "" nothing, "node", or "customer" (a key that the requests bring).
     sealed: Literal["", "node", "customer"] = ""
+    # As stored, where they are here.
+    stored: bytes = b""
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):

@@ -17,7 +17,7 @@ from pileus.wire.protocols import faults, s3_resources, values
 from pileus.wire.protocols.errors import look_up
 from pileus.wire.protocols.rest_body import Body, JsonBody, XmlBody
 from pileus.wire.protocols.rest_router import Match, RestRouter, decode_query, parameters
-from pileus.wire.protocols.rpc_json import merge_headers
+from pileus.wire.protocols.rpc_json import header_text, merge_headers
 from pileus.wire.protocols.xml_shapes import parser
 
 Members = dict[str, Any]
@@ -280,15 +280,14 @@ class RestCodec:
         if status is None:
             status = (answer.get(status_member) if status_member else None) or operation.status
         body, content_type = (b"", None) if status in (204, 304) else encode(answer)
-        sent = self._id_headers(request_id)
+        sent = dict(self._id_headers(request_id))
         if content_type is not None:
-            sent.append(("Content-Type", content_type))
-        modelled = _written(writers, answer)
-        if modelled:
-            merge_headers(sent, modelled)
+            sent["Content-Type"] = content_type
+        _write(writers, answer, sent)
+        listed = [*sent.items()]
         if headers:
-            merge_headers(sent, headers)
-        return HttpAnswer(status, sent, body)
+            merge_headers(listed, headers)
+        return HttpAnswer(status, listed, body)
 
     def _id_headers(self, request_id: str) -> list[tuple[str, str]]:
         if self._model.name == "s3":
@@ -364,7 +363,8 @@ class RestCodec:
             body, more = self._body.error(fault, request_id)
             headers.append(("Content-Type", self._body.content_type))
         if fault.shape is not None:
-            more = {**more, **_written(self._compile_headers(fault.shape)[0], fault.members)}
+            more = {**more}
+            _write(self._compile_headers(fault.shape)[0], fault.members, more)
         merge_headers(headers, {**more, **error.headers})
         return HttpAnswer(fault.status, headers, body)
 
@@ -405,14 +405,12 @@ def _parse_json_header(text: str) -> Any:
         raise faults.serialization() from None
 
 
-def _written(writers: HeaderWriters, members: Mapping[str, Any]) -> dict[str, str]:
-    """The headers that members make. Few of those that a model knows are there: they lead, not the model."""
-    headers: dict[str, str] = {}
+def _write(writers: HeaderWriters, members: Mapping[str, Any], headers: dict[str, str]) -> None:
+    """Add the headers that members make. Few of those that a model knows are there: they lead, not the model."""
     for name, value in members.items():
         writer = writers.get(name)
         if writer is not None and value is not None:
             writer(value, headers)
-    return headers
 
 
 def _header_writer(wire_name: str, member: Shape) -> HeaderWriter:
@@ -426,7 +424,8 @@ def _header_writer(wire_name: str, member: Shape) -> HeaderWriter:
 
 def _prefix_writer(prefix: str) -> HeaderWriter:
     def write(value: Any, headers: dict[str, str]) -> None:
-        headers.update((prefix + key, text) for key, text in value.items())
+        for key, text in value.items():
+            headers[prefix + key] = header_text(text)
 
     return write
 
@@ -452,6 +451,8 @@ def _header_text(member: Shape) -> Callable[[Any], str]:
             return lambda value: ",".join([_quote(one(item)) for item in value])
         case "blob":
             return values.blob_text
+        case "string":
+            return lambda value: header_text(str(value))
         case _:
             return str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
@@ -62,8 +62,7 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     now = ctx.cloud.clock.time()
 
     async def change(tx: Transaction) -> tuple[Bucket, Object]:
-        bucket, old = await _check_target(ctx, tx, request, expected)
-        owner, acl = await new_acl(ctx, tx, bucket, request)
+        bucket, old, owner, acl = await _check_target(ctx, tx, request, expected)
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
             etag=etag,
@@ -101,7 +100,7 @@ async def _append(
     appending.check_form(request)
 
     async def look(tx: Reader) -> Object | None:
-        _, old = await _check_target(ctx, tx, request, expected)
+        old = (await _check_target(ctx, tx, request, expected)).old
         appending.check(request, old, stream.length, expected.algorithm)
         return old
 
@@ -113,9 +112,9 @@ async def _append(
     now = ctx.cloud.clock.time()
 
     async def change(tx: Transaction) -> tuple[Object, bool]:
-        bucket, old = await _check_target(ctx, tx, request, expected)
+        bucket, old, _, _ = await _check_target(ctx, tx, request, expected)
         appending.check(request, old, received.size, algorithm)
-        body = bodies.keep(ctx.cloud, tx, received, token)
+        body = bodies.keep(ctx.cloud, tx, received, token, apart=old is not None)
         if old is None:
             new = Object(
                 body=body,
@@ -143,19 +142,26 @@ async def _append(
     }
 
 
-async def _check_target(
-    ctx: Context, tx: Reader, request: dict[str, Any], expected: uploading.Announced
-) -> tuple[Bucket, Object | None]:
-    """The bucket that takes a write, and the newest version of the key so far."""
+class _Target(NamedTuple):
+    bucket: Bucket
+    # The newest version of the key so far.
+    old: Object | None
+    # Of the object that is written.
+    owner: str
+    acl: tuple[Grant, ...]
+
+
+async def _check_target(ctx: Context, tx: Reader, request: dict[str, Any], expected: uploading.Announced) -> _Target:
+    """Where a write goes. Refuses what the bucket does not take."""
     bucket = await buckets.find(ctx, tx, request)
     encryption.check_bucket(bucket, request, ctx.operation)
-    await new_acl(ctx, tx, bucket, request)
+    owner, acl = await new_acl(ctx, tx, bucket, request)
     if locks.of_request(bucket, request, ctx.now) is not None and ctx.http.method == "PUT":
         # Not what browsers post, nor what the cloud itself puts.
         locks.check_integrity("Object", locked=True, checked=bool(expected))
     old = await versions.latest(tx, bucket, request["Key"])
     conditions.check_write(request, versions.visible(old), request["Key"])
-    return bucket, old
+    return _Target(bucket, old, owner, acl)
 
 
 async def new_acl(ctx: Context, tx: Reader, bucket: Bucket, request: dict[str, Any]) -> tuple[str, tuple[Grant, ...]]:
