@@ -1,9 +1,9 @@
 """The node's feeds: which event source mappings there are, and that each of them that is enabled is read from.
 
 What a mapping should do is in the store; what it does is a `Feed` here. Applying brings the second in line with the
-first and moves the state on: `Creating` to `Enabled`, `Disabling` to `Disabled`, `Deleting` to gone. It happens after
-each change on this node, and for all mappings once a minute, which is for those that another node changed or a killed
-one left half done.
+first and moves the state on: `Creating` to `Enabled`, `Disabling` to `Disabled`, `Deleting`, after a moment in which it
+can still be seen, to gone. It happens after each change on this node, and for all mappings once a minute, which is for
+those that another node changed or a killed one left half done.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from pileus.store.keys import after
 
 SCAN_LIMIT = 500
 AT_ONCE = 64
+# How long a mapping that is deleted is still there: who asks for it right after is told so, as at AWS.
+DELETING_S = 5.0
 
 log = logging.getLogger("pileus.lambda")
 
@@ -40,6 +42,8 @@ class Feeds:
         self._feeds: dict[Place, Feed] = {}
         self._locks: dict[Place, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # Those that wait for a time.
+        self._waiting: set[asyncio.Task[None]] = set()
         self._closed = False
         if isinstance(cloud.clock, VirtualClock):
             cloud.clock.watch(self._busy)
@@ -51,6 +55,15 @@ class Feeds:
         task = asyncio.get_running_loop().create_task(self._apply_or_log(place))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _change_later(self, place: Place, after_s: float) -> None:
+        async def wait() -> None:
+            await self._cloud.clock.sleep(after_s)
+            self.changed(place)
+
+        task = asyncio.get_running_loop().create_task(wait())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def apply_all(self) -> None:
         """Look at every mapping of this node."""
@@ -75,11 +88,12 @@ class Feeds:
     async def close(self) -> None:
         """Read no more; what functions are doing they go on doing."""
         self._closed = True
-        for task in list(self._tasks):
+        tasks = [*self._tasks, *self._waiting]
+        for task in tasks:
             task.cancel()
         for feed in self._feeds.values():
             feed.cancel()
-        await asyncio.gather(*self._tasks, *(feed.ended() for feed in self._feeds.values()), return_exceptions=True)
+        await asyncio.gather(*tasks, *(feed.ended() for feed in self._feeds.values()), return_exceptions=True)
 
     def _busy(self) -> list[asyncio.Task[None]]:
         return [*self._tasks, *(task for feed in self._feeds.values() for task in feed.busy())]
@@ -106,18 +120,27 @@ class Feeds:
                 feed = self._feeds[place] = _kind_of(mapping)(self._cloud, place[0], place[1], mapping)
                 await feed.start()
             if mapping.state not in ("Enabled", "Disabled"):
-                await self._cloud.store.write(lambda tx: self._settle(tx, place, mapping.revision))
+                later_s = await self._cloud.store.write(lambda tx: self._settle(tx, place, mapping.revision))
+                if later_s:
+                    self._change_later(place, later_s)
 
-    async def _settle(self, tx: Transaction, place: Place, revision: str) -> None:
-        """Move the state on to where it was going, unless the mapping has been changed meanwhile."""
+    async def _settle(self, tx: Transaction, place: Place, revision: str) -> float:
+        """Move the state on to where it was going, unless the mapping has been changed meanwhile.
+
+        Returns in how many seconds it is to be tried again; 0 where all is done.
+        """
         mapping = await find_mapping(tx, place)
         if mapping is None or mapping.revision != revision:
-            return
-        if mapping.state == "Deleting":
-            remove_mapping(tx, place, mapping)
-        else:
+            return 0.0
+        if mapping.state != "Deleting":
             mapping.state = "Enabled" if mapping.enabled else "Disabled"
             tx.put(keys.event_source(*place), encode(mapping))
+            return 0.0
+        left_s = mapping.modified + DELETING_S - self._cloud.clock.time()
+        if 0 < left_s <= DELETING_S:
+            return left_s
+        remove_mapping(tx, place)
+        return 0.0
 
 
 def _kind_of(mapping: EventSource) -> type[Feed]:
@@ -138,7 +161,7 @@ async def find_mapping(tx: Reader, place: Place) -> EventSource | None:
     return decode(EventSource, data) if data is not None else None
 
 
-def remove_mapping(tx: Transaction, place: Place, mapping: EventSource) -> None:
+def remove_mapping(tx: Transaction, place: Place) -> None:
     tx.delete(keys.event_source(*place))
     tx.delete_range(*keys.stream_places(*place))
     tx.delete(keys.fed(*place))
