@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.services.s3.replication_kit import until
 from tests.services.s3.test_access_logs import PERIOD_S, Logged
+
+from waiting import until
 
 ROUNDS = 3
 REQUESTS = 30

@@ -11,9 +11,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.services.s3.replication_kit import new_role, until, versioned
+from tests.services.s3.replication_kit import new_role, versioned
 from tests.services.s3.test_accesspoints import client
 from tests.services.s3.test_batch import TRUST
+
+from waiting import until
 
 OBJECTS = 450
 KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "3"))

@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from events_kit import Group, until
+from events_kit import Group
+
+from waiting import until
 
 KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "5"))
 EVENTS_PER_LIFE = 40

@@ -11,7 +11,9 @@ import threading
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pipes_kit import World, until
+from pipes_kit import World
+
+from waiting import until
 
 KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "3"))
 WRITES_PER_LIFE = 15

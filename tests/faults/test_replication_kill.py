@@ -8,7 +8,9 @@ import threading
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.services.s3.replication_kit import new_role, put_rules, rule, until, versioned
+from tests.services.s3.replication_kit import new_role, put_rules, rule, versioned
+
+from waiting import until
 
 KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "3"))
 VERSIONS_PER_LIFE = 15

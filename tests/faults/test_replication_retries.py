@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from tests.faults.test_s3_torn_uploads import files
-from tests.services.s3.replication_kit import new_role, put_rules, rule, until, versioned
+from tests.services.s3.replication_kit import new_role, put_rules, rule, versioned
+
+from waiting import until
 
 BODY = b"replicate me" * 10_000
 HOUR_S = 3600

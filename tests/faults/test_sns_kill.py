@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from sns_kit import Queue, until
+from sns_kit import Queue
+
+from waiting import until
 
 KILLS = int(os.environ.get("PILEUS_KILL_ROUNDS", "5"))
 QUEUES = 6

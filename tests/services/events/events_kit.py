@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from waiting import until
 
 
 def refused(call: Any, **request: Any) -> tuple[str, str]:
@@ -24,15 +24,6 @@ def refused(call: Any, **request: Any) -> tuple[str, str]:
 
 def bare(answer: dict[str, Any]) -> dict[str, Any]:
     return {member: value for member, value in answer.items() if member != "ResponseMetadata"}
-
-
-def until(find: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """What `find` returns once it is something."""
-    end = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < end, "it never came"
-        threading.Event().wait(0.02)
-    return found
 
 
 class Group:

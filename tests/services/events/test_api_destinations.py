@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from events_kit import Group, Web, bare, refused, until
+from events_kit import Group, Web, bare, refused
+
+from waiting import until
 
 BASIC = {"BasicAuthParameters": {"Username": "user", "Password": "pass"}}
 API_KEY = {"ApiKeyAuthParameters": {"ApiKeyName": "ApiKey", "ApiKeyValue": "secret"}}

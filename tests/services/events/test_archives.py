@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from events_kit import Group, bare, refused, until
+from events_kit import Group, bare, refused
+
+from waiting import until
 
 PATTERN = {"source": ["kept"]}
 DAY = timedelta(days=1)

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from events_kit import Group, bare, refused, until
+from events_kit import Group, bare, refused
+
+from waiting import until
 
 HEALTH = "arn:aws:route53:::healthcheck/12345678-aaaa-bbbb-cccc-1234567890ab"
 TRUST = json.dumps(

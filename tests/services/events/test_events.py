@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from events_kit import Group, refused, until
+from events_kit import Group, refused
 
 from pileus.services.events import inputs
+from waiting import until
 
 DETAIL = {"command": "update-account", "payload": {"acc_id": "0a787ecb-4015", "sf_id": "baz"}}
 ENTRY = {"Source": "core.update", "DetailType": "core.type", "Detail": json.dumps(DETAIL)}

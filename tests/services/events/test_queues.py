@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from events_kit import until
+from waiting import until
 
 ENTRY = {"Source": "core.update", "DetailType": "core.type", "Detail": '{"group": "g1", "n": 1}'}
 PATTERN = '{"source": ["core.update"]}'

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from events_kit import Group, until
+from events_kit import Group
+
+from waiting import until
 
 EVENTS = 40
 

@@ -7,11 +7,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import until
+
+from waiting import until
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 NOBODY = 65534
@@ -99,6 +103,35 @@ class Broker:
             self._server.wait()
         self._names.kill()
         self._names.wait()
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    # Not below pytest's folder, into which the broker's user may not look.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        started = Broker(Path(folder) / "rabbit")
+        try:
+            yield started
+        finally:
+            started.stop()
+
+
+def register(aws: Any, broker: Broker, **settings: Any) -> dict[str, Any]:
+    """The broker as one of Amazon MQ's."""
+    answer: dict[str, Any] = aws.client("mq").create_broker(
+        **{
+            "BrokerName": "orders",
+            "EngineType": "RABBITMQ",
+            "DeploymentMode": "SINGLE_INSTANCE",
+            "HostInstanceType": "mq.m5.large",
+            "PubliclyAccessible": True,
+            "Users": [{"Username": broker.user, "Password": broker.password}],
+            "Tags": {"pileus:endpoint": broker.endpoint},
+            **settings,
+        }
+    )
+    return answer
 
 
 class KafkaBrokers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambda_kit import until
+from waiting import until
 
 READS_STREAMS = {
     "Effect": "Allow",
@@ -48,6 +48,30 @@ def handler(event, context):
 def recorder(respond: str = "    return None") -> str:
     """The code of a function that keeps its events and answers with what `respond(event)` says."""
     return RECORDER + "\ndef respond(event):\n" + respond + "\n"
+
+
+PASSES_GATES = {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": "*"}
+
+
+def gate(table: str = "things") -> str:
+    """Code with a `gate()` that says in a table that it was come to, and lets nobody through before `put(aws, "go")`.
+
+    The function's role needs PASSES_GATES.
+    """
+    return f"""
+import boto3, time
+table = boto3.client("dynamodb")
+
+def gate(sign="started"):
+    table.put_item(TableName="{table}", Item={{"id": {{"S": sign}}}})
+    while "Item" not in table.get_item(TableName="{table}", Key={{"id": {{"S": "go"}}}}, ConsistentRead=True):
+        time.sleep(0.02)
+"""
+
+
+def at_gate(aws: Any, table: str = "things") -> bool:
+    sign = aws.client("dynamodb").get_item(TableName=table, Key={"id": {"S": "started"}}, ConsistentRead=True)
+    return "Item" in sign
 
 
 def allow(aws: Any, *statements: dict[str, Any]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import threading
-import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -67,19 +65,3 @@ def caught(call: Callable[..., Any], **request: Any) -> tuple[str, int, str]:
         call(**request)
     answer = failure.value.response
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"].get("Message", "")
-
-
-def until(find: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """What `find` returns once it is something; errors count as nothing."""
-    from botocore.exceptions import ClientError
-
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if found := find():
-                return found
-        except ClientError:
-            if time.monotonic() > end:
-                raise
-        assert time.monotonic() < end, "it never came"
-        threading.Event().wait(0.05)

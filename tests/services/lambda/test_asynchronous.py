@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from feed_kit import allow, make_table, recorder, wait_events
-from lambda_kit import LOGGING, TRUST, package, until
+from lambda_kit import LOGGING, TRUST, package
+
+from waiting import until
 
 FAIL = "def handler(event, context):\n    raise ValueError('again')\n"
 TELL = "def handler(event, context):\n    print('got', __import__('json').dumps(event, sort_keys=True))\n"

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import caught, package, until
+from lambda_kit import caught, package
 
 from pileus.cli.common import cache_dir
 from pileus.sandbox.contract import SandboxError
 from pileus.services.lambda_.hosting import python
 from pileus.services.lambda_.hosting.python import packages
+from waiting import until
 
 
 def _debug(server: Any, aws: Any, name: str, port: int) -> subprocess.Popen[str]:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lambda_kit import ECHO, package, until
+from lambda_kit import ECHO, package
+
+from waiting import until
 
 # Needs nothing but bash: its descriptors are sockets.
 EXTENSION = r"""#!/bin/bash

@@ -4,50 +4,27 @@ from __future__ import annotations
 
 import json
 import struct
-import tempfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pika
 import pytest
-from broker_kit import Broker
+from broker_kit import Broker, register, running_broker
 from feed_kit import allow, events, make_table, recorder, wait_events, wait_state
-from lambda_kit import caught, until
+from lambda_kit import caught
 
 from pileus.cloud import rabbitmq
+from waiting import until
 
 READS = {"Effect": "Allow", "Action": "mq:DescribeBroker", "Resource": "*"}
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
-    # Not below pytest's folder, into which the broker's user may not look.
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        started = Broker(Path(folder) / "rabbit")
-        try:
-            yield started
-        finally:
-            started.stop()
-
-
-def register(aws: Any, broker: Broker, **settings: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = aws.client("mq").create_broker(
-        **{
-            "BrokerName": "orders",
-            "EngineType": "RABBITMQ",
-            "DeploymentMode": "SINGLE_INSTANCE",
-            "HostInstanceType": "mq.m5.large",
-            "PubliclyAccessible": True,
-            "Users": [{"Username": broker.user, "Password": broker.password}],
-            "Tags": {"pileus:endpoint": broker.endpoint},
-            **settings,
-        }
-    )
-    return answer
+    with running_broker() as started:
+        yield started
 
 
 def feed(aws: Any, lambda_: Any, arn: str, queue: str, **settings: Any) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from broker_kit import KafkaBrokers
 from feed_kit import allow, events, make_table, recorder, wait_events, wait_state
-from lambda_kit import caught, until
+from lambda_kit import caught
 
 from pileus.cloud import kafka
+from waiting import until
 
 NO_SECRET = [
     {"Type": "VPC_SUBNET", "URI": "subnet:subnet-1"},

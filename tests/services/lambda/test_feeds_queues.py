@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from feed_kit import allow, events, feed, make_table, recorder, wait_events, wait_state
-from lambda_kit import LOGGING, TRUST, caught, package, until
+from lambda_kit import LOGGING, TRUST, caught, package
+
+from waiting import until
 
 
 @pytest.fixture

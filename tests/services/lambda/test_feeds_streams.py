@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from feed_kit import allow, events, feed, ids_of, make_table, put, recorder, wait_events, wait_state
-from lambda_kit import caught, package, until
+from lambda_kit import caught, package
+
+from waiting import until
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import ECHO, TRUST, caught, invoked, package, until
+from lambda_kit import ECHO, TRUST, caught, invoked, package
+
+from waiting import until
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from lambda_kit import caught, package, until
+from lambda_kit import caught, package
+
+from waiting import until
 
 CONTEXT = """
 def handler(event, context):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lambda_kit import until
+
+from waiting import until
 
 CODE = "def handler(event, context):\n    if event == 'fail':\n        raise ValueError('no')\n    return event\n"
 

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from feed_kit import allow, make_table, put
-from lambda_kit import caught, until
+from feed_kit import PASSES_GATES, allow, gate, make_table, put
+from lambda_kit import caught
+
+from waiting import until
 
 TELLS = (
     "import os\nKIND = os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\ndef handler(event, context):\n    return KIND\n"
@@ -121,24 +123,21 @@ def test_no_less_is_reserved_than_is_provisioned(lambda_: Any, make: Callable[..
     assert caught(provision, lambda_=lambda_, qualifier="1", count=3)[0] == "InvalidParameterValueException"
 
 
-WAITS = """
-import os, time, boto3
+WAITS = (
+    gate()
+    + """
+import os
 KIND = os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
-table = boto3.client("dynamodb")
 
 def handler(event, context):
-    table.put_item(TableName="things", Item={"id": {"S": context.aws_request_id}})
-    while "Item" not in table.get_item(TableName="things", Key={"id": {"S": "go"}}, ConsistentRead=True):
-        time.sleep(0.02)
+    gate(context.aws_request_id)
     return KIND
 """
+)
 
 
 def test_more_calls_than_environments_spill_over(aws: Any, lambda_: Any, role: str, make: Callable[..., Any]) -> None:
-    allow(
-        aws,
-        {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": "*"},
-    )
+    allow(aws, PASSES_GATES)
     make_table(aws)
     make(code=WAITS, Publish=True, Timeout=30)
     provision(lambda_, "1")

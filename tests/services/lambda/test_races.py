@@ -7,26 +7,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from feed_kit import allow, make_table, put
-from lambda_kit import caught, package, until
+from feed_kit import PASSES_GATES, allow, at_gate, gate, make_table, put
+from lambda_kit import caught, package
 
-WAITS = """
-import time, boto3
-table = boto3.client("dynamodb")
+from waiting import until
 
+WAITS = (
+    gate()
+    + """
 def handler(event, context):
-    table.put_item(TableName="things", Item={"id": {"S": "started"}})
-    while "Item" not in table.get_item(TableName="things", Key={"id": {"S": "go"}}, ConsistentRead=True):
-        time.sleep(0.02)
+    gate()
     return "done"
 """
-READS = {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": "*"}
-
-
-def started(aws: Any) -> bool:
-    return "Item" in aws.client("dynamodb").get_item(
-        TableName="things", Key={"id": {"S": "started"}}, ConsistentRead=True
-    )
+)
 
 
 def test_of_two_deploys_at_once_each_is_whole_or_refused(
@@ -58,12 +51,12 @@ def test_of_two_deploys_at_once_each_is_whole_or_refused(
 def test_a_function_that_is_deleted_finishes_what_it_does(
     aws: Any, lambda_: Any, role: str, make: Callable[..., Any]
 ) -> None:
-    allow(aws, READS)
+    allow(aws, PASSES_GATES)
     make_table(aws)
     make(code=WAITS, Timeout=30)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(aws.client("lambda").invoke, FunctionName="f")
-        until(lambda: started(aws))
+        until(lambda: at_gate(aws))
         lambda_.delete_function(FunctionName="f")
         assert caught(lambda_.invoke, FunctionName="f")[:2] == ("ResourceNotFoundException", 404)
         put(aws, "go")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from feed_kit import allow, events, make_table, recorder, wait_events
-from lambda_kit import caught, until
+from lambda_kit import caught
+
+from waiting import until
 
 CALLS_ITSELF = """
 import boto3, json

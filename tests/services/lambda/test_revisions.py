@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from feed_kit import allow, make_table, put
-from lambda_kit import caught, package, until
+from feed_kit import PASSES_GATES, allow, at_gate, gate, make_table, put
+from lambda_kit import caught, package
+
+from waiting import until
 
 MISMATCH = (
     "PreconditionFailedException",
@@ -16,17 +18,15 @@ MISMATCH = (
 )
 GRANT = {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
 # The Init waits until the table has the item "go".
-WAITS_IN_INIT = """
-import time, boto3
-table = boto3.client("dynamodb")
-table.put_item(TableName="things", Item={"id": {"S": "started"}})
-while "Item" not in table.get_item(TableName="things", Key={"id": {"S": "go"}}, ConsistentRead=True):
-    time.sleep(0.02)
+WAITS_IN_INIT = (
+    gate()
+    + """
+gate()
 
 def handler(event, context):
     return event
 """
-READS = {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": "*"}
+)
 
 
 def revision(lambda_: Any, qualifier: str = "$LATEST") -> str:
@@ -98,12 +98,11 @@ def test_an_old_revision_is_refused(lambda_: Any, make: Callable[..., Any]) -> N
 
 
 def test_what_changes_a_revision_holds_up_no_deployment(aws: Any, lambda_: Any, make: Callable[..., Any]) -> None:
-    allow(aws, READS)
+    allow(aws, PASSES_GATES)
     make_table(aws)
     make(code=WAITS_IN_INIT, Runtime="python3.12", Timeout=30, SnapStart={"ApplyOn": "PublishedVersions"})
     lambda_.publish_version(FunctionName="f")
-    table = aws.client("dynamodb")
-    until(lambda: "Item" in table.get_item(TableName="things", Key={"id": {"S": "started"}}, ConsistentRead=True))
+    until(lambda: at_gate(aws))
     pending = revision(lambda_, "1")
     lambda_.add_permission(FunctionName="f", StatementId="s", Qualifier="1", **GRANT)
     assert revision(lambda_, "1") != pending

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import invoked, package, program, until
+from lambda_kit import invoked, package, program
 
 from pileus.cli.common import cache_dir
 from pileus.services.lambda_.hosting.nodejs import packages
+from waiting import until
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 

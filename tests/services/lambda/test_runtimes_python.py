@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import TRUST, caught, invoked, package, program, until
+from lambda_kit import TRUST, caught, invoked, package, program
 
 from pileus.cli.common import cache_dir
 from pileus.sandbox.contract import SandboxError
@@ -19,6 +19,7 @@ from pileus.services.lambda_.hosting import python
 from pileus.services.lambda_.hosting.catalog import Catalog, Missing, nearest
 from pileus.services.lambda_.hosting.frame import Hosted, Interpreter
 from pileus.services.lambda_.hosting.python import packages
+from waiting import until
 
 OWN = (sys.version_info.major, sys.version_info.minor)
 CODE = """

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from feed_kit import allow
-from lambda_kit import LOGGING, TRUST, caught, invoked, package, until
+from lambda_kit import LOGGING, TRUST, caught, invoked, package
 
 from pileus.sandbox import processes
 from sandbox_lab import run_scenarios
+from waiting import until
 
 SNAP_START = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}, "Timeout": 10}
 TELLS = """

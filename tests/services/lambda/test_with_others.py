@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_kit import until
+
+from waiting import until
 
 # The runtime has these.
 GIVEN = {"boto3", "botocore", "s3transfer", "jmespath", "urllib3", "six", "python-dateutil"}

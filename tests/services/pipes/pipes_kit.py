@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-import time
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from waiting import until
 
 
 def refused(call: Any, **request: Any) -> tuple[str, str]:
@@ -24,15 +23,6 @@ def refused(call: Any, **request: Any) -> tuple[str, str]:
 
 def bare(answer: dict[str, Any]) -> dict[str, Any]:
     return {member: value for member, value in answer.items() if member != "ResponseMetadata"}
-
-
-def until(find: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """What `find` returns once it is something."""
-    end = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < end, "it never came"
-        threading.Event().wait(0.02)
-    return found
 
 
 def make_role(account: Any, name: str, service: str) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from events_kit import Web
-from pipes_kit import World, refused, until
+from pipes_kit import World, refused
+
+from waiting import until
 
 
 @pytest.fixture

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pika
 import pytest
-from broker_kit import Broker
-from pipes_kit import World, bare, refused, until
+from broker_kit import Broker, register, running_broker
+from pipes_kit import World, bare, refused
+
+from waiting import until
 
 # It takes "again" the second time only.
 CODE = """
@@ -27,32 +27,13 @@ def handler(events, context):
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
-    # Not below pytest's folder, into which the broker's user may not look.
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        started = Broker(Path(folder) / "rabbit")
-        try:
-            yield started
-        finally:
-            started.stop()
-
-
-def register(aws: Any, broker: Broker) -> str:
-    arn: str = aws.client("mq").create_broker(
-        BrokerName="orders",
-        EngineType="RABBITMQ",
-        DeploymentMode="SINGLE_INSTANCE",
-        HostInstanceType="mq.m5.large",
-        PubliclyAccessible=True,
-        Users=[{"Username": broker.user, "Password": broker.password}],
-        Tags={"pileus:endpoint": broker.endpoint},
-    )["BrokerArn"]
-    return arn
+    with running_broker() as started:
+        yield started
 
 
 def test_messages_of_a_broker_pass_through(aws: Any, broker: Broker) -> None:
     world = World(aws)
-    arn = register(aws, broker)
+    arn = register(aws, broker)["BrokerArn"]
     connection = broker.connect()
     channel = connection.channel()
     for name in ("plain", "filtered"):

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from pipes_kit import World, until
+from pipes_kit import World
+
+from waiting import until
 
 
 @pytest.fixture

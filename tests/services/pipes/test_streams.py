@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from pipes_kit import World, bare, refused, until
+from pipes_kit import World, bare, refused
+
+from waiting import until
 
 NEWEST = {"DynamoDBStreamParameters": {"StartingPosition": "LATEST"}}
 OLDEST = {"DynamoDBStreamParameters": {"StartingPosition": "TRIM_HORIZON"}}

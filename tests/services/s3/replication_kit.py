@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 TRUST = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -59,11 +57,3 @@ def rule(target: str, **members: Any) -> dict[str, Any]:
 
 def put_rules(s3: Any, bucket: str, role: str, *rules: dict[str, Any]) -> None:
     s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration={"Role": role, "Rules": list(rules)})
-
-
-def until(holds: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Wait for what happens behind an answer."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it has not happened"
-        time.sleep(0.02)

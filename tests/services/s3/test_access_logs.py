@@ -15,8 +15,9 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from tests.services.s3.conftest import new_name
-from tests.services.s3.replication_kit import until
 from tests.services.s3.test_posting import post
+
+from waiting import until
 
 PERIOD_S = 61.0
 # Of 60 KB, these are 18 MB.

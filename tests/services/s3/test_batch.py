@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.services.s3.replication_kit import allow_all, new_role, put_rules, rule, until, versioned
+from tests.services.s3.replication_kit import allow_all, new_role, put_rules, rule, versioned
 from tests.services.s3.test_accesspoints import client
+
+from waiting import until
 
 TRUST = {"Effect": "Allow", "Principal": {"Service": "batchoperations.s3.amazonaws.com"}, "Action": "sts:AssumeRole"}
 KEYS = ("a b", "é/1", "c")

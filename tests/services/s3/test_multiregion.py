@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.services.s3.control_kit import control_of, document, sent_here, user_keys
-from tests.services.s3.replication_kit import until
+
+from waiting import until
 
 REGIONS = ("us-east-1", "eu-west-1")
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")

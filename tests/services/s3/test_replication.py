@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from tests.conftest import Account
 from tests.services.s3.conftest import new_name
-from tests.services.s3.replication_kit import TRUST, allow_all, new_role, put_rules, rule, until, versioned
+from tests.services.s3.replication_kit import TRUST, allow_all, new_role, put_rules, rule, versioned
+
+from waiting import until
 
 
 def status(s3: Any, bucket: str, key: str, **at: str) -> str | None:

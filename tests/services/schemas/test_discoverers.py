@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pileus.services.schemas import shapes
+from waiting import until
 
 CONTENT = json.dumps({"openapi": "3.0.0", "info": {"title": "E", "version": "1"}, "paths": {}})
 ALLOW_LOGS = json.dumps(
@@ -39,14 +37,6 @@ def refused(call: Any, **request: Any) -> tuple[str, int]:
 
 def bare(answer: dict[str, Any]) -> dict[str, Any]:
     return {member: value for member, value in answer.items() if member != "ResponseMetadata"}
-
-
-def until(find: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 20
-    while not (found := find()):
-        assert time.monotonic() < end, "it never came"
-        threading.Event().wait(0.02)
-    return found
 
 
 def put(aws: Any, bus: str, detail: Any, source: str = "shop/north", detail_type: str = "order placed") -> None:

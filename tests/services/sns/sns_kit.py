@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,15 +29,6 @@ def status_of(call: Any, **request: Any) -> int:
 
 def bare(answer: dict[str, Any]) -> dict[str, Any]:
     return {member: value for member, value in answer.items() if member != "ResponseMetadata"}
-
-
-def until(find: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """What `find` returns once it is something."""
-    end = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < end, "it never came"
-        threading.Event().wait(0.02)
-    return found
 
 
 class Queue:

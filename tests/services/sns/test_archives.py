@@ -6,7 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sns_kit import Queue, refused, until
+from sns_kit import Queue, refused
+
+from waiting import until
 
 ARCHIVE = json.dumps({"MessageRetentionPeriod": "30"})
 

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from sns_kit import Queue, bare, refused, until
+from sns_kit import Queue, bare, refused
+
+from waiting import until
 
 PREFIX = "arn:aws:dataprotection::aws:data-identifier/"
 

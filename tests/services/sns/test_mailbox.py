@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from pipes_kit import make_role
-from sns_kit import Queue, bare, refused, status_of, until
+from sns_kit import Queue, bare, refused, status_of
+
+from waiting import until
 
 
 class Mailbox:

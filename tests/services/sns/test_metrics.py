@@ -7,7 +7,9 @@ import re
 import urllib.request
 from typing import Any
 
-from sns_kit import Queue, until
+from sns_kit import Queue
+
+from waiting import until
 
 
 def read(aws: Any, metric: str) -> float:

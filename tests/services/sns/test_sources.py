@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from lambda_kit import package
 from pipes_kit import make_role
-from sns_kit import Queue, refused, until
+from sns_kit import Queue, refused
+
+from waiting import until
 
 # Passes its event on to a queue, and fails where a message asks for it.
 PASSES_ON = """

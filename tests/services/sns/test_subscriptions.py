@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from sns_kit import Queue, bare, refused, status_of, until
+from sns_kit import Queue, bare, refused, status_of
+
+from waiting import until
 
 
 def test_a_subscription_says_what_it_is(aws: Any, sns: Any) -> None:
