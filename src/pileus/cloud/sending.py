@@ -17,7 +17,7 @@ from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError, NotBuilt
 from pileus.kernel.principal import Principal
 
-# "Busy": the attempt does not count, only the event's age does.
+# Throttled: an attempt as any other, of those that retry policies name.
 _THROTTLED = frozenset(
     (
         "TooManyRequestsException",
@@ -78,8 +78,8 @@ class Refused(Undeliverable):
 class Busy(Retry):
     """The target's own words for not now; `error` is its answer."""
 
-    def __init__(self, error: AWSError, *, counted: bool) -> None:
-        super().__init__(str(error), counted=counted)
+    def __init__(self, error: AWSError) -> None:
+        super().__init__(str(error))
         self.error = error
 
 
@@ -125,13 +125,11 @@ async def send(cloud: Cloud, principal: Principal, target: str, message: Message
 
 
 def sort_error(error: AWSError) -> Refused | Busy:
-    """Whether what a target answered is for ever. Throttling does not count as an attempt."""
-    if error.code in _THROTTLED:
-        return Busy(error, counted=False)
+    """Whether what a target answered is for ever."""
     if isinstance(error, NotBuilt):
         return Refused(error)
-    if error.fault == "server" or (error.status or 0) >= 500 or error.code in _UNREADY:
-        return Busy(error, counted=True)
+    if error.fault == "server" or (error.status or 0) >= 500 or error.code in _THROTTLED | _UNREADY:
+        return Busy(error)
     return Refused(error)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -360,3 +362,63 @@ def test_a_universal_target_without_a_required_member_is_a_dead_letter_that_says
         "1 validation error detected: Value null at 'bucket' failed to satisfy constraint: Member must not be null",
         "0",
     )
+
+
+def test_throttled_targets_are_tried_again_as_the_schedule_says(aws: Any, start_pileus: Any) -> None:
+    server = start_pileus("--clock", "virtual")
+    here = type(aws)(server.endpoint)
+    lambda_, sqs, scheduler = here.client("lambda"), here.client("sqs"), here.client("scheduler")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.writestr("index.py", "def handler(event, context):\n    print('got', event)\n")
+    lambda_.create_function(
+        FunctionName="f",
+        Runtime="python3.11",
+        Handler="index.handler",
+        Role=make_role(here, "runs", "lambda.amazonaws.com"),
+        Code={"ZipFile": code.getvalue()},
+    )
+    waiter = lambda_.get_waiter("function_active_v2")
+    waiter.wait(FunctionName="f", WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+    # Nothing may run: whoever asks is throttled.
+    lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
+    dead, role = sqs.create_queue(QueueName="dead")["QueueUrl"], make_role(here)
+    soon = scheduler.get_schedule_group(Name="default")["CreationDate"].astimezone(UTC) + timedelta(minutes=1)
+    for name, policy in (
+        ("few", {"MaximumRetryAttempts": 2}),
+        ("old", {"MaximumEventAgeInSeconds": 60}),
+        ("patient", {}),
+    ):
+        scheduler.create_schedule(
+            Name=name,
+            ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow=OFF,
+            Target={
+                "Arn": "arn:aws:scheduler:::aws-sdk:lambda:invoke",
+                "RoleArn": role,
+                "Input": json.dumps({"FunctionName": "f", "Payload": f'"{name} <aws.scheduler.attempt-number>"'}),
+                "RetryPolicy": policy,
+                "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{here.account}:dead"},
+            },
+        )
+    server.advance(1800)
+    told = {}
+    while messages := sqs.receive_message(QueueUrl=dead, MessageAttributeNames=["All"]).get("Messages"):
+        for message in messages:
+            attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+            told[attributes["SCHEDULE_ARN"].rpartition("/")[2]] = attributes
+    assert told.keys() == {"few", "old"}
+    assert {attributes["ERROR_CODE"] for attributes in told.values()} == {"TooManyRequestsException"}
+    assert told["few"]["RETRY_ATTEMPTS"] == "2"
+    assert told["few"]["EXHAUSTED_RETRY_CONDITION"] == "MaximumRetryAttempts"
+    assert told["old"]["EXHAUSTED_RETRY_CONDITION"] == "MaximumEventAgeInSeconds"
+    lambda_.delete_function_concurrency(FunctionName="f")
+    server.advance(4 * 3600)
+    logs = here.client("logs")
+    found = [
+        one["message"] for one in logs.filter_log_events(logGroupName="/aws/lambda/f", filterPattern="got")["events"]
+    ]
+    assert len(found) == 1
+    said, attempt = found[0].split()[1:]
+    assert said == "patient"
+    assert int(attempt) > 3
