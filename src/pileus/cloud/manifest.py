@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from pileus.access.contract import Guard
 from pileus.cloud.context import Cloud, Context
 from pileus.cloud.forms import FormReader
@@ -41,13 +43,12 @@ class Kind(Enum):
     FREE = "free"
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(msgspec.Struct, frozen=True):
     """What a call must be allowed: `action` on `resource` (an ARN or "*"), with condition keys of the service's own."""
 
     action: str
     resource: str = "*"
-    conditions: Mapping[str, str | list[str]] = field(default_factory=dict)
+    conditions: Mapping[str, str | list[str]] = {}
 
 
 # Which permissions a call needs; every one must be allowed.

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 # Bytes of the value, by algorithm.
@@ -60,18 +61,24 @@ class _XXHash:
         return value
 
 
+@cache
+def _crc(algorithm: str) -> Callable[[bytes, int], int]:
+    if algorithm == "CRC32":
+        return zlib.crc32
+    from awscrt import checksums as crt
+
+    function: Callable[[bytes, int], int] = crt.crc32c if algorithm == "CRC32C" else crt.crc64nvme
+    return function
+
+
 def new(algorithm: str) -> Digest:
     """A digest of one of `ALGORITHMS`."""
-    if algorithm == "CRC32":
-        return _Crc(zlib.crc32, 4)
+    if algorithm.startswith("CRC"):
+        return _Crc(_crc(algorithm), SIZES_BYTES[algorithm])
     if algorithm in ("SHA1", "SHA256", "SHA512", "MD5"):
         return hashlib.new(algorithm.lower(), usedforsecurity=False)
     from awscrt import checksums as crt
 
-    if algorithm == "CRC32C":
-        return _Crc(crt.crc32c, 4)
-    if algorithm == "CRC64NVME":
-        return _Crc(crt.crc64nvme, 8)
     make = {
         "XXHASH64": crt.XXHash.new_xxhash64,
         "XXHASH3": crt.XXHash.new_xxhash3_64,

@@ -10,8 +10,9 @@ control policies" in the Amazon S3 User Guide; the Service Authorization Referen
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission
@@ -79,7 +80,9 @@ def _with_bucket_tags(buckets: Mapping[str, Bucket], needed: Sequence[Permission
             found[name] = {f"{key}/{tag}": value for tag, value in bucket.tags for key in ("aws:ResourceTag", own)}
     if not found:
         return needed
-    return [replace(one, conditions={**one.conditions, **found.get(_names(one)[0], {})}) for one in needed]
+    return [
+        msgspec.structs.replace(one, conditions={**one.conditions, **found.get(_names(one)[0], {})}) for one in needed
+    ]
 
 
 async def _with_object_tags(
@@ -100,7 +103,7 @@ async def _with_object_tags(
     if version is None or not version.tags:
         return one
     tags = {f"s3:ExistingObjectTag/{tag}": value for tag, value in version.tags}
-    return replace(one, conditions={**one.conditions, **tags})
+    return msgspec.structs.replace(one, conditions={**one.conditions, **tags})
 
 
 def _names(permission: Permission) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -181,7 +181,7 @@ async def parts(tx: Reader, body: Body) -> list[Piece]:
     return found
 
 
-class Segment(NamedTuple):
+class Segment(msgspec.Struct, frozen=True):
     """`length` of a body's bytes from `start`: of one whose stored bytes are in memory, or of a blob."""
 
     body: Body
@@ -224,7 +224,8 @@ def content(
 
 
 def _cipher(cloud: Cloud, body: Body, customer_key: bytes | None) -> sealing.Cipher:
-    return cloud.part(Vault).cipher(body.at, customer_key if body.sealed == "customer" else None)
+    vault = cloud.part(Vault)
+    return vault.cipher(body.at, customer_key) if body.sealed == "customer" else vault.known(body.at)
 
 
 def _inline(cloud: Cloud, segment: Segment, customer_key: bytes | None) -> bytes:

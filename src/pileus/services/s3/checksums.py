@@ -27,6 +27,9 @@ def member(algorithm: str) -> str:
     return "Checksum" + algorithm
 
 
+_MEMBERS = {member(algorithm): algorithm for algorithm in ALGORITHMS}
+
+
 def header(algorithm: str) -> str:
     return "x-amz-checksum-" + algorithm.lower()
 
@@ -40,9 +43,9 @@ def unsupported() -> AWSError:
 
 def from_members(request: Mapping[str, Any]) -> tuple[str, str] | None:
     """The one (algorithm, value) among a request's members; InvalidRequest where there are several, or it is none."""
-    given = [(name, request[key]) for name in ALGORITHMS if (key := "Checksum" + name) in request]
-    if not given:
+    if _MEMBERS.keys().isdisjoint(request):
         return None
+    given = [(name, request[key]) for key, name in _MEMBERS.items() if key in request]
     if len(given) > 1:
         raise errors.invalid_request(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
@@ -73,13 +76,15 @@ _NO_VALUES = ("x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum
 
 def check_known(headers: Mapping[str, str]) -> None:
     """Refuse the value of an algorithm that S3 does not know."""
-    if any(name.startswith("x-amz-checksum-") and name not in _NO_VALUES for name in headers):
-        raise errors.invalid_request("The algorithm type you specified in x-amz-checksum- header is invalid.")
+    for name in headers:
+        if name.startswith("x-amz-checksum-") and name not in _NO_VALUES:
+            raise errors.invalid_request("The algorithm type you specified in x-amz-checksum- header is invalid.")
 
 
 def announced(headers: Mapping[str, str]) -> str | None:
     """The algorithm whose value will come as a trailing header (`x-amz-trailer`)."""
-    for name in headers.get("x-amz-trailer", "").split(","):
+    trailer = headers.get("x-amz-trailer")
+    for name in trailer.split(",") if trailer else ():
         algorithm = name.strip().lower().removeprefix("x-amz-checksum-").upper()
         if algorithm in SIZES_BYTES:
             return algorithm

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request
@@ -291,7 +292,7 @@ async def settled(ctx: Context, tx: Reader, needed: Sequence[Permission]) -> Seq
         if bucket is None:
             found.append(one)
         elif one.action != CREATE_SESSION or not _is_of(ctx, bucket):
-            found.append(replace(one, resource=bucket.arn))
+            found.append(msgspec.structs.replace(one, resource=bucket.arn))
     return found
 
 

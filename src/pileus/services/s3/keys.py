@@ -179,13 +179,14 @@ def last_name(key: bytes) -> str:
     return str(unpack(key)[-1])
 
 
+@lru_cache(maxsize=1024)
 def objects(bucket: str) -> bytes:
     """The prefix of a bucket's objects: `pack_onto(objects(bucket), key)` is one of them."""
     return pack_onto(_OBJECTS, bucket)
 
 
 def object_(bucket: str, key: str) -> bytes:
-    return pack_onto(_OBJECTS, bucket, key.encode())
+    return pack_onto(objects(bucket), key.encode())
 
 
 def versions(bucket: str) -> bytes:

@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import hmac
 import os
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,8 @@ class Vault:
 
         self._mac = Mac(root)
         self._make = AESGCM
+        # Some bodies are read again and again.
+        self.known = lru_cache(maxsize=1024)(self.cipher)
 
     def cipher(self, body_id: str, customer_key: bytes | None = None) -> Cipher:
         """That of one body: under the customer's key where there is one, else under the node's."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from pileus.cloud.context import Context
 from pileus.kernel.errors import AWSError
@@ -62,12 +64,13 @@ async def put_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     now = ctx.cloud.clock.time()
 
     async def change(tx: Transaction) -> tuple[Bucket, Object]:
-        bucket, old, owner, acl = await _check_target(ctx, tx, request, expected)
+        target = await _check_target(ctx, tx, request, expected)
+        bucket, old = target.bucket, target.old
         new = Object(
             body=bodies.keep(ctx.cloud, tx, received, token),
             etag=etag,
-            owner=owner,
-            acl=acl,
+            owner=target.owner,
+            acl=target.acl,
             modified=now,
             sequence=versions.next_sequence(now, old),
             checksum=checksum,
@@ -112,7 +115,8 @@ async def _append(
     now = ctx.cloud.clock.time()
 
     async def change(tx: Transaction) -> tuple[Object, bool]:
-        bucket, old, _, _ = await _check_target(ctx, tx, request, expected)
+        target = await _check_target(ctx, tx, request, expected)
+        bucket, old = target.bucket, target.old
         appending.check(request, old, received.size, algorithm)
         body = bodies.keep(ctx.cloud, tx, received, token, apart=old is not None)
         if old is None:
@@ -142,7 +146,7 @@ async def _append(
     }
 
 
-class _Target(NamedTuple):
+class _Target(msgspec.Struct):
     bucket: Bucket
     # The newest version of the key so far.
     old: Object | None
