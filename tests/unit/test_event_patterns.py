@@ -455,3 +455,29 @@ def test_fields_within_arrays_find_their_leaves_together() -> None:
             assert compile_pattern(json.dumps(pattern)).matches(event) is expected, (event, pattern)
             matched += expected
     assert matched > 100
+
+
+@pytest.mark.parametrize("length", [505, 511, 512, 513, 2000])
+def test_long_names_match_as_short_ones_do(length: int) -> None:
+    name = "é" * length
+    for event, taken in (
+        ({name: {"a": 1, "b": [{"c": 2}]}}, True),
+        ({f"{name}.a": 1, name: {"b": {"c": 2}}}, True),
+        ({f"{name}.a": 1, f"{name}.b.c": [3, 2]}, True),
+        ({name[1:]: {"a": 1, "b": {"c": 2}}}, False),
+        ({name: {"a": 1, "b.c": 3}}, False),
+    ):
+        pattern = compile_pattern(json.dumps({name: {"a": [1], "b": {"c": [2]}}}))
+        assert pattern.matches(event) is taken
+        index: RuleIndex[int] = RuleIndex()
+        index.add(1, pattern)
+        assert index.match(event) == [1] * taken
+
+
+def test_a_long_name_stands_in_one_path_only() -> None:
+    """An event of a quarter of a megabyte took gigabytes."""
+    event = {"k" * 120_000: {str(number): number for number in range(10_000)}, "l" * 120_000: [1] * 10_000}
+    before = time.process_time()
+    leaves = leaves_of(event)
+    assert sum(map(len, leaves.values)) < 2_000_000
+    assert time.process_time() - before < 2

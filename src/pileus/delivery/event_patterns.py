@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from pileus.delivery.event_pattern_parser import ANYTHING_BUT, Alternative, Field, Truth, parse
@@ -42,6 +43,8 @@ _Where = _Element | None
 EVENT_DEPTH_MAX = DEPTH_MAX
 # Of a pattern that is remembered: a thousand of those that filter policies may be would take hundreds of megabytes.
 _CACHED_CHARS_MAX = 8192
+# Longer paths are known by their hashes: a long name with thousands of others within it would stand in as many paths.
+_PATH_CHARS_MAX = 512
 
 
 class Leaves:
@@ -50,7 +53,7 @@ class Leaves:
     __slots__ = ("_arrays", "in_arrays", "values", "wheres")
 
     def __init__(self, event: Mapping[str, Any]) -> None:
-        # By path; the two lists of a path belong together.
+        # By path, see `_known_as`; the two lists of a path belong together.
         self.values: dict[str, list[Any]] = {}
         self.wheres: dict[str, list[_Where]] = {}
         # The paths of leaves that lie within arrays of objects.
@@ -58,15 +61,20 @@ class Leaves:
         self._arrays = 0
         self._add_object(event, "", None, 0)
 
-    def _add_object(self, event: Mapping[str, Any], prefix: str, where: _Where, depth: int) -> None:
+    def _add_object(self, event: Mapping[str, Any], prefix: _Path, where: _Where, depth: int) -> None:
         if depth > EVENT_DEPTH_MAX:
             return
-        for name, value in event.items():
-            self._add(value, prefix + name, where, depth)
+        if isinstance(prefix, str):
+            for name, value in event.items():
+                path = prefix + name
+                self._add(value, path if len(path) <= _PATH_CHARS_MAX else _hashed(path), where, depth)
+        else:
+            for name, value in event.items():
+                self._add(value, _longer(prefix, name), where, depth)
 
-    def _add(self, value: Any, path: str, where: _Where, depth: int) -> None:
+    def _add(self, value: Any, path: _Path, where: _Where, depth: int) -> None:
         if isinstance(value, dict):
-            self._add_object(value, path + ".", where, depth + 1)
+            self._add_object(value, path + "." if isinstance(path, str) else _longer(path, "."), where, depth + 1)
         elif isinstance(value, list | tuple):
             self._arrays += 1
             array = self._arrays
@@ -80,7 +88,9 @@ class Leaves:
         else:
             self._put(value, path, where)
 
-    def _put(self, value: Any, path: str, where: _Where) -> None:
+    def _put(self, value: Any, path: _Path, where: _Where) -> None:
+        if not isinstance(path, str):
+            path = _name_of(path)
         if value is True:
             value = Truth.TRUE
         elif value is False:
@@ -96,6 +106,29 @@ class Leaves:
             self.wheres[path].append(where)
 
 
+# The names as far as a place in the event, joined by dots; of many characters, what hashes them.
+_Path = str | blake2b
+
+
+def _hashed(path: str) -> blake2b:
+    return blake2b(path.encode(errors="surrogatepass"), digest_size=16)
+
+
+def _longer(path: blake2b, text: str) -> blake2b:
+    longer = path.copy()
+    longer.update(text.encode(errors="surrogatepass"))
+    return longer
+
+
+def _name_of(path: blake2b) -> str:
+    return "\0" + path.hexdigest()
+
+
+def _known_as(path: str) -> str:
+    """What a path is known as: itself, unless it is long."""
+    return path if len(path) <= _PATH_CHARS_MAX else _name_of(_hashed(path))
+
+
 def leaves_of(event: Mapping[str, Any]) -> Leaves:
     return Leaves(event)
 
@@ -107,7 +140,9 @@ class Pattern:
 
     def __init__(self, alternatives: list[Alternative]) -> None:
         # Fields within one array come one after the other when they are sorted by path.
-        self.alternatives = [tuple(sorted(one.items(), key=_path_of)) for one in alternatives]
+        self.alternatives = [
+            tuple((_known_as(path), field) for path, field in sorted(one.items(), key=_path_of)) for one in alternatives
+        ]
 
     def matches(self, event: Mapping[str, Any] | Leaves) -> bool:
         leaves = event if isinstance(event, Leaves) else Leaves(event)
