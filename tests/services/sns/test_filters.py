@@ -10,6 +10,7 @@ import pytest
 from sns_kit import Queue, refused
 
 from pileus.services.sns.filters import Filter, Filters
+from pileus.services.sns.operations import messages
 from pileus.services.sns.topics import Matches, Unmatched
 
 
@@ -255,3 +256,24 @@ async def test_others_have_their_turn_while_a_large_message_is_matched() -> None
     assert found == filters.match({}, body)
     assert len(found) == 100
     assert clock.sleep.await_count >= 200
+
+
+async def test_filters_that_change_all_the_time_hold_up_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found of filters is good for these alone: each attempt meets other ones."""
+    asked: list[Matches | None] = []
+
+    async def publish(ctx: Any, tx: Any, request: Any, matches: Matches | None) -> Any:
+        asked.append(matches)
+        if matches is not None:
+            matches.known(Filters({}), {}, "")
+        return {"MessageId": "1"}
+
+    async def write(change: Any) -> Any:
+        return await change(None)
+
+    monkeypatch.setattr(messages, "_publish", publish)
+    cloud = Mock(store=Mock(write=write), clock=Mock(sleep=AsyncMock()))
+    assert await messages.publish(Mock(cloud=cloud), {}) == {"MessageId": "1"}
+    # A batch's ten messages are each found out about once, and once more.
+    assert len(asked) > 20
+    assert asked[-1] is None

@@ -27,18 +27,24 @@ async def publish_batch(ctx: Context, request: Request) -> Answer:
 
 
 async def _published(
-    ctx: Context, request: Request, publish: Callable[[Context, Transaction, Request, Matches], Awaitable[Answer]]
+    ctx: Context,
+    request: Request,
+    publish: Callable[[Context, Transaction, Request, Matches | None], Awaitable[Answer]],
 ) -> Answer:
-    """Publish in one transaction, again after each message that is to be held against filters outside of it."""
+    """Publish in one transaction, again after each message that is to be held against filters outside of it.
+
+    Where the topic's filters change all the time what was found does not count any more: then it is done within.
+    """
     matches = Matches()
-    while True:
+    for _ in range(2 * content.ENTRIES_MAX):
         try:
             return await ctx.cloud.store.write(lambda tx: publish(ctx, tx, request, matches))
         except Unmatched as unmatched:
             await matches.find(ctx.cloud, unmatched)
+    return await ctx.cloud.store.write(lambda tx: publish(ctx, tx, request, None))
 
 
-async def _publish(ctx: Context, tx: Transaction, request: Request, matches: Matches) -> Answer:
+async def _publish(ctx: Context, tx: Transaction, request: Request, matches: Matches | None) -> Answer:
     if request.get("PhoneNumber") is not None and request.get("TopicArn") is None:
         return await _publish_to_phone(ctx, tx, request)
     parameter = "TopicArn" if request.get("TopicArn") else "TargetArn"
@@ -103,7 +109,7 @@ def _sent(ctx: Context, request: Request, kind: str, to: str, *, platform: str =
     )
 
 
-async def _publish_batch(ctx: Context, tx: Transaction, request: Request, matches: Matches) -> Answer:
+async def _publish_batch(ctx: Context, tx: Transaction, request: Request, matches: Matches | None) -> Answer:
     topic = await topics.get(ctx.cloud, tx, topic_of(ctx, request["TopicArn"]))
     entries: list[dict[str, Any]] = request["PublishBatchRequestEntries"]
     content.check_entries(entries)
