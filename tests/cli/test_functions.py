@@ -86,9 +86,17 @@ def test_invoke_of_a_function_that_fails_exits_with_1(aws: Any, function: str) -
 def test_invoke_of_what_is_not_there_is_one_line(aws: Any) -> None:
     ended = run(aws, "invoke", "nothing")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: ")
-    assert "Function not found" in ended.stderr
+    assert ended.stderr.startswith("Error: ResourceNotFoundException: Function not found: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_commands_say_where_nobody_answers(free_port: int) -> None:
+    nowhere = f"http://127.0.0.1:{free_port}"
+    for words in (("invoke", "f"), ("logs", "f"), ("dynamodb",), ("status",)):
+        ended = subprocess.run(command(*words, "--endpoint", nowhere), capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"Error: Pileus does not answer at {nowhere}")
+        assert ended.stderr.endswith("Start it: pileus start\n")
 
 
 def test_logs_follows_a_function(aws: Any, function: str) -> None:

@@ -84,6 +84,18 @@ def client(service: str, endpoint: str, *, patience_s: int = 910) -> Any:
     )
 
 
+def ending(error: Exception, endpoint: str) -> click.ClickException:
+    """What a command ends with where a call of `client`'s failed: the service's own words, or what to do."""
+    from botocore.exceptions import ClientError, EndpointConnectionError
+
+    if isinstance(error, ClientError):
+        told = error.response.get("Error", {})
+        return click.ClickException(f"{told.get('Code', 'Unknown')}: {told.get('Message', '')}")
+    if isinstance(error, EndpointConnectionError):
+        return click.ClickException(f"Pileus does not answer at {endpoint}. Start it: pileus start")
+    return click.ClickException(str(error))
+
+
 def is_terminal() -> bool:
     """Whether a person looks: colour and progress there, plain lines where a pipe does."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pileus.cli.common import client, endpoint_option, json_option
+from pileus.cli.common import client, ending, endpoint_option, json_option
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(*, table: str | None, limit: int, endpoint: str, as_json: bool) -> N
                 shown = _typed({"M": item})["M"] if as_json else {name: plain(value) for name, value in item.items()}
                 click.echo(json.dumps(shown, ensure_ascii=False))
     except (ClientError, BotoCoreError) as error:
-        raise click.ClickException(str(error)) from None
+        raise ending(error, endpoint) from None
 
 
 def _list(dynamodb: Any, as_json: bool) -> None:

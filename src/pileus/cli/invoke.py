@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from pileus.cli.common import client, endpoint_option, json_option
+from pileus.cli.common import client, ending, endpoint_option, json_option
 
 
 @click.command()
@@ -49,7 +49,7 @@ def command(
     try:
         answer = lambda_.invoke(FunctionName=function, Payload=given.encode(), LogType="Tail")
     except (ClientError, BotoCoreError) as error:
-        raise click.ClickException(str(error)) from None
+        raise ending(error, endpoint) from None
     output = answer["Payload"].read().decode()
     tail = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
     failure = answer.get("FunctionError")

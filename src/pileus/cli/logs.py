@@ -8,7 +8,7 @@ import json
 
 import click
 
-from pileus.cli.common import client, endpoint_option, is_terminal, json_option
+from pileus.cli.common import client, ending, endpoint_option, is_terminal, json_option
 from pileus.kernel.clock import SystemClock
 
 _POLL_S = 0.5
@@ -52,11 +52,11 @@ async def _print(group: str, follow: bool, since_s: float, pattern: str, endpoin
             fresh = [event for page in pages for event in page["events"] if event["eventId"] not in seen]
         except logs.exceptions.ResourceNotFoundException as error:
             if not follow:
-                raise click.ClickException(str(error)) from None
+                raise ending(error, endpoint) from None
             # A function's group comes with its first words.
             fresh = []
         except (ClientError, BotoCoreError) as error:
-            raise click.ClickException(str(error)) from None
+            raise ending(error, endpoint) from None
         for event in fresh:
             _say(event, as_json)
         if not follow:
