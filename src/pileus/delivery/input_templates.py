@@ -20,15 +20,23 @@ from pileus.delivery.json_paths import MISSING
 Lookup = Callable[[str], Any]
 
 
+# Characters: more than any target takes. A template has room for thousands of variables, each of which may stand for a
+# whole event.
+OUTPUT_MAX = 2 * 1024 * 1024
+
+
 class InvalidOutput(Exception):
-    """What a template came to is not JSON."""
+    """What a template came to is not JSON, or too much."""
 
 
 def transform(template: str, variable: re.Pattern[str], lookup: Lookup) -> str:
-    """The template with its variables' values; `variable` finds them, its first group is the name."""
+    """The template with its variables' values; `variable` finds them, its first group is the name.
+
+    Raises InvalidOutput where it comes to too much.
+    """
     as_text = template.lstrip().startswith('"')
     pieces: list[str] = []
-    at = 0
+    at = size = 0
     quoted = False
     for found in variable.finditer(template):
         piece = template[at : found.start()]
@@ -36,6 +44,9 @@ def transform(template: str, variable: re.Pattern[str], lookup: Lookup) -> str:
         pieces.append(piece)
         value = lookup(found[1])
         pieces.append(_within_quotes(value, as_text=as_text) if quoted else _as_json(value))
+        size += len(piece) + len(pieces[-1])
+        if size > OUTPUT_MAX:
+            raise InvalidOutput(f"a template came to more than {OUTPUT_MAX} characters")
         at = found.end()
     pieces.append(template[at:])
     return "".join(pieces)

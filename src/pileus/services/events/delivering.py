@@ -98,7 +98,7 @@ def make_body(payload: dict[str, Any]) -> bytes:
             ingested=payload["ingested"],
         )
     except inputs.InvalidOutput:
-        raise Failed("INVALID_JSON", "The input that the transformer makes is not valid JSON.") from None
+        raise Failed("INVALID_JSON", "The input that the transformer makes is not valid JSON, or too large.") from None
 
 
 async def principal_for(cloud: Cloud, payload: dict[str, Any]) -> Principal:

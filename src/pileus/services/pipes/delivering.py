@@ -14,6 +14,7 @@ import orjson
 from pileus.cloud.context import Cloud
 from pileus.cloud.roles import RoleSessions
 from pileus.cloud.sending import Message, request_for
+from pileus.delivery.input_templates import InvalidOutput
 from pileus.kernel.arn import Arn, parse_arn
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
@@ -51,7 +52,7 @@ async def hand_on(cloud: Cloud, at: PipeName, pipe: Pipe, batch: list[dict[str, 
                 # "If the enrichment returns an empty response, the target isn't invoked."
                 return
         await _to_target(cloud, principal, at, pipe, made, now, whole=not pipe.enrichment)
-    except AWSError as error:
+    except (AWSError, InvalidOutput) as error:
         raise Failed(str(error)) from error
 
 
@@ -59,7 +60,7 @@ async def _enrich(
     cloud: Cloud, principal: Principal, at: PipeName, pipe: Pipe, batch: list[dict[str, Any]], now: float
 ) -> list[Any]:
     template = (pipe.enrichment_parameters or {}).get("InputTemplate")
-    asked = [events.shaped(at, pipe, template, event, now) for event in batch]
+    asked = events.all_shaped(at, pipe, template, batch, now)
     arn = parse_arn(pipe.enrichment)
     assert arn is not None, "enrichments are checked when they are set"
     answer = await _invoke(cloud, principal, arn, asked)
@@ -86,7 +87,7 @@ async def _to_target(
     parameters = pipe.target_parameters or {}
     arn = parse_arn(pipe.target)
     assert arn is not None, "targets are checked when they are set"
-    shaped = [events.shaped(at, pipe, parameters.get("InputTemplate"), event, now) for event in made]
+    shaped = events.all_shaped(at, pipe, parameters.get("InputTemplate"), made, now)
     if arn.service == "lambda":
         kind = (parameters.get("LambdaFunctionParameters") or {}).get("InvocationType", "REQUEST_RESPONSE")
         if kind == "FIRE_AND_FORGET":

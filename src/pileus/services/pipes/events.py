@@ -18,7 +18,7 @@ import orjson
 
 from pileus.delivery import json_paths
 from pileus.delivery.event_patterns import compile_pattern
-from pileus.delivery.input_templates import transform
+from pileus.delivery.input_templates import InvalidOutput, transform
 from pileus.delivery.json_paths import MISSING
 from pileus.services.pipes.names import PipeName
 from pileus.services.pipes.records import Pipe
@@ -26,6 +26,8 @@ from pileus.services.pipes.records import Pipe
 _VARIABLE = re.compile(r"<(\$[^<>\s]*|aws\.pipes\.[a-z.\-]+)>")
 # The member of an event that may be JSON in a text; and by `eventSource` those that are so in base64.
 _BODY = "body"
+# Characters that templates may make of a batch: more than any of its sources gives or its targets take.
+SHAPED_MAX = 64 * 1024 * 1024
 RABBITMQ, KAFKA = "aws:rmq", "SelfManagedKafka"
 _IN_BASE64 = {RABBITMQ: ("data",), KAFKA: ("key", "value")}
 
@@ -70,10 +72,28 @@ def _as_json(text: str) -> Any:
     return content if isinstance(content, dict | list) else text
 
 
-def shaped(at: PipeName, pipe: Pipe, template: str | None, event: Any, now: float) -> Any:
-    """The event as the template makes it: JSON where that is what comes out, else a text."""
+def all_shaped(at: PipeName, pipe: Pipe, template: str | None, batch: Sequence[Any], now: float) -> list[Any]:
+    """The events as the template makes them: JSON where that is what comes out, else a text.
+
+    Raises InvalidOutput where they come to too much.
+    """
     if not template:
-        return event
+        return list(batch)
+    shaped: list[Any] = []
+    size = 0
+    for event in batch:
+        made = _made(at, pipe, template, event, now)
+        size += len(made)
+        if size > SHAPED_MAX:
+            raise InvalidOutput(f"a batch came to more than {SHAPED_MAX} characters")
+        try:
+            shaped.append(orjson.loads(made))
+        except orjson.JSONDecodeError:
+            shaped.append(made)
+    return shaped
+
+
+def _made(at: PipeName, pipe: Pipe, template: str, event: Any, now: float) -> str:
     opened = with_body(event) if isinstance(event, dict) else event
     reserved = {
         "aws.pipes.pipe-arn": at.arn,
@@ -89,11 +109,7 @@ def shaped(at: PipeName, pipe: Pipe, template: str | None, event: Any, now: floa
     def lookup(name: str) -> Any:
         return found(name, opened) if name.startswith("$") else reserved.get(name, MISSING)
 
-    made = transform(template, _VARIABLE, lookup)
-    try:
-        return orjson.loads(made)
-    except orjson.JSONDecodeError:
-        return made
+    return transform(template, _VARIABLE, lookup)
 
 
 def found(path: str, event: Any) -> Any:
