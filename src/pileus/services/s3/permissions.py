@@ -84,12 +84,11 @@ def object_(action: str) -> Permissions:
 
 def versioned(action: str) -> Permissions:
     """`action` with "Object" become "ObjectVersion" where a version is asked for: s3:GetObjectVersion."""
-    return _either(object_(action), object_(action.replace("Object", "ObjectVersion", 1)))
+    plain, of_version = f"s3:{action}", f"s3:{action.replace('Object', 'ObjectVersion', 1)}"
 
-
-def _either(plain: Permissions, with_version: Permissions) -> Permissions:
     def needed(ctx: Context, request: Request) -> Sequence[Permission]:
-        return (with_version if request.get("VersionId") else plain)(ctx, request)
+        resource = object_arn(request["Bucket"], request["Key"])
+        return (Permission(of_version if request.get("VersionId") else plain, resource, _of_object(request)),)
 
     return needed
 

@@ -24,9 +24,9 @@ Members = dict[str, Any]
 # Puts what it finds in a request into the members.
 Reader = Callable[[HttpRequest, Mapping[str, str], Members], None]
 DecodeOperation = Callable[[HttpRequest, Mapping[str, str]], Members]
-# Adds what a member's value says to the answer's headers.
-HeaderWriter = Callable[[Any, dict[str, str]], None]
-HeaderWriters = dict[str, HeaderWriter]
+# By member: the header that it makes, and how its value is written; None: a map's entries make one each, and this is
+# what their names begin with.
+HeaderWriters = dict[str, tuple[str, Callable[[Any], str] | None]]
 EncodeOperation = Callable[[Mapping[str, Any]], tuple[bytes | AsyncIterator[bytes], str | None]]
 
 # A date that is none makes such a condition not count (RFC 9110, 13.1.3).
@@ -320,9 +320,9 @@ class RestCodec:
                 case "statusCode":
                     status_member = name
                 case "header":
-                    writers[name] = _header_writer(wire_name, member)
+                    writers[name] = wire_name, _header_text(member)
                 case "headers":
-                    writers[name] = _prefix_writer(wire_name)
+                    writers[name] = wire_name, None
                 case _:
                     body_names.append(name)
         return writers, status_member, body_names
@@ -409,25 +409,14 @@ def _write(writers: HeaderWriters, members: Mapping[str, Any], headers: dict[str
     """Add the headers that members make. Few of those that a model knows are there: they lead, not the model."""
     for name, value in members.items():
         writer = writers.get(name)
-        if writer is not None and value is not None:
-            writer(value, headers)
-
-
-def _header_writer(wire_name: str, member: Shape) -> HeaderWriter:
-    to_text = _header_text(member)
-
-    def write(value: Any, headers: dict[str, str]) -> None:
-        headers[wire_name] = to_text(value)
-
-    return write
-
-
-def _prefix_writer(prefix: str) -> HeaderWriter:
-    def write(value: Any, headers: dict[str, str]) -> None:
-        for key, text in value.items():
-            headers[prefix + key] = header_text(text)
-
-    return write
+        if writer is None or value is None:
+            continue
+        header, to_text = writer
+        if to_text is not None:
+            headers[header] = to_text(value)
+        else:
+            for key, text in value.items():
+                headers[header + key] = header_text(text)
 
 
 def _header_text(member: Shape) -> Callable[[Any], str]:
