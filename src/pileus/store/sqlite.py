@@ -64,13 +64,14 @@ def open_store(folder: Path | None, durability: Durability = "full") -> SqliteSt
 
 
 class _Reader:
-    __slots__ = ("_db",)
+    __slots__ = ("_cursor",)
 
-    def __init__(self, db: apsw.Connection) -> None:
-        self._db = db
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        """`cursor`: kept, as making one for each statement costs as much as a short statement itself."""
+        self._cursor = cursor
 
     async def get(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._db.execute(_GET, (key,)).get
+        value: bytes | None = self._cursor.execute(_GET, (key,)).get
         return value
 
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -79,7 +80,7 @@ class _Reader:
     async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         if limit < 0:
             raise ValueError(f"a scan's limit is not negative: {limit}")
-        rows: list[Any] = self._db.execute(_SCAN_BACK if reverse else _SCAN, (start, end, limit)).fetchall()
+        rows: list[Any] = self._cursor.execute(_SCAN_BACK if reverse else _SCAN, (start, end, limit)).fetchall()
         return rows
 
 
@@ -103,14 +104,14 @@ class _SnapshotReader(_Reader):
 
     __slots__ = ("kept",)
 
-    def __init__(self, db: apsw.Connection) -> None:
-        super().__init__(db)
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        super().__init__(cursor)
         self.kept = _Kept()
 
     async def get(self, key: bytes) -> bytes | None:
         if key in self.kept:
             return self.kept[key]
-        value: bytes | None = self._db.execute(_GET, (key,)).get
+        value: bytes | None = self._cursor.execute(_GET, (key,)).get
         self.kept.keep(key, value)
         return value
 
@@ -123,9 +124,9 @@ class _Transaction(_Reader):
 
     __slots__ = ("_kept", "_over", "_read", "_savepoint", "_writes", "callbacks")
 
-    def __init__(self, db: apsw.Connection, kept: _Kept) -> None:
+    def __init__(self, cursor: apsw.Cursor, kept: _Kept) -> None:
         """`kept`: of the transactions before this one, which nobody else can have changed since."""
-        self._db = db
+        self._cursor = cursor
         self._kept = kept
         self._writes: dict[bytes, bytes | None] = {}
         # What was got before: a policy and the operation it is about often rest on one record.
@@ -142,17 +143,17 @@ class _Transaction(_Reader):
         value: bytes | None
         if self._savepoint:
             # It may be what this transaction has written.
-            value = self._db.execute(_GET, (key,)).get
+            value = self._cursor.execute(_GET, (key,)).get
         elif key in self._kept:
             value = self._kept[key]
         else:
-            value = self._db.execute(_GET, (key,)).get
+            value = self._cursor.execute(_GET, (key,)).get
             self._kept.keep(key, value)
         self._read[key] = value
         return value
 
     async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
-        if any(start <= key < end for key in self._writes):
+        if self._writes and any(start <= key < end for key in self._writes):
             self._flush()
         return await super().scan(start, end, limit=limit, reverse=reverse)
 
@@ -180,7 +181,7 @@ class _Transaction(_Reader):
                 self._refuse(key)
         self._flush()
         self._read.clear()
-        self._db.execute(_DELETE_RANGE, (start, end))
+        self._cursor.execute(_DELETE_RANGE, (start, end))
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
@@ -194,7 +195,7 @@ class _Transaction(_Reader):
 
     def _flush(self) -> None:
         if not self._savepoint:
-            self._db.execute("SAVEPOINT caller")
+            self._cursor.execute("SAVEPOINT caller")
             self._savepoint = True
         self._apply()
 
@@ -202,13 +203,13 @@ class _Transaction(_Reader):
         if len(self._writes) <= _ONE_BY_ONE:
             for key, value in self._writes.items():
                 if value is None:
-                    self._db.execute(_DELETE, (key,))
+                    self._cursor.execute(_DELETE, (key,))
                 else:
-                    self._db.execute(_PUT, (key, value))
+                    self._cursor.execute(_PUT, (key, value))
         else:
             # Each key is there once, so their order does not count.
-            self._db.executemany(_DELETE, [(key,) for key, value in self._writes.items() if value is None])
-            self._db.executemany(_PUT, [pair for pair in self._writes.items() if pair[1] is not None])
+            self._cursor.executemany(_DELETE, [(key,) for key, value in self._writes.items() if value is None])
+            self._cursor.executemany(_PUT, [pair for pair in self._writes.items() if pair[1] is not None])
         self._writes.clear()
 
     def end(self) -> None:
@@ -224,13 +225,13 @@ class _Transaction(_Reader):
                 kept.keep(key, value)
         self._apply()
         if self._savepoint:
-            self._db.execute("RELEASE caller")
+            self._cursor.execute("RELEASE caller")
 
     def undo(self) -> None:
         self._over = True
         if self._savepoint:
-            self._db.execute("ROLLBACK TO caller")
-            self._db.execute("RELEASE caller")
+            self._cursor.execute("ROLLBACK TO caller")
+            self._cursor.execute("RELEASE caller")
 
 
 class _Caller:
@@ -271,10 +272,12 @@ class SqliteStore:
             if self._lock is not None:
                 os.close(self._lock)
             raise
+        # Of all transactions: there is one at a time.
+        self._cursor = self._db.cursor()
         self._committer = Worker("pileus-store-commit") if durability == "full" else None
         self._grouped = folder is not None
-        self._snapshot_reader = _SnapshotReader(self._read_db)
-        self._reader = self._snapshot_reader if self._grouped else _Reader(self._read_db)
+        self._snapshot_reader = _SnapshotReader(self._read_db.cursor())
+        self._reader = self._snapshot_reader if self._grouped else _Reader(self._read_db.cursor())
         # What the database holds with all writes of the group that is open; of no use to readers.
         self._kept = _Kept()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -406,7 +409,7 @@ class SqliteStore:
 
     def _run(self, fn: Callable[[Transaction], Awaitable[T]], group: _Group) -> tuple[T | None, BaseException | None]:
         """Run `fn` in the group's transaction; returns its result or what it raised."""
-        tx = _Transaction(self._db, self._kept)
+        tx = _Transaction(self._cursor, self._kept)
         result: T | None = None
         failure: BaseException | None = None
         try:
