@@ -158,6 +158,7 @@ def presigned_query(
     secret: str,
     session_token: str,
     *,
+    method: str,
     region: str,
     host: str,
     path: str,
@@ -165,7 +166,7 @@ def presigned_query(
     now: float,
     expires_s: int,
 ) -> str:
-    """The query of an address of S3's under which anybody may GET `path` (percent-encoded) in the key's name."""
+    """The query of an address of S3's under which anybody may read `path` (percent-encoded) in the key's name."""
     timestamp = errors.basic_time(now)
     date = timestamp[:8]
     given = {
@@ -179,7 +180,7 @@ def presigned_query(
     }
     query = "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in given.items()))
     canonical = canonical_request(
-        method="GET", uri=path, query=query, headers={"host": host}, signed=("host",), payload=UNSIGNED_PAYLOAD
+        method=method, uri=path, query=query, headers={"host": host}, signed=("host",), payload=UNSIGNED_PAYLOAD
     )
     hashed = sha256(canonical.encode(CHARSET)).hexdigest()
     to_sign = f"{ALGORITHM}\n{timestamp}\n{date}/{region}/s3/{TERMINATOR}\n{hashed}"

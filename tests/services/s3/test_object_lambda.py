@@ -26,7 +26,20 @@ def answer(event, body=b"", **members):
     )
 
 
+def head(event):
+    url = event["headObjectContext"]["inputS3Url"]
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD")) as object:
+        headers = dict(object.headers.items())
+    if "wrong" in url:
+        return ["no"]
+    if "refused" in url:
+        return {"statusCode": 403, "errorCode": "AccessDenied", "errorMessage": "not for you"}
+    return {"statusCode": 200, "headers": {**headers, "x-amz-meta-seen": "by a function", "Content-Length": 42}}
+
+
 def handler(event, context):
+    if "headObjectContext" in event:
+        return head(event)
     url = event["getObjectContext"]["inputS3Url"]
     key = event["userRequest"]["url"].partition("?")[0].rpartition("/")[2]
     if key == "silent":
@@ -67,8 +80,11 @@ def supporting(control, mine, bucket):
     return made["AccessPointArn"]
 
 
-def configuration(supporting, function, **more):
-    transformation = {"Actions": ["GetObject"], "ContentTransformation": {"AwsLambda": {"FunctionArn": function}}}
+def configuration(supporting, function, *actions, **more):
+    transformation = {
+        "Actions": [*actions] or ["GetObject"],
+        "ContentTransformation": {"AwsLambda": {"FunctionArn": function}},
+    }
     return {"SupportingAccessPoint": supporting, "TransformationConfigurations": [transformation], **more}
 
 
@@ -204,6 +220,21 @@ def test_a_function_answers(aws, point, s3, bucket, supporting, fails):
     for part in (arn, supporting, '"protocolVersion": "1.00"', f'"accountId": "{aws.account}"', '"type": "Root"'):
         assert part in told
     assert "Authorization" not in told
+
+
+def test_a_function_tells_of_an_object(aws, control, mine, s3, bucket, supporting, function, fails):
+    both = configuration(supporting, function, "GetObject", "HeadObject")
+    made = control.create_access_point_for_object_lambda(**mine, Name="ol-heads", Configuration=both)
+    through, at = client(aws), {"Bucket": made["ObjectLambdaAccessPointArn"]}
+    for key in ("k", "wrong", "refused"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x", ContentType="text/plain")
+    found = through.head_object(**at, Key="k")
+    assert (found["ContentLength"], found["ContentType"]) == (42, "text/plain")
+    assert found["Metadata"] == {"seen": "by a function"}
+    assert through.get_object(**at, Key="k")["Body"].read() == b"X"
+    assert fails(through.head_object, **at, Key="wrong")["status"] == 400
+    assert fails(through.head_object, **at, Key="refused")["status"] == 403
+    assert fails(through.head_object, **at, Key="k", Range="bytes=0-0")["status"] == 501
 
 
 def test_what_functions_do_wrong(aws, point, s3, fails):

@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,48}[a-z0-9]", re.ASCII)
 # The members by which a request that came through an access point says so, after `resolve`, and whose that is.
 VIA = "DataAccessPointArn"
 VIA_ACCOUNT = "DataAccessPointAccount"
-_ENDS = (ALIAS_END, multiregion.ALIAS_END, DIRECTORY_POINT_END)
+_ENDS = (ALIAS_END, multiregion.ALIAS_END, DIRECTORY_POINT_END, object_lambda.ALIAS_END)
 _COPY_SOURCE = re.compile(r"/?(arn(?::|%3A)[^/]+?(?:/|%2F)[a-z0-9.-]+)(?:/|%2F)object(?:/|%2F)(.+)", re.IGNORECASE)
 
 
@@ -86,11 +86,11 @@ async def resolve(ctx: Context, request: dict[str, Any]) -> str | None:
 
     Returns what is done instead, where a function answers.
     """
-    if object_lambda.is_one(request.get("Bucket")) and ctx.operation != "CreateBucket":
-        through = await object_lambda.resolve(ctx, request)
-        if through.function(ctx.operation) is not None:
-            return object_lambda.TRANSFORMED
     if _is_one(request.get("Bucket")) and ctx.operation != "CreateBucket":
+        if object_lambda.is_one(request["Bucket"]):
+            through = await object_lambda.resolve(ctx, request)
+            if through.function(ctx.operation) is not None:
+                return object_lambda.TRANSFORMED[ctx.operation]
         point, bucket, region = await ctx.cloud.store.read(lambda tx: _behind(ctx, tx, request))
         ctx.region = region
         request["Bucket"] = bucket

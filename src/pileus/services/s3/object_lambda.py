@@ -9,10 +9,12 @@ User Guide; WriteGetObjectResponse and "List of Amazon S3 Object Lambda error co
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import orjson
 
 from pileus.cloud.context import Cloud, Context
 from pileus.cloud.manifest import Permission, Request
@@ -27,11 +29,28 @@ ALIAS_END = "--ol-s3"
 ARN = "arn:aws:s3-object-lambda:"
 # The member by which a request that came through such an access point says so, after `resolve`.
 POINT = "ObjectLambdaAccessPointArn"
-# What is done instead of a GetObject that a function answers.
-TRANSFORMED = "GetObject of a function"
+# What is done instead of what a function answers.
+TRANSFORMED = {"GetObject": "GetObject of a function", "HeadObject": "HeadObject of a function"}
 # How long a function has before it begins to answer, and then to go on.
 ANSWER_S = 60.0
-_FEATURES = {"Range": "GetObject-Range", "PartNumber": "GetObject-PartNumber"}
+_FEATURES = ("Range", "PartNumber")
+# Headers that a function may give of an object, beside S3's own.
+_HEADERS = frozenset(
+    (
+        "accept-ranges",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "etag",
+        "expires",
+        "last-modified",
+    )
+)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _STATUSES = (200, 206, 304, 400, 401, 403, 404, 405, 409, 411, 412, 416, 500, 503)
 _AUTHORIZING = ("authorization", "x-amz-security-token")
 
@@ -81,8 +100,8 @@ async def named(ctx: Context, tx: Reader, name: str) -> ObjectLambdaPoint:
     return decode(data)
 
 
-def is_one(name: object) -> bool:
-    return isinstance(name, str) and (name.startswith(ARN) or name.endswith(ALIAS_END))
+def is_one(name: str) -> bool:
+    return name.startswith(ARN) or name.endswith(ALIAS_END)
 
 
 async def resolve(ctx: Context, request: dict[str, Any]) -> ObjectLambdaPoint:
@@ -105,25 +124,25 @@ def check(configuration: Mapping[str, Any]) -> None:
         if not one["Actions"]:
             raise errors.invalid_request("At least one action is required in a transformation configuration.")
         for action in one["Actions"]:
-            if action in ("HeadObject", "ListObjects", "ListObjectsV2"):
+            if action in ("ListObjects", "ListObjectsV2"):
                 raise NotBuilt(f"Object Lambda access points that transform {action}")
-            if action != "GetObject":
+            if action not in TRANSFORMED:
                 raise errors.malformed_xml()
         function = parse_arn((one["ContentTransformation"].get("AwsLambda") or {}).get("FunctionArn") or "")
         if function is None or function.service != "lambda":
             raise errors.invalid_request("The Lambda function ARN is not valid.")
 
 
-def check_features(point: ObjectLambdaPoint, request: Mapping[str, Any]) -> None:
+def check_features(point: ObjectLambdaPoint, operation: str, request: Mapping[str, Any]) -> None:
     """Parts of objects are asked for where the point's configuration says that its function knows of them."""
     allowed = point.configuration.get("AllowedFeatures") or ()
-    for member, feature in _FEATURES.items():
-        if request.get(member) is not None and feature not in allowed:
+    for member in _FEATURES:
+        if request.get(member) is not None and f"{operation}-{member}" not in allowed:
             raise errors.header_not_implemented(member)
 
 
 def get_permission(ctx: Context, request: Request) -> Sequence[Permission]:
-    """Of a GetObject that a function answers."""
+    """Of a GetObject or HeadObject that a function answers."""
     if ctx.principal.bucket_session is not None:
         raise errors.access_denied()
     return (Permission("s3-object-lambda:GetObject", request[POINT]),)
@@ -139,9 +158,9 @@ def write_permission(ctx: Context, request: Request) -> Sequence[Permission]:
 
 
 def event(
-    ctx: Context, point: ObjectLambdaPoint, function: Mapping[str, Any], url: str, route: str, token: str
+    ctx: Context, point: ObjectLambdaPoint, function: Mapping[str, Any], asked: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the function is told."""
+    """What the function is told; `asked` is what is particular of the operation: its context, by its name."""
     http = ctx.http
     headers = {
         "-".join(part.capitalize() for part in name.split("-")): value
@@ -151,7 +170,7 @@ def event(
     query = f"?{http.query}" if http.query and "X-Amz-Signature" not in http.query else ""
     return {
         "xAmzRequestId": ctx.request_id,
-        "getObjectContext": {"inputS3Url": url, "outputRoute": route, "outputToken": token},
+        **asked,
         "configuration": {
             "accessPointArn": point.arn,
             "supportingAccessPointArn": point.configuration["SupportingAccessPoint"],
@@ -187,6 +206,34 @@ def _identity(principal: Principal) -> dict[str, Any]:
             },
         }
     return shown
+
+
+def head(payload: bytes) -> tuple[int, dict[str, str]]:
+    """Status and headers of an object, of what a function returned for HeadObject. Raises the error that it tells of,
+    or LambdaInvalidResponse."""
+    try:
+        document = orjson.loads(payload)
+        status, headers = document["statusCode"], document.get("headers") or {}
+        shown = {name.lower(): str(value) for name, value in headers.items() if _is_of_objects(name)}
+        sane = status in _STATUSES and all(
+            _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in shown.items()
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        # Whatever it is that the function returned, it has not the form.
+        sane = False
+    if not sane:
+        raise AWSError("LambdaInvalidResponse", "The Lambda function returned an invalid response.", status=400)
+    if status >= 400 or document.get("errorCode"):
+        raise AWSError(
+            str(document.get("errorCode") or "LambdaInvalidResponse"),
+            str(document.get("errorMessage") or ""),
+            status=status,
+        )
+    return status, shown
+
+
+def _is_of_objects(name: str) -> bool:
+    return name.lower() in _HEADERS or name.lower().startswith("x-amz-")
 
 
 # ------------------------------------------------------------------------------------------------------ the response

@@ -227,7 +227,12 @@ SERVICE = Service(
     stop=start.stop,
     resolve=accesspoints.resolve,
     alternatives={
-        object_lambda.TRANSFORMED: free(lambdas.get_object, object_lambda.get_permission, policies.of_object_lambda),
+        object_lambda.TRANSFORMED["GetObject"]: free(
+            lambdas.get_object, object_lambda.get_permission, policies.of_object_lambda
+        ),
+        object_lambda.TRANSFORMED["HeadObject"]: free(
+            lambdas.head_object, object_lambda.get_permission, policies.of_object_lambda
+        ),
     },
     admit=buckets.admit,
     forms=posting.read_form,

@@ -164,23 +164,16 @@ async def delete_access_point_policy_for_object_lambda(ctx: Context, tx: Transac
 
 async def get_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
     """GetObject, as the access point's function answers it."""
-    point = await ctx.cloud.store.read(lambda tx: object_lambda.named(ctx, tx, request[object_lambda.POINT]))
-    function = point.function("GetObject")
-    if function is None:
-        raise errors.no_such_access_point(point.name)
-    object_lambda.check_features(point, request)
+    point, function = await _function(ctx, request)
     calls, token = ctx.cloud.part(Calls), ctx.cloud.ids.hex(64)
     url = await _input_url(ctx, point, request)
     response = calls.begin(token, point.arn)
-    told = object_lambda.event(ctx, point, function, url, LOCAL_ROUTE, token)
-    invocation = asyncio.create_task(_invoke(ctx, function["FunctionArn"], told))
-    calls.running.add(invocation)
-    invocation.add_done_callback(calls.ended)
+    where = {"inputS3Url": url, "outputRoute": LOCAL_ROUTE, "outputToken": token}
+    told = object_lambda.event(ctx, point, function, {"getObjectContext": where})
+    invocation = _begin(ctx, function, told)
     try:
         if not await object_lambda.first(ctx.cloud, response, invocation):
-            raise AWSError(
-                "LambdaTimeout", "The Lambda function did not respond in the allowed time.", status=500, fault="server"
-            )
+            raise _late()
         if response.done():
             return _answer(ctx, response.result())
         # Raises what is wrong with the function.
@@ -195,8 +188,45 @@ async def get_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
         calls.end(token)
 
 
-async def _invoke(ctx: Context, arn: str, told: dict[str, Any]) -> None:
-    """Have the function run, as the caller. Raises in the words of Object Lambda."""
+async def head_object(ctx: Context, request: dict[str, Any]) -> dict[str, Any]:
+    """HeadObject, as the access point's function answers it: by what it returns."""
+    point, function = await _function(ctx, request)
+    url = await _input_url(ctx, point, request)
+    told = object_lambda.event(ctx, point, function, {"headObjectContext": {"inputS3Url": url}})
+    invocation = _begin(ctx, function, told)
+    if not await object_lambda.first(ctx.cloud, invocation):
+        raise _late()
+    ctx.status, headers = object_lambda.head(invocation.result())
+    ctx.response_headers.update(headers)
+    return {}
+
+
+async def _function(ctx: Context, request: Mapping[str, Any]) -> tuple[ObjectLambdaPoint, dict[str, Any]]:
+    point = await ctx.cloud.store.read(lambda tx: object_lambda.named(ctx, tx, request[object_lambda.POINT]))
+    function = point.function(ctx.operation)
+    if function is None:
+        # The configuration has changed since the request came.
+        raise errors.no_such_access_point(point.name)
+    object_lambda.check_features(point, ctx.operation, request)
+    return point, function
+
+
+def _begin(ctx: Context, function: Mapping[str, Any], told: dict[str, Any]) -> asyncio.Task[bytes]:
+    calls = ctx.cloud.part(Calls)
+    invocation = asyncio.create_task(_invoke(ctx, function["FunctionArn"], told))
+    calls.running.add(invocation)
+    invocation.add_done_callback(calls.ended)
+    return invocation
+
+
+def _late() -> AWSError:
+    return AWSError(
+        "LambdaTimeout", "The Lambda function did not respond in the allowed time.", status=500, fault="server"
+    )
+
+
+async def _invoke(ctx: Context, arn: str, told: dict[str, Any]) -> bytes:
+    """Have the function run, as the caller; what it returns. Raises in the words of Object Lambda."""
     target = parse_arn(arn)
     region = target.region if target is not None else ctx.region
     try:
@@ -207,6 +237,7 @@ async def _invoke(ctx: Context, arn: str, told: dict[str, Any]) -> None:
         raise AWSError(code, error.message, status=status) from error
     if answer.get("FunctionError"):
         raise AWSError("LambdaRuntimeError", "The Lambda function failed during execution.", status=500, fault="server")
+    return bytes(answer.get("Payload") or b"")
 
 
 async def _input_url(ctx: Context, point: ObjectLambdaPoint, request: Mapping[str, Any]) -> str:
@@ -224,6 +255,7 @@ async def _input_url(ctx: Context, point: ObjectLambdaPoint, request: Mapping[st
         issued.access_key_id,
         issued.secret_access_key,
         issued.session_token,
+        method="HEAD" if ctx.operation == "HeadObject" else "GET",
         region=ctx.region,
         host=host,
         path=path,
