@@ -84,7 +84,7 @@ async def authorize(
         else:
             about = [policy for policy, scope in resources if scope is None or scope.concerns(one.resource)]
             decision = evaluate(call, identity, about, session, same_account=same_account)
-            gate = gates.get(one.resource.partition("/")[0]) if gates else None
+            gate = (gates.get(one.resource) or gates.get(one.resource.partition("/")[0])) if gates else None
             if gate is not None and decision.allowed:
                 decision = evaluate(call, identity, [gate], session, same_account=False)
         if decision is not ALLOWED and not decision.allowed:

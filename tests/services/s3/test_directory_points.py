@@ -174,6 +174,7 @@ def test_another_account_needs_both(aws, control, mine, directory, point, s3, fa
     s3.put_bucket_policy(Bucket=directory, Policy=document(delegated))
     assert client(other).get_object(Bucket=name, Key="k")["Body"].read() == b"x"
     assert fails(client(other).get_object, Bucket=directory, Key="k")["Code"] == "AccessDenied"
+    assert fails(client(other).get_object, Bucket=point(), Key="k")["Code"] == "AccessDenied"
 
 
 def test_who_may_not(aws, mine, directory, point, fails):
