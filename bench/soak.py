@@ -55,8 +55,8 @@ FUNCTIONS = 6
 AT_ONCE = 12
 # Longer than environments stay without work.
 REAPED_S = 3600.0
-# What the node may keep on purpose, MB: caches that fill, what was counted in the last hour.
-GROWTH_MB = 20.0
+# What the node may keep on purpose, MB: what was counted in the last quarter of an hour, records that are asked for often.
+GROWTH_MB = 5.0
 
 
 @contextmanager
