@@ -92,9 +92,12 @@ class Gate(Protocol):
 
 
 class Permit(Protocol):
-    """Asks for permissions that a call turns out to need while it runs; `needed` are the manifest's `Permission`s."""
+    """Asks for permissions that a call turns out to need while it runs; `needed` are the manifest's `Permission`s.
 
-    async def __call__(self, reader: Reader, needed: Sequence[Any]) -> None:
+    It is told the context and does not hold it: what holds each other stays, bodies and all, until the collector comes.
+    """
+
+    async def __call__(self, ctx: Context, reader: Reader, needed: Sequence[Any]) -> None:
         """Raises AWS's refusal, as if the manifest had asked for them."""
         ...
 

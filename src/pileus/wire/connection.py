@@ -115,6 +115,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.connections.discard(self)
+        # It holds this connection, and nothing comes any more.
+        del self._parser
         if self._timer is not None:
             self._timer.cancel()
         for _, arriving, _ in self._requests:

@@ -157,7 +157,7 @@ class Pipeline:
         store = self.cloud.store
         function = operation.function
         needed, allowed = self._needed(ctx, operation, request)
-        ctx.permit = partial(self._permit, ctx, operation, request, family)
+        ctx.permit = partial(self._permit, operation, request, family)
         if operation.kind is Kind.READING:
 
             async def read(tx: Reader) -> dict[str, Any] | None:
@@ -206,10 +206,10 @@ class Pipeline:
 
     async def _permit(
         self,
-        ctx: Context,
         operation: Operation,
         request: Request,
         family: Family,
+        ctx: Context,
         reader: Reader,
         needed: Sequence[Permission],
     ) -> None:
@@ -533,12 +533,13 @@ class _HttpCall:
             user_agent=headers.get("user-agent", ""),
             secure=incoming.secure,
             trusted=_is_trusted(incoming),
-            disconnected=self._disconnected,
+            disconnected=partial(_disconnected, self._receive),
         )
 
-    async def _disconnected(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _is_trusted(incoming: Incoming) -> bool:

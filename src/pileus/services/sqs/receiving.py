@@ -85,7 +85,7 @@ async def take(
     after this transaction, finds the receiver in line.
     """
     if asks and ctx.permit is not None:
-        await ctx.permit(tx, _needed(ctx, request))
+        await ctx.permit(ctx, tx, _needed(ctx, request))
     queue = await find(ctx, tx, request["QueueUrl"])
     counts = await counts_of(tx, queue)
     visibility_s = queue.visibility_s if wanted.visibility_s is None else wanted.visibility_s

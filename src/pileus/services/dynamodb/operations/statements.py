@@ -390,7 +390,7 @@ async def _told(run: Any) -> dict[str, Any]:
 async def _allow(ctx: Context, reader: Reader, request: Request) -> None:
     if ctx.permit is not None:
         needed = await _refined(ctx, reader, request, _needed(ctx, request))
-        await ctx.permit(reader, (needed,))
+        await ctx.permit(ctx, reader, (needed,))
 
 
 async def _read_one(

@@ -148,7 +148,7 @@ async def _allowed(ctx: Context, tx: Reader, bucket: Bucket, request: dict[str, 
     for mode in modes:
         needed = [directories.create_session(ctx, bucket.name, mode, **more)]
         try:
-            await ctx.permit(tx, await abac.refine(ctx, tx, request, needed))
+            await ctx.permit(ctx, tx, await abac.refine(ctx, tx, request, needed))
         except AWSError as error:
             refused = refused or error
         else:

@@ -104,7 +104,7 @@ async def get_access_grants_instance_for_prefix(ctx: Context, tx: Reader, reques
     request["AccountId"] = bucket.account
     assert ctx.permit is not None
     needed = Permission("s3:GetAccessGrantsInstanceForPrefix", grants.instance_arn(ctx.region, bucket.account))
-    await ctx.permit(tx, [needed])
+    await ctx.permit(ctx, tx, [needed])
     instance = await _instance(ctx, tx, bucket.account)
     return {"AccessGrantsInstanceArn": instance.arn, "AccessGrantsInstanceId": grants.DEFAULT}
 

@@ -244,12 +244,12 @@ async def _denied(
         for one in wanted
     ]
     try:
-        await ctx.permit(tx, [permission for of_one in needed for permission in of_one])
+        await ctx.permit(ctx, tx, [permission for of_one in needed for permission in of_one])
     except AWSError:
         found: dict[tuple[str, str | None], AWSError] = {}
         for one, of_one in zip(wanted, needed, strict=True):
             try:
-                await ctx.permit(tx, of_one)
+                await ctx.permit(ctx, tx, of_one)
             except AWSError as error:
                 found[one["Key"], one.get("VersionId")] = error
         return found

@@ -120,7 +120,7 @@ async def missing(
         # Whoever may read here may list.
         return errors.no_such_key(request["Key"])
     assert ctx.permit is not None
-    await ctx.permit(tx, await abac.with_tags(tx, [permissions.list_bucket(bucket.name)]))
+    await ctx.permit(ctx, tx, await abac.with_tags(tx, [permissions.list_bucket(bucket.name)]))
     return errors.no_such_key(request["Key"], versions.marker_headers(marker, named=False) if marker else None)
 
 

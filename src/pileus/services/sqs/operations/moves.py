@@ -45,7 +45,7 @@ async def start_message_move_task(ctx: Context, tx: Transaction, request: Reques
             raise errors.invalid("Source and destination queues must be of the same type.")
         needed.append(Permission("sqs:SendMessage", destination))
     if ctx.permit is not None:
-        await ctx.permit(tx, needed)
+        await ctx.permit(ctx, tx, needed)
     if await tx.scan(*keys.running_of(source.id), limit=1):
         raise errors.task_running()
     counts = await counts_of(tx, source)
