@@ -55,7 +55,7 @@ FUNCTIONS = 6
 AT_ONCE = 12
 # Longer than environments stay without work.
 REAPED_S = 3600.0
-# What the node may keep on purpose, MB: what was counted in the last quarter of an hour, records that are asked for often.
+# What the node may keep on purpose, MB: the minutes of its metrics that wait to be taken, records asked for often.
 GROWTH_MB = 5.0
 
 
