@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 
 import apsw
 import pytest
@@ -106,3 +107,31 @@ def test_killed_at_any_moment(tmp_path, durability):
     db = apsw.Connection(str(tmp_path / "store.db"))
     assert db.pragma("integrity_check") == "ok"
     db.close()
+
+
+async def fill(report, folder, life):
+    """Less than what has the log moved into the database, and no more until the kill; what is being moved is."""
+    sqlite_files._CHECKPOINT_PAGES, sqlite_files._LOG_PAGES_MAX = 150, 200
+    store = open_store(folder, "relaxed")
+
+    async def put(n, tx):
+        tx.put(keys.pack("v", life, n), b"v" * 4000)
+
+    for n in range(30):
+        await store.write(partial(put, n))
+        if n >= 27:
+            # The log begins anew with a write that finds all of it moved.
+            store._log.drain()
+            await asyncio.sleep(0)
+    report("filled")
+    await asyncio.Event().wait()
+
+
+async def test_the_log_stays_short_through_lives_that_are(tmp_path):
+    for life in range(20):
+        run_and_kill(lambda report, life=life: fill(report, tmp_path, life), after_s=0.0, after_reports=1)
+    # All of them took 1,800 pages.
+    assert (tmp_path / "store.db-wal").stat().st_size < 900 * 8192
+    store = open_store(tmp_path, "relaxed")
+    assert len(await store.read(lambda reader: reader.scan(b"", b"\xff", limit=1000))) == 600
+    await store.close()

@@ -113,6 +113,14 @@ def _prepare(db: apsw.Connection, folder: Path | None, durability: Durability) -
             os.close(descriptor)
 
 
+def _pages_left(folder: Path) -> int:
+    """About how many pages the log has: it is gone after an orderly end."""
+    try:
+        return (folder / "store.db-wal").stat().st_size // _PAGE_BYTES
+    except OSError:
+        return 0
+
+
 class Worker:
     """A thread that runs one job after the other. Jobs deal with their own failures."""
 
@@ -145,7 +153,8 @@ class Log:
         self._writer = writer
         self._db = open_database(folder, durability)
         self._worker = Worker("pileus-store-checkpoint")
-        self._moved_at = 0
+        # What a killed process has left in the log counts: else it would grow with every short life.
+        self._moved_at = -_pages_left(folder)
         self._running = False
 
     def grown(self, too_long: Callable[[], None]) -> None:
