@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from feed_kit import allow, feed, make_table
-from lambda_kit import until
+
+from waiting import until
 
 # What was begun with, by the function's first look at its event, and the trace that it finds itself in.
 CODE = """
