@@ -4,7 +4,6 @@ Grants, Storage Lens, the account's public access block, tags by ARN."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Permission, Permissions, Request, Service, free, reading, writing
@@ -62,7 +61,7 @@ def _multi_region(action: str) -> Permissions:
 async def _by_alias(ctx: Context, tx: Reader, request: Request, needed: Sequence[Permission]) -> Sequence[Permission]:
     name = needed[0].resource.rpartition("/")[2]
     data = await tx.get(keys.multi_region_point(ctx.account, name))
-    return needed if data is None else [replace(needed[0], resource=multiregion.decode_point(data).arn)]
+    return needed if data is None else [Permission(needed[0].action, multiregion.decode_point(data).arn)]
 
 
 def _routes(action: str) -> Permissions:
