@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-# Well beyond what is started at the same time.
-EVENTS = 52 + 4 * (os.cpu_count() or 1)
+# So many that the pace of starts alone would take them some fifteen seconds, and fewer than an account may run at once:
+# the first environments are ready long before, on a busy machine too.
+EVENTS = min(900, 150 * (os.cpu_count() or 1))
 SLOW_START = """
 import time
 import uuid
