@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,25 +110,25 @@ def mutations(draw: st.DrawFn) -> Any:
         place = int(at * len(body))
         match kind:
             case "cut":
-                return dataclasses.replace(request, body=body[:place])
+                return msgspec.structs.replace(request, body=body[:place])
             case "flip" if body:
                 place = min(place, len(body) - 1)
-                return dataclasses.replace(request, body=body[:place] + data[:1] + body[place + 1 :])
+                return msgspec.structs.replace(request, body=body[:place] + data[:1] + body[place + 1 :])
             case "splice":
-                return dataclasses.replace(request, body=body[:place] + splice + body[place:])
+                return msgspec.structs.replace(request, body=body[:place] + splice + body[place:])
             case "double":
-                return dataclasses.replace(request, body=body[:place] + body)
+                return msgspec.structs.replace(request, body=body[:place] + body)
             case "random":
-                return dataclasses.replace(request, body=data)
+                return msgspec.structs.replace(request, body=data)
             case "query":
-                return dataclasses.replace(request, query=request.query + "&" + data.decode("latin-1"))
+                return msgspec.structs.replace(request, query=request.query + "&" + data.decode("latin-1"))
             case "path":
                 where = int(at * len(request.path))
-                return dataclasses.replace(request, path="/" + request.path[1:where] + data.decode("latin-1"))
+                return msgspec.structs.replace(request, path="/" + request.path[1:where] + data.decode("latin-1"))
             case "header":
                 names = list(request.headers) or ["x-amz-meta-a"]
                 name = names[place % len(names)]
-                return dataclasses.replace(request, headers={**request.headers, name: text, "x-amz-target": text})
+                return msgspec.structs.replace(request, headers={**request.headers, name: text, "x-amz-target": text})
         return request
 
     return spoil

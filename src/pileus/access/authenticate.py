@@ -7,6 +7,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
+import msgspec
+
 from pileus.access import errors, sigv2
 from pileus.access.claim import EMPTY_SHA256, STREAMING_SIGNED, STREAMING_SIGNED_TRAILER
 from pileus.access.contract import Credential, Identities
@@ -32,7 +34,7 @@ class Keyring(NamedTuple):
     settings: Settings
 
 
-class Authenticated(NamedTuple):
+class Authenticated(msgspec.Struct, frozen=True):
     """Who calls, and what is left to check of a payload that streams."""
 
     principal: Principal
@@ -174,8 +176,12 @@ def _root_credential(access_key_id: str, settings: Settings) -> Credential | Non
     secret = settings.root_keys.get(access_key_id)
     if secret is not None:
         return Credential(secret, root_principal(settings.account, access_key_id))
-    if not is_loopback(settings.host):
-        return None
+    return _local_credential(access_key_id) if is_loopback(settings.host) else None
+
+
+@lru_cache(maxsize=1024)
+def _local_credential(access_key_id: str) -> Credential | None:
+    """What counts on a loopback address."""
     if access_key_id == LOCAL_KEY:
         return Credential(LOCAL_SECRET, root_principal(DEFAULT_ACCOUNT, access_key_id))
     if len(access_key_id) == 12 and access_key_id.isascii() and access_key_id.isdigit():

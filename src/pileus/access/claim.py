@@ -15,6 +15,8 @@ from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from pileus.access import errors, sigv4a
 from pileus.access.canonical import CHARSET
 from pileus.access.errors import Family
@@ -61,7 +63,7 @@ class Scope(NamedTuple):
     signed_headers: tuple[str, ...]
 
 
-class Claim(NamedTuple):
+class Claim(msgspec.Struct, frozen=True):
     """What a signed request says of itself; nothing of it is checked against a secret yet."""
 
     scope: Scope

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from pileus.access.contract import Credential, Guard
 from pileus.cloud.metrics import Metrics
 from pileus.cloud.traces import Traces
@@ -140,8 +142,7 @@ class Cloud:
         return part
 
 
-@dataclass(slots=True, eq=False)
-class HttpInfo:
+class HttpInfo(msgspec.Struct, eq=False):
     """What an operation may want to know of the request beyond its members; empty for calls from inside."""
 
     method: str = ""
@@ -151,7 +152,7 @@ class HttpInfo:
     # As it came, without the "?".
     query: str = ""
     # Lower-case names.
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     source_ip: str = ""
     user_agent: str = ""
     secure: bool = False
@@ -176,8 +177,7 @@ class Sent:
     turn_around_ms: int
 
 
-@dataclass(slots=True, eq=False)
-class Context:
+class Context(msgspec.Struct, eq=False):
     """One call."""
 
     cloud: Cloud
@@ -192,7 +192,7 @@ class Context:
     http: HttpInfo
     # An operation may set these: another success status than the model's, further response headers.
     status: int | None = None
-    response_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = {}
     # Set by the pipeline; None where a service acts for itself.
     permit: Permit | None = None
     # An operation may set this: called with what became of the answer, where the call came by HTTP.

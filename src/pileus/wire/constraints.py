@@ -174,8 +174,23 @@ class _Compiler:
         union = shape.is_union and not self._style.schema
         if not checks and not union:
             return None
+        demanded = [name for name, _, missing, _ in checks if missing is not None]
+        checked = {name: inner for name, _, _, inner in checks if inner is not None}
 
         def check_structure(value: Any) -> list[Problem] | None:
+            # Nearly always all is well: seen by what is there, which is less than what might be.
+            for name in demanded:
+                if value.get(name) is None:
+                    return in_order(value)
+            for name, item in value.items():
+                inner = checked.get(name)
+                if inner is not None and item is not None and inner(item) is not None:
+                    return in_order(value)
+            if union and len(value) != 1:
+                return in_order(value)
+            return None
+
+        def in_order(value: Any) -> list[Problem] | None:
             problems: list[Problem] | None = None
             for name, step, missing, inner in checks:
                 item = value.get(name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from pileus.kernel.ids import host_id
 from pileus.kernel.streams import ByteStream
 
 
-@dataclass(slots=True, eq=False)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, eq=False):
     """A request whose body, unless it streams, has been read whole, unchunked and decompressed."""
 
     method: str
@@ -25,11 +25,10 @@ class HttpRequest:
     stream: ByteStream | None = None
 
 
-@dataclass(slots=True, eq=False)
-class HttpAnswer:
+class HttpAnswer(msgspec.Struct, eq=False):
     status: int
     # In the order in which they are sent.
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = []
     body: bytes | AsyncIterator[bytes] = b""
     # Called with how many bytes of the body were handed to the client, when that is over.
     when_sent: Callable[[int], None] | None = None

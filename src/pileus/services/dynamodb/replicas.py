@@ -11,7 +11,6 @@ ReplicaDescription.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ Request = Mapping[str, Any]
 
 def in_region(ctx: Context, region: str) -> Context:
     """The same call, meaning another region."""
-    return ctx if region == ctx.region else dataclasses.replace(ctx, region=region)
+    return ctx if region == ctx.region else msgspec.structs.replace(ctx, region=region)
 
 
 def status(record: records.Table) -> str:

@@ -6,7 +6,6 @@ once on every node; decoding it and laying out its schema is done once.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -169,7 +168,7 @@ def at_home(ctx: Context, text: str) -> Context:
     if text.startswith("arn:"):
         arn = parse_arn(text)
         if arn is not None and arn.account != ctx.account and _ACCOUNT.fullmatch(arn.account):
-            return dataclasses.replace(ctx, account=arn.account)
+            return msgspec.structs.replace(ctx, account=arn.account)
     return ctx
 
 
