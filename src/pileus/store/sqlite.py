@@ -40,10 +40,14 @@ _log = logging.getLogger(__name__)
 _GET = "SELECT value FROM kv WHERE key = ?"
 _SCAN = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
 _SCAN_BACK = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?"
-_PUT = "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+# By the number of pairs: a transaction's are put in one statement, as far as it goes, at two thirds of the cost.
+_PAIRS_MAX = 16
+_PUTS = [
+    "INSERT INTO kv (key, value) VALUES %s ON CONFLICT (key) DO UPDATE SET value = excluded.value"  # noqa: S608, UP031
+    % ", ".join(["(?, ?)"] * pairs)
+    for pairs in range(_PAIRS_MAX + 1)
+]
 _DELETE = "DELETE FROM kv WHERE key = ?"
-# More writes than this are handed over in two calls.
-_ONE_BY_ONE = 4
 # So many pages looked at between two calls of `rest` are little: a node's own loops look at a hundred in five minutes.
 _LITTLE_PAGES = 1_000
 # What readers of a snapshot keep: at most this many values, of at most so many bytes.
@@ -85,10 +89,20 @@ class _Reader:
 
 
 class _Kept(dict[bytes, bytes | None]):
-    """What keys are known to hold: most calls get the same few records, of the table or bucket they are about, of who
-    asks. Small values only, and few; whoever has it clears it where they may have changed."""
+    """What keys hold, got from the database where it is not known: most calls get the same few records, of the table
+    or bucket they are about, of who asks. Small values only, and few, are kept; whoever has it clears it where they may
+    have changed."""
 
-    __slots__ = ()
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        super().__init__()
+        self._cursor = cursor
+
+    def __missing__(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._cursor.execute(_GET, (key,)).get
+        self.keep(key, value)
+        return value
 
     def keep(self, key: bytes, value: bytes | None) -> None:
         if value is None or len(value) <= _KEPT_BYTES_MAX:
@@ -106,14 +120,13 @@ class _SnapshotReader(_Reader):
 
     def __init__(self, cursor: apsw.Cursor) -> None:
         super().__init__(cursor)
-        self.kept = _Kept()
+        self.kept = _Kept(cursor)
 
     async def get(self, key: bytes) -> bytes | None:
-        if key in self.kept:
-            return self.kept[key]
-        value: bytes | None = self._cursor.execute(_GET, (key,)).get
-        self.kept.keep(key, value)
-        return value
+        return self.kept[key]
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.kept[key] for key in keys]
 
 
 class _Transaction(_Reader):
@@ -122,15 +135,13 @@ class _Transaction(_Reader):
     Most transactions get and put single keys, and so need no savepoint: when they fail, nothing is there to undo.
     """
 
-    __slots__ = ("_kept", "_over", "_read", "_savepoint", "_writes", "callbacks")
+    __slots__ = ("_kept", "_over", "_savepoint", "_writes", "callbacks")
 
     def __init__(self, cursor: apsw.Cursor, kept: _Kept) -> None:
         """`kept`: of the transactions before this one, which nobody else can have changed since."""
         self._cursor = cursor
         self._kept = kept
         self._writes: dict[bytes, bytes | None] = {}
-        # What was got before: a policy and the operation it is about often rest on one record.
-        self._read: dict[bytes, bytes | None] = {}
         self._savepoint = False
         self._over = False
         self.callbacks: list[Callable[[], None]] = []
@@ -138,19 +149,8 @@ class _Transaction(_Reader):
     async def get(self, key: bytes) -> bytes | None:
         if key in self._writes:
             return self._writes[key]
-        if key in self._read:
-            return self._read[key]
-        value: bytes | None
-        if self._savepoint:
-            # It may be what this transaction has written.
-            value = self._cursor.execute(_GET, (key,)).get
-        elif key in self._kept:
-            value = self._kept[key]
-        else:
-            value = self._cursor.execute(_GET, (key,)).get
-            self._kept.keep(key, value)
-        self._read[key] = value
-        return value
+        # After a savepoint the database may have what this transaction has written, and others must not see.
+        return await super().get(key) if self._savepoint else self._kept[key]
 
     async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         if self._writes and any(start <= key < end for key in self._writes):
@@ -165,22 +165,17 @@ class _Transaction(_Reader):
         if len(value) > VALUE_BYTES_MAX:
             raise ValueError(f"a value takes at most {VALUE_BYTES_MAX} bytes, not {len(value)}")
         self._writes[key] = value
-        if key in self._read:
-            del self._read[key]
 
     def delete(self, key: bytes) -> None:
         if self._over or type(key) is not bytes or len(key) > KEY_BYTES_MAX:
             self._refuse(key)
         self._writes[key] = None
-        if key in self._read:
-            del self._read[key]
 
     def delete_range(self, start: bytes, end: bytes) -> None:
         for key in (start, end):
             if self._over or type(key) is not bytes or len(key) > KEY_BYTES_MAX:
                 self._refuse(key)
         self._flush()
-        self._read.clear()
         self._cursor.execute(_DELETE_RANGE, (start, end))
 
     def on_commit(self, callback: Callable[[], None]) -> None:
@@ -200,16 +195,19 @@ class _Transaction(_Reader):
         self._apply()
 
     def _apply(self) -> None:
-        if len(self._writes) <= _ONE_BY_ONE:
-            for key, value in self._writes.items():
-                if value is None:
-                    self._cursor.execute(_DELETE, (key,))
-                else:
-                    self._cursor.execute(_PUT, (key, value))
-        else:
-            # Each key is there once, so their order does not count.
-            self._cursor.executemany(_DELETE, [(key,) for key, value in self._writes.items() if value is None])
-            self._cursor.executemany(_PUT, [pair for pair in self._writes.items() if pair[1] is not None])
+        # Each key is there once, so their order does not count.
+        gone: list[tuple[bytes]] = []
+        puts: list[bytes] = []
+        for key, value in self._writes.items():
+            if value is None:
+                gone.append((key,))
+            else:
+                puts += (key, value)
+        if gone:
+            self._cursor.executemany(_DELETE, gone)
+        for start in range(0, len(puts), 2 * _PAIRS_MAX):
+            part = puts[start : start + 2 * _PAIRS_MAX]
+            self._cursor.execute(_PUTS[len(part) // 2], part)
         self._writes.clear()
 
     def end(self) -> None:
@@ -279,7 +277,7 @@ class SqliteStore:
         self._snapshot_reader = _SnapshotReader(self._read_db.cursor())
         self._reader = self._snapshot_reader if self._grouped else _Reader(self._read_db.cursor())
         # What the database holds with all writes of the group that is open; of no use to readers.
-        self._kept = _Kept()
+        self._kept = _Kept(self._cursor)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_lock = threading.Lock()
         # The group that callers may still join, and whether nobody may write now: a commit is under way.
