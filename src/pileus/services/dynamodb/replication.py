@@ -119,8 +119,8 @@ async def hand_on(cloud: Cloud, tx: Transaction, source: Table, target: Table, *
     for key, raw in rows:
         change = records.decode_change(raw)
         written = change.stamp / 1_000_000
-        # One from the future was written before the clock was set back.
-        if not at_once and written <= now < written + lag:
+        # One from the future was written before the clock was set back, unless rounding alone has put it there.
+        if not at_once and written - lag <= now < written + lag:
             due = written + lag
             break
         if change.origin == source.region:
