@@ -7,7 +7,7 @@ from typing import Any
 
 from pileus.delivery.contract import Delivery
 from pileus.kernel.clock import VirtualClock
-from pileus.services.dynamodb import items, keys, records, work
+from pileus.services.dynamodb import items, keys, tokens, work
 from pileus.services.dynamodb.values import check_item
 from pileus.store.contract import Reader, Transaction
 from pileus.store.sqlite import open_store
@@ -58,16 +58,26 @@ async def test_clearing_away() -> None:
 async def test_tokens_are_forgotten_when_they_count_no_more() -> None:
     clock = VirtualClock(1000.0)
     cloud: Any = SimpleNamespace(store=open_store(None, "memory"), clock=clock)
-    key = keys.token(*PLACE, "token")
+    later = "000000000001"
 
     async def remember(tx: Transaction) -> None:
-        tx.put(key, records.encode(records.Token(digest=b"", expires=1600.0)))
+        for number in range(2 * tokens.BATCH_TOKENS + 7):
+            await tokens.remember(context(PLACE[0], 1000.0), tx, f"token-{number}", {})
+        await tokens.remember(context(later, 1300.0), tx, "token", {})
+        await tokens.remember(context(PLACE[0], 1300.0), tx, "token", {})
+
+    def context(account: str, now: float) -> Any:
+        return SimpleNamespace(account=account, region=PLACE[1], now=now)
 
     await cloud.store.write(remember)
-    forget = delivery(work="forget-token", table="", token="token")
-    await work.handle(cloud, forget)
-    assert await everything(cloud) == [key]
+    marks = [keys.watch("tokens", account, PLACE[1]) for account in (PLACE[0], later)]
+    left = [keys.token(account, PLACE[1], "token") for account in (PLACE[0], later)]
+    await tokens.trim(cloud)
+    assert len(await everything(cloud)) == 2 * tokens.BATCH_TOKENS + 7 + len(marks) + len(left)
     await clock.advance(600)
-    await work.handle(cloud, forget)
+    await tokens.trim(cloud)
+    assert await everything(cloud) == sorted((*marks, *left))
+    await clock.advance(300)
+    await tokens.trim(cloud)
     assert await everything(cloud) == []
     await cloud.store.close()

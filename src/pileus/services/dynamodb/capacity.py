@@ -21,12 +21,12 @@ ON_DEMAND_WRITES = 4_000
 
 def read_units(size: int, *, consistent: bool) -> float:
     """Units for one read of `size` bytes, of nothing too."""
-    units = max(1, -(-size // READ_UNIT_BYTES))
-    return float(units) if consistent else units / 2
+    units = 1.0 if size <= READ_UNIT_BYTES else float(-(-size // READ_UNIT_BYTES))
+    return units if consistent else units / 2
 
 
 def write_units(size: int) -> float:
-    return float(max(1, -(-size // WRITE_UNIT_BYTES)))
+    return 1.0 if size <= WRITE_UNIT_BYTES else float(-(-size // WRITE_UNIT_BYTES))
 
 
 class Consumed:

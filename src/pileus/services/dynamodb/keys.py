@@ -93,6 +93,10 @@ def token(account: str, region: str, text: str) -> bytes:
     return pack(SERVICE, account, region, "token", text)
 
 
+def tokens(account: str, region: str) -> Range:
+    return range_onto(pack(SERVICE, account, region, "token"))
+
+
 def stream(account: str, region: str, table: str, label: str) -> bytes:
     return pack(SERVICE, account, region, "stream", table, label)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import expire, history, replication, statistics, streams
+from pileus.services.dynamodb import expire, history, replication, statistics, streams, tokens
 from pileus.services.dynamodb.operations import policies
 from pileus.services.dynamodb.tables import Memory
 
@@ -41,3 +41,7 @@ async def replicate(cloud: Cloud) -> float:
 
 async def forget_deleted(cloud: Cloud) -> None:
     await replication.forget_deleted(cloud)
+
+
+async def trim_tokens(cloud: Cloud) -> None:
+    await tokens.trim(cloud)

@@ -115,10 +115,9 @@ def item_key(prefix: bytes, schema: Schema, item: Item) -> bytes:
         value = item.get(name)
         if value is None:
             raise errors.invalid(f"Missing the key {name} in the item")
-        if schema.type_of(name) not in value:
-            raise errors.invalid(
-                f"Type mismatch for key {name} expected: {schema.type_of(name)} actual: {values.kind(value)}"
-            )
+        kind = schema.type_of(name)
+        if kind not in value:
+            raise errors.invalid(f"Type mismatch for key {name} expected: {kind} actual: {values.kind(value)}")
     return _store_key(prefix, schema, item)
 
 

@@ -139,6 +139,7 @@ SERVICE = Service(
         Loop("dynamodb.expire", loops.expire_items, period_s=5.0),
         Loop("dynamodb.replicate", loops.replicate, period_s=60.0),
         Loop("dynamodb.deleted", loops.forget_deleted, period_s=600.0),
+        Loop("dynamodb.tokens", loops.trim_tokens, period_s=600.0),
     ),
     targets={
         work.TARGET: work.handle,

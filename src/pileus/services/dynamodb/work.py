@@ -123,11 +123,6 @@ def import_table(ctx: Context, tx: Transaction, import_id: str) -> None:
     _put(ctx, tx, work="import", table="", job=import_id)
 
 
-def forget_token(ctx: Context, tx: Transaction, token: str, expires: float) -> None:
-    """Have a transaction's token removed when it counts no more."""
-    _put(ctx, tx, due=expires, work="forget-token", table="", token=token)
-
-
 def _forget(known: tables.Memory, gone: list[bytes]) -> None:
     for key in gone:
         known.growth.pop(key, None)
@@ -249,8 +244,6 @@ async def handle(cloud: Cloud, delivery: Delivery) -> None:
             await importing.run(
                 cloud, account, region, payload["job"], partial(drop_table, acting(cloud, account, region))
             )
-        case "forget-token":
-            await _drop_token(cloud, keys.token(account, region, payload["token"]))
         case "fill":
             await _fill_all(cloud, account, region, payload["name"], bytes.fromhex(payload["index"]))
 
@@ -283,16 +276,6 @@ async def _expire_backup(ctx: Context, backup_id: str) -> None:
         sweep_backup(ctx, tx, backup)
 
     await ctx.cloud.store.write(expire)
-
-
-async def _drop_token(cloud: Cloud, key: bytes) -> None:
-    async def drop(tx: Transaction) -> None:
-        raw = await tx.get(key)
-        # It may have been used again meanwhile.
-        if raw is not None and records.decode_token(raw).expires <= cloud.clock.time():
-            tx.delete(key)
-
-    await cloud.store.write(drop)
 
 
 async def _fill_all(cloud: Cloud, account: str, region: str, name: str, index_id: bytes) -> None:

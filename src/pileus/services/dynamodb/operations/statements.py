@@ -17,7 +17,19 @@ import orjson
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Permission, Request
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import capacity, errors, items, keys, pages, schema, tables, throughput, values, writes
+from pileus.services.dynamodb import (
+    capacity,
+    errors,
+    items,
+    keys,
+    pages,
+    schema,
+    tables,
+    throughput,
+    tokens,
+    values,
+    writes,
+)
 from pileus.services.dynamodb.expressions.keyconditions import OPERATORS, KeyTerm
 from pileus.services.dynamodb.expressions.parameters import Predicate
 from pileus.services.dynamodb.expressions.projections import Projection
@@ -455,7 +467,7 @@ async def execute_transaction(ctx: Context, request: Request) -> Answer:
 
     async def run(tx: Transaction) -> Answer:
         answer: Answer = {"Responses": [{} for _ in bound]}
-        again = token is not None and await transactions.seen(ctx, tx, token, request)
+        again = token is not None and await tokens.seen(ctx, tx, token, request)
         if again and wanted == "NONE":
             return answer
         asked = []
@@ -466,7 +478,7 @@ async def execute_transaction(ctx: Context, request: Request) -> Answer:
             return {**answer, "ConsumedCapacity": await transactions.read_again(ctx, tx, wanted, asked)}
         done = await transactions.commit(ctx, tx, asked)
         if token is not None:
-            transactions.remember(ctx, tx, token, request)
+            await tokens.remember(ctx, tx, token, request)
         if wanted != "NONE":
             answer["ConsumedCapacity"] = transactions.consumed_by(wanted, done)
         return answer

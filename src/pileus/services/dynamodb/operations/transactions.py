@@ -6,10 +6,7 @@ works".
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
-
-import orjson
 
 from pileus.cloud.context import Context
 from pileus.cloud.manifest import Answer, Request
@@ -18,13 +15,11 @@ from pileus.services.dynamodb import (
     consistent,
     errors,
     items,
-    keys,
-    records,
     schema,
     tables,
     throughput,
+    tokens,
     values,
-    work,
     writes,
 )
 from pileus.services.dynamodb.capacity import Consumed, read_units
@@ -35,7 +30,6 @@ from pileus.services.dynamodb.writes import Outcome, Write
 from pileus.store.contract import Reader, Transaction
 
 BYTES_MAX = 4 << 20
-TOKEN_AGE_S = 600.0
 
 _PARSERS = {
     "Put": writes.parse_put,
@@ -59,7 +53,7 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
     parsed = [_parse(action) for action in actions]
     token = request.get("ClientRequestToken")
     wanted = request.get("ReturnConsumedCapacity", "NONE")
-    again = token is not None and await seen(ctx, tx, token, request)
+    again = token is not None and await tokens.seen(ctx, tx, token, request)
     if again and wanted == "NONE":
         return {}
     known: dict[str, Table] = {}
@@ -73,7 +67,7 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
         return {"ConsumedCapacity": await read_again(ctx, tx, wanted, located)}
     done = await commit(ctx, tx, located)
     if token is not None:
-        remember(ctx, tx, token, request)
+        await tokens.remember(ctx, tx, token, request)
     answer: Answer = {} if wanted == "NONE" else {"ConsumedCapacity": consumed_by(wanted, done)}
     if request.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics: dict[str, list[Any]] = {}
@@ -167,40 +161,6 @@ async def read_again(ctx: Context, tx: Reader, wanted: str, asked: list[tuple[Ta
         name = write.request["TableName"]
         consumed.setdefault(name, Consumed(name)).table += read_units_of(stored)
     return [each.describe(wanted, "ReadCapacityUnits") for each in consumed.values()]
-
-
-def _digest(request: Request) -> bytes:
-    content = {name: value for name, value in request.items() if name != "ClientRequestToken"}
-    return hashlib.sha256(orjson.dumps(content, default=_hex, option=orjson.OPT_SORT_KEYS)).digest()
-
-
-def _hex(data: bytes) -> str:
-    return data.hex()
-
-
-async def seen(ctx: Context, tx: Reader, token: str, request: Request) -> bool:
-    """Whether a call with this token went through within the last ten minutes."""
-    raw = await tx.get(keys.token(ctx.account, ctx.region, token))
-    if raw is None:
-        return False
-    known = records.decode_token(raw)
-    if known.expires <= ctx.now:
-        return False
-    if known.digest != _digest(request):
-        raise AWSError(
-            "IdempotentParameterMismatchException",
-            "The provided ClientRequestToken was already used with different parameters",
-        )
-    return True
-
-
-def remember(ctx: Context, tx: Transaction, token: str, request: Request) -> None:
-    expires = ctx.now + TOKEN_AGE_S
-    tx.put(
-        keys.token(ctx.account, ctx.region, token),
-        records.encode(records.Token(digest=_digest(request), expires=expires)),
-    )
-    work.forget_token(ctx, tx, token, expires)
 
 
 def read_units_of(stored: Stored | None) -> float:
