@@ -37,6 +37,14 @@ WRITE_AT_ONCE_BYTES = 64 * 1024
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WITHOUT_BODY = (204, 304)
+# What AWS's clients send with every request, as they write it.
+_NAMES = {
+    name.encode(): name.lower()
+    for name in (
+        "Accept-Encoding", "Authorization", "Content-Length", "Content-Type", "Host", "User-Agent", "X-Amz-Date",
+        "X-Amz-Target", "amz-sdk-invocation-id", "amz-sdk-request", "X-Amz-Content-SHA256",
+    )
+}  # fmt: skip
 
 
 class Incoming:
@@ -174,7 +182,7 @@ class Connection(asyncio.Protocol):
         if self._head_bytes > HEADERS_BYTES_MAX:
             raise _TooLarge
         headers = self._headers
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _NAMES.get(name) or name.decode("latin-1").lower(), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
 
     def on_headers_complete(self) -> None:

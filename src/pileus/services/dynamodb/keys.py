@@ -40,6 +40,7 @@ from pileus.store.keys import pack, pack_onto, range_onto, text_range, unpack
 SERVICE = "dynamodb"
 # The hash has this many bytes.
 HASH_BYTES = 4
+_MD5 = md5(usedforsecurity=False)
 
 Part = str | bytes
 Range = tuple[bytes, bytes]
@@ -140,7 +141,7 @@ def deleted(account: str, region: str, table_id: str, group: bytes) -> bytes:
 
 def digest(place: bytes) -> bytes:
     """An item's key behind its table's prefix, which is the same in all replicas, in few bytes."""
-    return md5(place, usedforsecurity=False).digest()
+    return _digest(place)
 
 
 def version(prefix: bytes, item_digest: bytes) -> bytes:
@@ -183,7 +184,7 @@ def all_expiries(account: str, region: str, table_id: str, ttl_id: bytes | None 
 
 
 def expiry(prefix: bytes, time: int, item_key: bytes) -> bytes:
-    return pack_onto(prefix, time, md5(item_key, usedforsecurity=False).digest())
+    return pack_onto(prefix, time, _digest(item_key))
 
 
 def expiry_from(prefix: bytes, time: int) -> bytes:
@@ -258,9 +259,16 @@ def watched(key: bytes) -> tuple[str, str, tuple[str, ...]]:
     return account, region, tuple(parts)
 
 
+def _digest(data: bytes) -> bytes:
+    # Copied: OpenSSL looks the algorithm up for each that is made anew, which takes as long as hashing a key.
+    hashed = _MD5.copy()
+    hashed.update(data)
+    return hashed.digest()
+
+
 def _hash(part: Part) -> bytes:
     data = part.encode() if isinstance(part, str) else part
-    return md5(data, usedforsecurity=False).digest()[:HASH_BYTES]
+    return _digest(data)[:HASH_BYTES]
 
 
 def item(prefix: bytes, partition: Part, sort: Part | None) -> bytes:
@@ -272,13 +280,13 @@ def item(prefix: bytes, partition: Part, sort: Part | None) -> bytes:
 
 def entry(prefix: bytes, partition: Part, sort: Part | None, item_key: bytes) -> bytes:
     """The key of an index entry of the item at `item_key`."""
-    return pack_onto(item(prefix, partition, sort), md5(item_key, usedforsecurity=False).digest())
+    return pack_onto(item(prefix, partition, sort), _digest(item_key))
 
 
 def composite_entry(prefix: bytes, partition: Sequence[Part], sort: Sequence[Part], item_key: bytes) -> bytes:
     """`entry` for an index with several attributes in one key."""
     start = pack_onto(composite_partition(prefix, partition), *sort)
-    return pack_onto(start, md5(item_key, usedforsecurity=False).digest())
+    return pack_onto(start, _digest(item_key))
 
 
 def composite_partition(prefix: bytes, parts: Sequence[Part]) -> bytes:

@@ -130,7 +130,8 @@ async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write
     """
     meter = throughput.meter(ctx, table)
     meter.admit_write(ctx, key)
-    old = await items.read(tx, key)
+    found = await tx.get(key)
+    old = None if found is None else Stored(found)
     old_item: Item | None = None
     if write.inserts and old is not None:
         raise errors.duplicate_item()
