@@ -26,3 +26,17 @@ def test_unknown_elements_are_refused(bucket, refused, md5, s3, namespace):
     body = f"<Tagging{namespace}><TagSet>{TAG}</TagSet></Tagging>".encode()
     assert refused("PUT", f"/{bucket}?tagging", body=body, headers=md5(body))[0] == 204
     assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_an_element_of_an_outdated_operation_is_passed_over(bucket, s3):
+    with pytest.raises(s3.exceptions.ClientError, match="InvalidArgument"):
+        s3.put_bucket_notification(
+            Bucket=bucket,
+            NotificationConfiguration={
+                "CloudFunctionConfiguration": {
+                    "CloudFunction": "arn:aws:lambda:us-east-1:000000000000:function:nobody",
+                    "Event": "s3:ObjectCreated:*",
+                    "InvocationRole": "arn:aws:iam::000000000000:role/old",
+                }
+            },
+        )

@@ -21,6 +21,8 @@ from pileus.wire.protocols.xml_shapes import XmlShapes, escape, xml_name
 DecodeBody = Callable[[bytes], dict[str, Any]]
 EncodeBody = Callable[[Mapping[str, Any]], bytes]
 
+# Of PutBucketNotification, which S3 takes where PutBucketNotificationConfiguration has its place.
+_OUTDATED = frozenset({"InvocationRole"})
 XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -108,7 +110,9 @@ class XmlBody:
         self._s3 = self.skips_empty_numbers = model.name == "s3"
         self.content_type = "application/xml" if self._s3 else "text/xml"
         # "... or did not validate against our published schema": S3 says so of elements that it does not know.
-        self._shapes = XmlShapes(self._malformed_xml, format_time=values.iso8601_millis, strict=self._s3)
+        self._shapes = XmlShapes(
+            self._malformed_xml, format_time=values.iso8601_millis, strict=self._s3, outdated=_OUTDATED
+        )
         self._namespace = S3_NAMESPACE if self._s3 else _namespace(model)
 
     def _malformed_xml(self) -> AWSError:

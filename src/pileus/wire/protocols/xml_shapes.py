@@ -46,7 +46,7 @@ class XmlShapes:
     """The compiled shapes of one service in one of the protocols that carry XML.
 
     `format_time`: how timestamps without a format of their own are written. `strict`: an element that is of no member
-    is refused, not passed over.
+    is refused, not passed over, unless it is one of `outdated`.
     """
 
     def __init__(
@@ -55,9 +55,11 @@ class XmlShapes:
         *,
         format_time: Callable[[float], str] = values.iso8601_millis,
         strict: bool = False,
+        outdated: frozenset[str] = frozenset(),
     ) -> None:
         self._malformed = malformed
         self._strict = strict
+        self._outdated = outdated
         self._format_time = format_time
         self._decoders: dict[str, FromXml] = {}
         self._encoders: dict[str, ToXml] = {}
@@ -174,7 +176,7 @@ class XmlShapes:
         members = shape.members
         fields: dict[str, tuple[str, FromElements]] = {}
         attributes: list[tuple[str, str]] = []
-        strict, malformed = self._strict, self._malformed
+        strict, outdated, malformed = self._strict, self._outdated, self._malformed
         for name in names:
             member = members[name]
             if member.traits.get("xmlAttribute"):
@@ -191,7 +193,7 @@ class XmlShapes:
                 field = fields.get(name)
                 if field is not None:
                     found[field[0]] = field[1](children)
-                elif strict:
+                elif strict and name not in outdated:
                     raise malformed()
             for name, attribute in attributes:
                 if attribute in element.attributes:
