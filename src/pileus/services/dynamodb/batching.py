@@ -5,7 +5,9 @@ Others wait while a batch is worked on, and it is held in memory; items may have
 
 from __future__ import annotations
 
-from pileus.store.contract import Reader
+from collections.abc import AsyncIterator
+
+from pileus.store.contract import Reader, Store
 from pileus.store.keys import after
 
 BATCH_BYTES = 1 << 20
@@ -33,3 +35,18 @@ async def scan(tx: Reader, start: bytes, end: bytes, most: int, *, reverse: bool
         else:
             start = after(rows[-1][0])
         ask = max(1, min(most - len(found), (BATCH_BYTES - size) * len(found) // (size + 1)))
+
+
+async def keys_of(store: Store, start: bytes, end: bytes, most: int) -> AsyncIterator[bytes]:
+    """The keys of a range of small rows, read so many at a time: whoever goes through them may write meanwhile."""
+    while True:
+
+        async def page(tx: Reader, start: bytes = start) -> list[Row]:
+            return await tx.scan(start, end, limit=most)
+
+        rows = await store.read(page)
+        for key, _ in rows:
+            yield key
+        if len(rows) < most:
+            return
+        start = after(rows[-1][0])

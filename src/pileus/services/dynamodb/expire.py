@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 
 from pileus.cloud.context import Cloud
-from pileus.services.dynamodb import items, keys, records, tables, timetolive
+from pileus.services.dynamodb import batching, items, keys, records, tables, timetolive
 from pileus.services.dynamodb.keys import Range
 from pileus.services.dynamodb.tables import Table
 from pileus.store.contract import Reader, Transaction
-from pileus.store.keys import after
 
 # Items that are to expire sooner than the next one known are seen after this time at the latest.
 PERIOD_S = 5.0
@@ -26,20 +25,10 @@ async def expire(cloud: Cloud) -> float:
 
     Without a table whose items expire there is nothing to wait for: a table's first time to live has it run.
     """
-    start, stop = keys.all_watched("expiry")
-    at: bytes | None = start
     following = latest = math.inf
-    while at is not None:
-        place = at
-
-        async def page(tx: Reader, place: bytes = place) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(place, stop, limit=_BATCH_TABLES)
-
-        rows = await cloud.store.read(page)
-        for watch, _ in rows:
-            following = min(following, await _expire_table(cloud, watch))
-            latest = PERIOD_S
-        at = after(rows[-1][0]) if len(rows) == _BATCH_TABLES else None
+    async for watch in batching.keys_of(cloud.store, *keys.all_watched("expiry"), _BATCH_TABLES):
+        following = min(following, await _expire_table(cloud, watch))
+        latest = PERIOD_S
     return min(latest, max(0.0, following - cloud.clock.time()))
 
 

@@ -63,18 +63,8 @@ async def between(tx: Reader, table: Table, number: int) -> tuple[list[tuple[int
 
 async def trim(cloud: Cloud) -> None:
     """Forget what lies before every table's recovery period."""
-    start, stop = keys.all_watched("history")
-    while True:
-
-        async def page(tx: Reader, start: bytes = start) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(start, stop, limit=BATCH_ENTRIES)
-
-        rows = await cloud.store.read(page)
-        for watch, _ in rows:
-            await _trim_table(cloud, watch)
-        if len(rows) < BATCH_ENTRIES:
-            return
-        start = after(rows[-1][0])
+    async for watch in batching.keys_of(cloud.store, *keys.all_watched("history"), BATCH_ENTRIES):
+        await _trim_table(cloud, watch)
 
 
 async def _trim_table(cloud: Cloud, watch: bytes) -> None:

@@ -55,18 +55,8 @@ async def replicate(cloud: Cloud) -> float:
     # Who commits from now on has it changed.
     known.replicates_at = math.inf
     following = math.inf
-    start, stop = keys.all_watched("replicas")
-    at: bytes | None = start
-    while at is not None:
-        place = at
-
-        async def page(tx: Reader, place: bytes = place) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(place, stop, limit=_BATCH_PAIRS)
-
-        rows = await cloud.store.read(page)
-        for watch, _ in rows:
-            following = min(following, await _hand_on(cloud, watch))
-        at = after(rows[-1][0]) if len(rows) == _BATCH_PAIRS else None
+    async for watch in batching.keys_of(cloud.store, *keys.all_watched("replicas"), _BATCH_PAIRS):
+        following = min(following, await _hand_on(cloud, watch))
     now = cloud.clock.time()
     # Infinite where nothing waits: a change will have it run.
     known.replicates_at = max(now + GATHER_S, min(known.replicates_at, following))
@@ -177,18 +167,12 @@ async def fill(cloud: Cloud, tx: Transaction, source: Table, target: Table, at: 
 
 async def forget_deleted(cloud: Cloud) -> None:
     """Remove the versions of deleted items that no write under way can be older than."""
-    start, stop = keys.all_watched("replicas")
-    at: bytes | None = start
-    while at is not None:
-        place = at
-
-        async def page(tx: Reader, place: bytes = place) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(place, stop, limit=_BATCH_PAIRS)
-
-        rows = await cloud.store.read(page)
-        for account, region, name in {(*keys.watched(watch)[:2], keys.watched(watch)[2][0]) for watch, _ in rows}:
-            await _forget_deleted(cloud, account, region, name)
-        at = after(rows[-1][0]) if len(rows) == _BATCH_PAIRS else None
+    places: set[tuple[str, str, str]] = set()
+    async for watch in batching.keys_of(cloud.store, *keys.all_watched("replicas"), _BATCH_PAIRS):
+        account, region, (name, *_) = keys.watched(watch)
+        places.add((account, region, name))
+    for place in places:
+        await _forget_deleted(cloud, *place)
 
 
 async def _forget_deleted(cloud: Cloud, account: str, region: str, name: str) -> None:

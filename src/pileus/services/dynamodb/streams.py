@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from pileus.cloud.context import Cloud, Context
-from pileus.services.dynamodb import keys, records, values, versions
+from pileus.services.dynamodb import batching, keys, records, values, versions
 from pileus.services.dynamodb.tables import Table, memory, table_arn
 from pileus.services.dynamodb.values import Item
 from pileus.services.dynamodb.versions import Version
@@ -161,18 +161,8 @@ async def end(ctx: Context, tx: Transaction, table: records.Table) -> records.Ta
 
 async def trim(cloud: Cloud) -> None:
     """Remove what is older than 24 hours: records, and streams that ended so long ago."""
-    start, stop = keys.all_watched("streams")
-    at: bytes | None = start
-    while at is not None:
-        place = at
-
-        async def page(tx: Reader, place: bytes = place) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(place, stop, limit=BATCH_RECORDS)
-
-        rows = await cloud.store.read(page)
-        for key, _ in rows:
-            await _trim_stream(cloud, key)
-        at = after(rows[-1][0]) if len(rows) == BATCH_RECORDS else None
+    async for watch in batching.keys_of(cloud.store, *keys.all_watched("streams"), BATCH_RECORDS):
+        await _trim_stream(cloud, watch)
 
 
 async def _trim_stream(cloud: Cloud, watch: bytes) -> None:

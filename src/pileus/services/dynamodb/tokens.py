@@ -15,7 +15,7 @@ import orjson
 
 from pileus.cloud.context import Cloud, Context
 from pileus.kernel.errors import AWSError
-from pileus.services.dynamodb import keys, records
+from pileus.services.dynamodb import batching, keys, records
 from pileus.store.contract import Reader, Transaction
 from pileus.store.keys import after
 
@@ -62,18 +62,8 @@ async def remember(ctx: Context, tx: Transaction, token: str, request: Request) 
 
 async def trim(cloud: Cloud) -> None:
     """Forget the tokens that count no more."""
-    start, stop = keys.all_watched("tokens")
-    while True:
-
-        async def page(tx: Reader, start: bytes = start) -> list[tuple[bytes, bytes]]:
-            return await tx.scan(start, stop, limit=BATCH_TOKENS)
-
-        rows = await cloud.store.read(page)
-        for mark, _ in rows:
-            await _trim_region(cloud, mark)
-        if len(rows) < BATCH_TOKENS:
-            return
-        start = after(rows[-1][0])
+    async for mark in batching.keys_of(cloud.store, *keys.all_watched("tokens"), BATCH_TOKENS):
+        await _trim_region(cloud, mark)
 
 
 async def _trim_region(cloud: Cloud, mark: bytes) -> None:
