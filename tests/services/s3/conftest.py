@@ -17,6 +17,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from tests.services.s3.control_kit import control_of
 
 
 @pytest.fixture
@@ -110,3 +111,15 @@ def refused(raw: Raw) -> Callable[..., tuple[Any, ...]]:
 def md5() -> Callable[[bytes], dict[str, str]]:
     """The header that some bodies have to come with."""
     return lambda body: {"Content-MD5": base64.b64encode(hashlib.md5(body).digest()).decode()}
+
+
+@pytest.fixture
+def control(aws):
+    """A client of S3's control plane."""
+    return control_of(aws)
+
+
+@pytest.fixture
+def mine(aws):
+    """The member that all of its calls have."""
+    return {"AccountId": aws.account}

@@ -10,16 +10,6 @@ from tests.services.s3.directory_kit import ZONE, Signed, keys, make
 
 
 @pytest.fixture
-def control(aws):
-    return control_of(aws)
-
-
-@pytest.fixture
-def mine(aws):
-    return {"AccountId": aws.account}
-
-
-@pytest.fixture
 def directory(s3):
     return make(s3)
 

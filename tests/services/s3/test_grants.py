@@ -13,16 +13,6 @@ SERVICE = "access-grants.s3.amazonaws.com"
 
 
 @pytest.fixture
-def control(aws):
-    return control_of(aws)
-
-
-@pytest.fixture
-def mine(aws):
-    return {"AccountId": aws.account}
-
-
-@pytest.fixture
 def instance(control, mine):
     arn: str = control.create_access_grants_instance(**mine)["AccessGrantsInstanceArn"]
     return arn

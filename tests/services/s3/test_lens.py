@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.services.s3.control_kit import control_of, user_keys
-
-
-@pytest.fixture
-def control(aws):
-    return control_of(aws)
-
-
-@pytest.fixture
-def mine(aws):
-    return {"AccountId": aws.account}
 
 
 def configuration(id="lens", **more):

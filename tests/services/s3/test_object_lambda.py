@@ -65,16 +65,6 @@ def handler(event, context):
 
 
 @pytest.fixture
-def control(aws):
-    return control_of(aws)
-
-
-@pytest.fixture
-def mine(aws):
-    return {"AccountId": aws.account}
-
-
-@pytest.fixture
 def supporting(control, mine, bucket):
     made = control.create_access_point(**mine, Name=f"p-{uuid.uuid4().hex}", Bucket=bucket)
     return made["AccessPointArn"]
