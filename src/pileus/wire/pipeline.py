@@ -15,6 +15,8 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from pileus.access.authenticate import Authenticated, Keyring, authenticate, find_credential
 from pileus.access.authorize import ResourcePolicies, authorize, is_own_root
 from pileus.access.contract import Guard, Identities
@@ -40,7 +42,7 @@ from pileus.wire.internal import Internal, is_internal
 from pileus.wire.message import HttpAnswer, HttpRequest, s3_headers
 from pileus.wire.presigned import with_query_headers
 from pileus.wire.protocols import Codec, codec_for
-from pileus.wire.route import EXPRESS_OPERATIONS, HostedName, Hosts, Route, route
+from pileus.wire.route import EXPRESS_OPERATIONS, HostedName, Hosts, Route, names_service, route
 
 log = logging.getLogger("pileus.calls")
 
@@ -57,6 +59,7 @@ _BODY_BYTES_MAX = 16 * 1024 * 1024
 # Whose errors a request for no known service is answered with.
 _FALLBACK_SERVICE = "s3"
 _FORM = "application/x-www-form-urlencoded"
+_AMZ_JSON = "application/x-amz-json-"
 
 
 class Pipeline:
@@ -79,6 +82,8 @@ class Pipeline:
         # well-known keys do not count: as if on an address of the world.
         self.strangers_keyring = Keyring(identities, sessions, replace(cloud.settings, host="::"))
         self._internal = internal
+        # What is asked for by an X-Amz-Target in JSON, once it was asked for.
+        self.targets: dict[str, _Asked] = {}
         cache_dir = cloud.settings.cache_dir
         self._models_dir = None if cache_dir is None else cache_dir / "models"
 
@@ -274,6 +279,24 @@ def _built(service: Service | None, name: str, operation: str) -> Operation:
     return built
 
 
+class _Asked(msgspec.Struct, frozen=True, eq=False):
+    """What a request asks for, as far as its head and its address tell."""
+
+    # Of the service, as the directory has it.
+    name: str
+    region: str
+    multi_region: bool
+    model: ServiceModel
+    # None where it is not built.
+    service: Service | None
+    codec: Codec
+    family: Family
+    operation: OperationModel
+    labels: Mapping[str, str]
+    # For which names requests may be signed.
+    signed_as: tuple[str, ...]
+
+
 class _HttpCall:
     """One HTTP request on its way; what is known of it so far decides how an error is told."""
 
@@ -297,45 +320,26 @@ class _HttpCall:
         request = self._request
         cloud = self._pipeline.cloud
         headers = request.headers
-        limit = _BODY_BYTES_MAX
-        form = request.method == "POST" and headers.get("content-type", "").startswith(_FORM)
-        if form:
-            # The query protocols say in the body what they want.
-            request.body = await read_whole(self._receive, headers, limit)
-        target = route(self._pipeline.hosts, headers, request.path, request.query, request.body)
-        self._service = target.service
-        if target.service == "s3":
-            self._request_id = cloud.ids.string(16)
-            request.headers = with_query_headers(request.query, headers)
-        else:
+        signed_path = request.path
+        form = False
+        asked = self._pipeline.targets.get(headers.get("x-amz-target", ""))
+        if asked is not None and headers.get("content-type", "").startswith(_AMZ_JSON):
             self._request_id = cloud.ids.uuid()
-        signed_path, request.path = request.path, target.path
-
-        try:
-            model = self._pipeline.model(target.service)
-        except ModelNotFound:
-            raise AWSError("UnknownOperationException", f"There is no service {target.service}.", status=404) from None
-        known = await self._pipeline.services.find(target.service)
-        limit = known.body_bytes_max if known else limit
-        self._codec = codec_for(model, request)
-        if request.method == "OPTIONS" and known is not None and known.preflight is not None:
-            allowed = await known.preflight(cloud, request.path, headers)
-            return HttpAnswer(200, [*s3_headers(self._request_id), *allowed.items()])
-        if known is not None and known.forms is not None and request.method == "POST" and not request.query:
-            posted = await self._read_form(known, known.forms)
-            if posted is not None:
-                return await self._answer_form(known, posted, family_of(model.name, self._codec.protocol), target)
-        operation, labels = self._codec.find(request)
-        if target.express and operation.name in EXPRESS_OPERATIONS:
-            operation = model.operations[EXPRESS_OPERATIONS[operation.name]]
-        self._operation = operation
+        else:
+            form = request.method == "POST" and headers.get("content-type", "").startswith(_FORM)
+            found = await self._find(form=form)
+            if isinstance(found, HttpAnswer):
+                return found
+            asked = found
+        name, service, operation, family = asked.name, asked.service, asked.operation, asked.family
+        self._service = name
+        self._codec, self._operation = asked.codec, operation
+        limit = service.body_bytes_max if service is not None else _BODY_BYTES_MAX
 
         # S3's clients say in a header what a payload that streams hashes to; elsewhere the signature needs all of it.
         # A form has been read already: tools send it as the type of whatever they are given (`curl --data-binary`).
         streaming = (
-            operation.streaming_input is not None
-            and not form
-            and (target.service == "s3" or "x-amz-content-sha256" in headers)
+            operation.streaming_input is not None and not form and (name == "s3" or "x-amz-content-sha256" in headers)
         )
         body_sha256 = ""
         if not streaming and not form:
@@ -343,7 +347,6 @@ class _HttpCall:
         if len(request.body) > _HASH_INLINE_BYTES:
             body_sha256 = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
 
-        family = family_of(model.name, self._codec.protocol)
         now = cloud.clock.time()
         who = await authenticate(
             method=request.method,
@@ -353,52 +356,99 @@ class _HttpCall:
             body=None if streaming else request.body,
             body_sha256=body_sha256,
             family=family,
-            keyring=await self._keyring(known),
+            keyring=await self._keyring(service),
             now=now,
             client_now=cloud.clock.client_time(),
-            services=_SIGNED_AS.get(model.signing_name) or (model.signing_name,),
-            resource=target.path,
-            here=target.region or cloud.settings.region,
-            asymmetric=True if target.multi_region else None,
+            services=asked.signed_as,
+            resource=request.path,
+            here=asked.region or cloud.settings.region,
+            asymmetric=True if asked.multi_region else None,
         )
         if who.principal.kind == "anonymous" and not (
-            target.service in _ANONYMOUS_SERVICES
-            or operation.unauthenticated
-            or (target.service, operation.name) in _ANONYMOUS_OPERATIONS
+            name in _ANONYMOUS_SERVICES or operation.unauthenticated or (name, operation.name) in _ANONYMOUS_OPERATIONS
         ):
             raise missing_token(family)
 
-        if who.principal.bucket_session is not None and target.service != "s3":
+        if who.principal.bucket_session is not None and name != "s3":
             raise AWSError("AccessDenied", "Access Denied", status=403)
         ctx = self._ctx = Context(
             cloud=cloud,
             request_id=self._request_id,
-            service=target.service,
+            service=name,
             operation=operation.name,
             account=who.principal.account or cloud.settings.account,
-            region=who.region or target.region or cloud.settings.region,
+            region=who.region or asked.region or cloud.settings.region,
             principal=who.principal,
             now=now,
             http=self._http_info(),
         )
         try:
-            if target.service == "s3" and operation.streaming_input is None:
+            if name == "s3" and operation.streaming_input is None:
                 check_body(operation.name, request.headers, request.body)
             self._open_body(request, who, limit, streaming=streaming)
-            members = self._codec.decode(operation, request, labels)
-            constraints.check(model, operation, members)
+            members = asked.codec.decode(operation, request, asked.labels)
+            constraints.check(asked.model, operation, members)
         except AWSError:
-            if known is not None and known.admit is not None and not streaming:
-                await self._admit(ctx, known, labels, family)
+            if service is not None and service.admit is not None and not streaming:
+                await self._admit(ctx, service, asked.labels, family)
             raise
-        built = _built(known, target.service, operation.name)
-        if known is not None and known.resolve is not None:
-            instead = await known.resolve(ctx, members)
-            built = built if instead is None else known.alternatives[instead]
+        built = _built(service, name, operation.name)
+        if service is not None and service.resolve is not None:
+            instead = await service.resolve(ctx, members)
+            built = built if instead is None else service.alternatives[instead]
         answer = await self._pipeline.run(ctx, built, members, family)
-        return self._codec.encode(
+        return asked.codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
+
+    async def _find(self, *, form: bool) -> _Asked | HttpAnswer:
+        """What is asked for; or the answer, where it is no operation's: to a preflight, or to a browser's form."""
+        request, cloud = self._request, self._pipeline.cloud
+        if form:
+            # The query protocols say in the body what they want.
+            request.body = await read_whole(self._receive, request.headers, _BODY_BYTES_MAX)
+        target = route(self._pipeline.hosts, request.headers, request.path, request.query, request.body)
+        self._service = target.service
+        if target.service == "s3":
+            self._request_id = cloud.ids.string(16)
+            request.headers = with_query_headers(request.query, request.headers)
+        else:
+            self._request_id = cloud.ids.uuid()
+        request.path = target.path
+
+        try:
+            model = self._pipeline.model(target.service)
+        except ModelNotFound:
+            raise AWSError("UnknownOperationException", f"There is no service {target.service}.", status=404) from None
+        service = await self._pipeline.services.find(target.service)
+        codec = self._codec = codec_for(model, request)
+        family = family_of(model.name, codec.protocol)
+        if request.method == "OPTIONS" and service is not None and service.preflight is not None:
+            allowed = await service.preflight(cloud, request.path, request.headers)
+            return HttpAnswer(200, [*s3_headers(self._request_id), *allowed.items()])
+        if service is not None and service.forms is not None and request.method == "POST" and not request.query:
+            posted = await self._read_form(service, service.forms)
+            if posted is not None:
+                return await self._answer_form(service, posted, family, target)
+        operation, labels = codec.find(request)
+        if target.express and operation.name in EXPRESS_OPERATIONS:
+            operation = model.operations[EXPRESS_OPERATIONS[operation.name]]
+        asked = _Asked(
+            name=target.service,
+            region=target.region,
+            multi_region=target.multi_region,
+            model=model,
+            service=service,
+            codec=codec,
+            family=family,
+            operation=operation,
+            labels=labels,
+            signed_as=_SIGNED_AS.get(model.signing_name) or (model.signing_name,),
+        )
+        named = request.headers.get("x-amz-target", "")
+        if codec.protocol == "json" and names_service(named):
+            self._pipeline.targets[named] = asked
+        return asked
 
     async def _admit(self, ctx: Context, service: Service, labels: Mapping[str, str], family: Family) -> None:
         """Raise what is wrong with the caller, or with what the request is about: it counts before a bad body does."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+import msgspec
 
 # Signing names that are not also the name of the one service's model.
 _SIGNING_NAMES = {
@@ -104,8 +105,7 @@ _SCOPE = re.compile(r"Credential=[^/,\s]{1,256}/\d+/([^/,\s]*)/([^/,\s]*)/aws4_r
 _LAMBDA_PATH = re.compile(r"/20\d\d-\d\d-\d\d/(functions|layers|event-source-mappings|tags|account-settings)\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where a request goes. `path` is the path as the service's protocol sees it: a virtual-host bucket is put in."""
 
     service: str
@@ -118,8 +118,7 @@ class Route:
     multi_region: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostedName:
+class HostedName(msgspec.Struct, frozen=True):
     """A name that `service` serves itself under `label`."""
 
     service: str
@@ -243,6 +242,11 @@ def signing_scope(authorization: str, query: str) -> tuple[str, str] | None:
     else:
         return None
     return (found[1], found[2]) if found else None
+
+
+def names_service(target: str) -> bool:
+    """Whether an X-Amz-Target alone says which service is meant."""
+    return target.rpartition(".")[0] in _TARGET_PREFIXES
 
 
 def route(hosts: Hosts, headers: dict[str, str], path: str, query: str, body: bytes = b"") -> Route:
