@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
+from pileus.wire import answers
 from pileus.wire.bodies import Arriving, read_whole
 from pileus.wire.connection import WRITE_AT_ONCE_BYTES, Connection, Incoming
 from pileus.wire.http import HttpServer
@@ -261,3 +264,103 @@ async def test_whoever_waits_for_the_client_to_go_hears_of_it() -> None:
     connection.connection_lost(None)
     await settle()
     assert heard == ["http.disconnect"]
+
+
+class Crowd:
+    """Connections of one server, and what was done for them in which order."""
+
+    def __init__(self, count: int) -> None:
+        self.order: list[str] = []
+        self.gate = asyncio.Event()
+        self.server = HttpServer(self.handle)
+        self.wires = [Wire() for _ in range(count)]
+        self.connections = [Connection(self.server) for _ in range(count)]
+        for number, (connection, wire) in enumerate(zip(self.connections, self.wires, strict=True)):
+            connection.connection_made(wire)  # type: ignore[arg-type]  # as far as it is used
+            write = wire.write
+            wire.write = lambda data, number=number, write=write: (  # type: ignore[method-assign, misc]
+                self.order.append(f"sent {number}"),
+                write(data),
+            )
+
+    async def handle(self, incoming: Incoming, receive: Arriving) -> HttpAnswer:
+        self.order.append(incoming.path[1:])
+        if incoming.path == "/waits":
+            await self.gate.wait()
+        if incoming.path == "/streams":
+            return HttpAnswer(200, [], self._stream())
+        return HttpAnswer(200, [], incoming.path.encode())
+
+    async def _stream(self) -> AsyncIterator[bytes]:
+        yield b"stream"
+
+    def ask(self, number: int, *paths: bytes) -> None:
+        self.connections[number].data_received(b"".join(GET.replace(b"path", path) for path in paths))
+
+
+async def test_answers_to_requests_that_came_together_leave_together() -> None:
+    crowd = Crowd(3)
+    for number in range(3):
+        crowd.ask(number, b"%d" % number)
+    await settle()
+    assert crowd.order == ["0", "1", "2", "sent 0", "sent 1", "sent 2"]
+    # One that came alone is sent as soon as it is there.
+    crowd.ask(1, b"alone")
+    await asyncio.sleep(0)
+    assert crowd.order[6:] == ["alone", "sent 1"]
+
+
+async def test_an_answer_is_not_held_for_one_that_has_to_wait() -> None:
+    crowd = Crowd(2)
+    crowd.ask(0, b"quick")
+    crowd.ask(1, b"waits")
+    await settle()
+    assert crowd.order == ["quick", "waits", "sent 0"]
+    crowd.gate.set()
+    await settle()
+    assert crowd.order[3:] == ["sent 1"]
+
+
+async def test_an_answer_is_held_for_a_millisecond_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(4)
+    clock = iter([10.0, 10.0005, 10.0011])
+    monkeypatch.setattr(answers, "monotonic", lambda: next(clock))
+    for number in range(4):
+        crowd.ask(number, b"%d" % number)
+    await settle()
+    assert crowd.order == ["0", "1", "2", "sent 0", "sent 1", "sent 2", "3", "sent 3"]
+
+
+async def test_what_is_held_leaves_before_what_is_written_otherwise() -> None:
+    for then in (b"streams", b"last HTTP/1.0\r\nX: "):
+        crowd = Crowd(2)
+        crowd.ask(0, b"first", then)
+        crowd.ask(1, b"other")
+        await settle()
+        sent = b"".join(crowd.wires[0].sent)
+        assert 0 < sent.index(b"/first") < sent.index(b"stream" if then == b"streams" else b"/last")
+        assert crowd.wires[0].closed == (then != b"streams")
+
+
+async def test_what_is_held_for_a_client_that_goes_is_dropped_and_that_of_others_is_not() -> None:
+    crowd = Crowd(3)
+    for number, path in enumerate((b"0", b"1", b"waits")):
+        crowd.ask(number, path)
+    # Before what is held is sent, and after it was held.
+    asyncio.get_running_loop().call_soon(crowd.wires[0].close)
+    await settle()
+    assert [len(wire.sent) for wire in crowd.wires] == [0, 1, 0]
+    crowd.gate.set()
+    await settle()
+
+
+async def test_a_server_that_stops_sends_what_is_held() -> None:
+    crowd = Crowd(2)
+    crowd.ask(0, b"quick")
+    crowd.ask(1, b"waits")
+    await asyncio.sleep(0)
+    crowd.connections[0].stop()
+    assert crowd.wires[0].closed
+    assert len(crowd.wires[0].sent) == 1
+    crowd.gate.set()
+    await settle()

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 import httptools
 
+from pileus.wire.answers import Answers
 from pileus.wire.bodies import Arriving
 from pileus.wire.message import HttpAnswer
 
@@ -82,6 +83,7 @@ class Owner(Protocol):
     """What a connection knows of its server."""
 
     handle: Handle
+    answers: Answers
     connections: set[Connection]
     stopping: bool
 
@@ -219,10 +221,12 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _begin(self) -> None:
+        self._owner.answers.beginning += 1
         self._task = self._loop.create_task(self._serve(*self._requests[0]))
 
     async def _serve(self, incoming: Incoming, arriving: Arriving, persistent: bool) -> None:
         started = False
+        self._owner.answers.beginning -= 1
         try:
             answer = await self._owner.handle(incoming, arriving)
             # What is left of the body would be taken for the next request.
@@ -272,11 +276,14 @@ class Connection(asyncio.Protocol):
             return
         head = _head(answer, length=None if answer.status in _WITHOUT_BODY else length, close=close)
         if answer.status in _WITHOUT_BODY:
-            self._transport.write(head)
-        elif len(body) < WRITE_AT_ONCE_BYTES:
-            self._transport.write(head + body)
-        else:
-            self._transport.write(head)
+            body = b""
+        at_once = len(body) < WRITE_AT_ONCE_BYTES
+        if at_once and not close:
+            self._owner.answers.send(self._transport, head + body)
+            return
+        self._owner.answers.flush()
+        self._transport.write(head + body if at_once else head)
+        if not at_once:
             self._transport.write(body)
 
     async def _stream(
@@ -295,6 +302,7 @@ class Connection(asyncio.Protocol):
         head = _head(answer, length=None, close=close or not (framed or _length(answer.headers) is not None))
         if framed:
             head = head[:-2] + b"transfer-encoding: chunked\r\n\r\n"
+        self._owner.answers.flush()
         try:
             if not self._transport.is_closing():
                 self._transport.write(head)
@@ -363,6 +371,7 @@ class Connection(asyncio.Protocol):
     def stop(self) -> asyncio.Task[None] | None:
         """Close when nothing is under way; the task that is, which closes at its end."""
         if not self._requests:
+            self._owner.answers.flush()
             self._transport.close()
         return self._task
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 
 from pileus.kernel.sockets import BACKLOG
+from pileus.wire.answers import Answers
 from pileus.wire.connection import Connection, Handle
 
 # Requests in flight may take this long to end after SIGTERM.
@@ -21,6 +22,7 @@ class HttpServer:
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
+        self.answers = Answers()
         self.connections: set[Connection] = set()
         self.stopping = False
         self._server: asyncio.Server | None = None
