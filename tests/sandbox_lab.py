@@ -45,6 +45,8 @@ from pileus.services.lambda_.pool import EnvironmentPool
 HERE = Path(__file__).parent
 ACCOUNT, REGION = "000000000000", "us-east-1"
 SCENARIO_TIMEOUT_S = 60.0
+# Of a scenario that failed, what its functions have logged: the last of it.
+_TOLD_MAX = 40
 
 
 async def _credentials() -> RoleCredentials:
@@ -157,11 +159,13 @@ async def _run_all(
     try:
         for name, scenario in scenarios.items():
             begin = time.monotonic()
+            lab.logs.clear()
             try:
                 await asyncio.wait_for(scenario(lab), SCENARIO_TIMEOUT_S)
                 results[name] = ""
             except BaseException:  # noqa: BLE001 -- reported; the next one is tried
-                results[name] = traceback.format_exc()
+                told = [event.message for events in lab.logs.values() for event in events]
+                results[name] = "".join([traceback.format_exc(), *told[-_TOLD_MAX:]])
             print(f"{time.monotonic() - begin:6.2f} s {name}", file=sys.stderr)
     finally:
         await lab.pool.close()
