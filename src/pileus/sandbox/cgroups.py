@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from pileus.sandbox import processes
 from pileus.sandbox.contract import Limits
 
 _PREFIX = "pileus-"
@@ -124,17 +125,6 @@ def _below(point: str, root: str, path: str) -> Path:
     return found if found.is_dir() else Path(point)
 
 
-def _start_time(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _pid_namespace() -> str:
-    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
-
-
 _instances = 0
 
 
@@ -142,7 +132,7 @@ def _parent_name() -> str:
     global _instances  # noqa: PLW0603 -- several instances in one process (tests) need names of their own
     _instances += 1
     pid = os.getpid()
-    return f"{_PREFIX}{_pid_namespace()}-{pid}-{_start_time(pid)}-{_instances}"
+    return f"{_PREFIX}{processes.pid_namespace()}-{pid}-{processes.start_time(pid)}-{_instances}"
 
 
 def _sweep(places: Iterable[Path]) -> None:
@@ -173,7 +163,7 @@ def _dead_parents(place: Path) -> Iterator[Path]:
         for name in [each for each in names if each.startswith(_PREFIX)]:
             names.remove(name)
             namespace, pid, started, *_ = [*name.removeprefix(_PREFIX).split("-"), "", "", ""]
-            if namespace == _pid_namespace() and pid.isdigit() and _start_time(int(pid)) != started:
+            if namespace == processes.pid_namespace() and pid.isdigit() and processes.is_gone(int(pid), started):
                 yield Path(directory, name)
 
 

@@ -21,6 +21,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
+from pileus.sandbox import processes
 from pileus.sandbox.contract import SandboxError
 from pileus.sandbox.inside import kernel
 
@@ -52,7 +53,9 @@ class Internet:
 
     def __init__(self) -> None:
         # Several in one process (tests) need names of their own.
-        self._table = f"pileus-{_pid_namespace()}-{os.getpid()}-{_start_time(os.getpid())}-{next(_numbers)}"
+        self._table = (
+            f"pileus-{processes.pid_namespace()}-{os.getpid()}-{processes.start_time(os.getpid())}-{next(_numbers)}"
+        )
         self._opened = False
 
     @property
@@ -154,8 +157,8 @@ def sweep() -> None:
     _undo(
         mark
         for mark in _MARKS.iterdir()
-        if mark.name.split("-")[1:2] == [_pid_namespace()]
-        and _start_time(int(mark.name.split("-")[2])) != mark.name.split("-")[3]
+        if mark.name.split("-")[1:2] == [processes.pid_namespace()]
+        and processes.is_gone(int(mark.name.split("-")[2]), mark.name.split("-")[3])
     )
 
 
@@ -282,14 +285,3 @@ def own_addresses() -> set[str]:
         lines = Path("/proc/net/fib_trie").read_text().splitlines()
         return {before.split()[-1] for before, line in pairwise(lines) if "/32 host LOCAL" in line}
     return set()
-
-
-def _pid_namespace() -> str:
-    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
-
-
-def _start_time(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

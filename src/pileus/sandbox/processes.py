@@ -9,6 +9,31 @@ from pathlib import Path
 _KILLED = 1 << (signal.SIGKILL - 1)
 
 
+def pid_namespace() -> str:
+    """The number of this process's namespace of process ids."""
+    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+
+
+def start_time(pid: int) -> str:
+    """When a process was started, in ticks since boot: with its id it names no other; "" where there is none.
+
+    Raises OSError where that cannot be told.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return ""
+
+
+def is_gone(pid: int, started: str) -> bool:
+    """Whether the process that was started then is there no more; False where that cannot be told."""
+    try:
+        return start_time(pid) != started
+    except OSError:
+        # Out of descriptors, for example: who cleans up behind the dead must not take the living for one of them.
+        return False
+
+
 def resident_mb(pid: int) -> float:
     """Resident memory of one process, shared pages included, MiB; 0 where it cannot be told."""
     try:
