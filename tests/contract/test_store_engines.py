@@ -62,6 +62,32 @@ async def test_get_many_keeps_the_order_of_its_keys(store):
     assert await store.write(fn) == [b"2", None, b"1", b"2"]
 
 
+async def test_get_many_of_many_keys(store):
+    """More than a statement takes, than is kept of a snapshot, small values and large ones, twice, nowhere."""
+    values = {b"%04d" % number: b"%d" % number * (1 if number % 7 else 2000) for number in range(700)}
+    await put(store, *values.items())
+    wanted = [b"%04d" % number for number in (*range(0, 800, 3), 5, 5, 6)]
+
+    async def fn(tx):
+        before = await tx.get_many(wanted)
+        return before, await tx.get_many(wanted), [await tx.get(key) for key in wanted]
+
+    expected = [values.get(key) for key in wanted]
+    assert await store.read(fn) == (expected, expected, expected)
+    assert await store.write(fn) == (expected, expected, expected)
+
+    async def changing(tx):
+        tx.put(b"0003", b"new")
+        tx.delete(b"0005")
+        return await tx.get_many(wanted)
+
+    values[b"0003"] = b"new"
+    del values[b"0005"]
+    expected = [values.get(key) for key in wanted]
+    assert await store.write(changing) == expected
+    assert await store.write(fn) == await store.read(fn) == (expected, expected, expected)
+
+
 @pytest.mark.parametrize("side", ["read", "write"])
 async def test_scans_have_ends_limits_and_directions(store, side):
     pairs = [(bytes([n]), bytes([n])) for n in range(10)]

@@ -29,7 +29,7 @@ change = st.one_of(
 )
 look = st.one_of(
     st.tuples(st.just("get"), key),
-    st.tuples(st.just("get_many"), st.lists(key, max_size=4)),
+    st.tuples(st.just("get_many"), st.lists(key, max_size=20)),
     st.tuples(st.just("scan"), key, key, st.integers(0, 5), st.booleans()),
 )
 END = b"\xff" * 9

@@ -47,6 +47,13 @@ _PUTS = [
     % ", ".join(["(?, ?)"] * pairs)
     for pairs in range(_PAIRS_MAX + 1)
 ]
+# By the number of keys: several are got by one statement, at half of the cost.
+_GETS = [
+    f"SELECT key, value FROM kv WHERE key IN ({', '.join('?' * keys)})"  # noqa: S608
+    for keys in range(_PAIRS_MAX + 1)
+]
+# So many are got one by one: mostly they are known.
+_FEW_KEYS = 2
 _DELETE = "DELETE FROM kv WHERE key = ?"
 # So many pages looked at between two calls of `rest` are little: a node's own loops look at a hundred in five minutes.
 _LITTLE_PAGES = 1_000
@@ -104,6 +111,20 @@ class _Kept(dict[bytes, bytes | None]):
         self.keep(key, value)
         return value
 
+    def many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if len(keys) <= _FEW_KEYS:
+            return [self[key] for key in keys]
+        found = {key: self.get(key) for key in keys}
+        missing = [key for key in found if key not in self]
+        for start in range(0, len(missing), _PAIRS_MAX):
+            part = missing[start : start + _PAIRS_MAX]
+            rows: list[Any] = self._cursor.execute(_GETS[len(part)], part).fetchall()
+            there: dict[bytes, bytes] = dict(rows)
+            for key in part:
+                found[key] = value = there.get(key)
+                self.keep(key, value)
+        return [found[key] for key in keys]
+
     def keep(self, key: bytes, value: bytes | None) -> None:
         if value is None or len(value) <= _KEPT_BYTES_MAX:
             if len(self) >= _KEPT_MAX:
@@ -126,7 +147,7 @@ class _SnapshotReader(_Reader):
         return self.kept[key]
 
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return [self.kept[key] for key in keys]
+        return self.kept.many(keys)
 
 
 class _Transaction(_Reader):
@@ -151,6 +172,9 @@ class _Transaction(_Reader):
             return self._writes[key]
         # After a savepoint the database may have what this transaction has written, and others must not see.
         return await super().get(key) if self._savepoint else self._kept[key]
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return await super().get_many(keys) if self._writes or self._savepoint else self._kept.many(keys)
 
     async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         if self._writes and any(start <= key < end for key in self._writes):

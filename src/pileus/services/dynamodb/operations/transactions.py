@@ -97,6 +97,8 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
         raise canceled(misplaced)
     if len({place for _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
+    # One look for all of them: each write then finds what was got.
+    await tx.get_many([place for _, place, _ in located])
     outcomes: list[Outcome | None] = []
     reasons: list[dict[str, Any]] = []
     for table, place, write in located:
