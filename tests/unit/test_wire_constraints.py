@@ -414,3 +414,18 @@ def test_a_pattern_that_would_run_for_years_is_a_refusal() -> None:
 
 def test_a_broken_pattern_checks_nothing() -> None:
     assert patterns.matcher("([a-z]") is None
+
+
+@pytest.mark.parametrize("length", [1, 32767, 32768, 65535])
+def test_keys_of_maps_up_to_their_limit(length: int) -> None:
+    model = load("dynamodb")
+    item = {"n" * length: {"S": "v"}, "other": {"S": "v"}}
+    constraints.check(model, model.operations["PutItem"], {"TableName": "t", "Item": item})
+
+
+def test_keys_and_values_of_maps() -> None:
+    code, message = failure("dynamodb", "PutItem", {"TableName": "t", "Item": {"n" * 65536: {"S": "v"}}})
+    assert code == "ValidationException"
+    assert "Map keys must satisfy constraint: [Member must have length less than or equal to 65535]" in message
+    code, message = failure("dynamodb", "PutItem", {"TableName": "t", "Item": {"a": {"S": "v"}, "b": None}})
+    assert "at 'item.b.member' failed to satisfy constraint: Member must not be null" in message
