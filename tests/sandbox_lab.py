@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -66,6 +67,8 @@ class Lab:
     ids: Ids = field(default_factory=Ids)
     clock: Clock = field(default_factory=SystemClock)
     settings: dict[str, Any] = field(default_factory=dict)
+    # What the node has warned of.
+    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         async def choose() -> Backend:
@@ -151,21 +154,32 @@ def _make_backend(name: str) -> Backend:
     return Processes() if name == "process" else Namespaces(internet=name.startswith("internet"))
 
 
+class _Warnings(logging.Handler):
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told.append(f"{record.getMessage()} {getattr(record, 'details', '')}\n")
+
+
 async def _run_all(
     scenarios: dict[str, Callable[[Lab], Awaitable[None]]], backend: str, folder: Path
 ) -> dict[str, str]:
     results = {}
     lab = Lab(_make_backend(backend), folder)
+    logging.getLogger().addHandler(_Warnings(lab.warnings))
     try:
         for name, scenario in scenarios.items():
             begin = time.monotonic()
             lab.logs.clear()
+            lab.warnings.clear()
             try:
                 await asyncio.wait_for(scenario(lab), SCENARIO_TIMEOUT_S)
                 results[name] = ""
             except BaseException:  # noqa: BLE001 -- reported; the next one is tried
                 told = [event.message for events in lab.logs.values() for event in events]
-                results[name] = "".join([traceback.format_exc(), *told[-_TOLD_MAX:]])
+                results[name] = "".join([traceback.format_exc(), *lab.warnings, *told[-_TOLD_MAX:]])
             print(f"{time.monotonic() - begin:6.2f} s {name}", file=sys.stderr)
     finally:
         await lab.pool.close()

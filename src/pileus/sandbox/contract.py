@@ -167,6 +167,11 @@ class Sandbox(Protocol):
         """
         ...
 
+    @property
+    def failure(self) -> str:
+        """What went wrong inside, as far as that was told: of a snapshot's clone a stranger may say it; "": nothing."""
+        ...
+
     async def new_socket(self) -> socket.socket:
         """A TCP socket of the sandbox's network, not connected, non-blocking. Raises `SandboxError`."""
         ...

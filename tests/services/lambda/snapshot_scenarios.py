@@ -329,6 +329,10 @@ async def try_a_failing_restore(lab: Lab) -> None:
     assert re.search(
         r"RESTORE_REPORT Restore Duration: [\d.]+ ms\tStatus: error\tError Type: Runtime.AfterRestoreError\n", text
     )
+    (warning,) = lab.warnings
+    assert warning.startswith("an environment was not restored ")
+    assert spec.arn in warning
+    assert "Runtime.AfterRestoreError" in warning
     spec = snap_start(lab, code.format("time.sleep, 100"))
     assert await lab.pool.snapshot(spec) == Snapshotted()
     async with restoring_for(0.3):

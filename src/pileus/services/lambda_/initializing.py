@@ -4,6 +4,7 @@ snapshot; see `environment`."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import signal
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from pileus.services.lambda_.runtime_api import RuntimeState
 
 if TYPE_CHECKING:
     from pileus.services.lambda_.environment import Environment
+
+log = logging.getLogger("pileus.lambda")
 
 # Functions run in real time, whatever time it is in the cloud.
 _SYSTEM = SystemClock()
@@ -150,6 +153,10 @@ async def _restore(env: Environment, limit_s: float) -> Failure | None:
     if failure is None:
         env.life = Life.READY
     else:
+        # AWS's error says no more than that it failed.
+        why = {"why": failure.message or failure.error_type, "inside": env.sandbox.failure}
+        details = {"function": env.spec.arn, "version": env.spec.version, **why}
+        log.warning("an environment was not restored", extra={"details": details})
         env.break_off(failure.reason)
     return failure
 
