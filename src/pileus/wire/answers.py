@@ -3,8 +3,8 @@
 Whoever waits for an answer mostly sleeps, and waking somebody on another processor costs about as much as sending, on a
 virtual machine several times that. Where each answer is sent when it is there, its receiver is woken for each; where
 several are sent one right after the other, only for the first. So an answer is held while requests that have come in
-the same turn of the loop are about to be begun, for a millisecond and the request that is then under way; none outlives
-the turn.
+the same turn of the loop are about to be begun: for a millisecond and the request that is then under way, and never
+beyond the next turn.
 """
 
 from __future__ import annotations
