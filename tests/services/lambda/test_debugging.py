@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,18 @@ from pileus.services.lambda_.hosting.python import packages
 from waiting import until
 
 
-def _debug(server: Any, aws: Any, name: str, port: int) -> subprocess.Popen[str]:
+@contextmanager
+def _debug(server: Any, aws: Any, name: str, port: int) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": aws.account, "AWS_SECRET_ACCESS_KEY": "test"}
     command = [sys.executable, "-m", "pileus", "invoke", name, "--debug", "--debug-port", str(port)]
     command += ["--no-log", "--endpoint", server.endpoint]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as invoking:
+        try:
+            yield invoking
+        finally:
+            # Where the test has failed it would wait for a debugger for a day.
+            invoking.kill()
 
 
 def _connected(port: int) -> socket.socket:
@@ -107,29 +116,40 @@ def test_debugpy(make: Any, aws: Any, pileus: Any, free_port: int) -> None:
         Runtime=version,
         Timeout=1,
     )
-    with _debug(pileus, aws, "d", free_port) as invoking, _connected(free_port) as editor:
-        stream = editor.makefile("rwb")
+    # debugpy has let go of an editor that came while its two processes met: editors attach again.
+    with _debug(pileus, aws, "d", free_port) as invoking, until(lambda: _attached(free_port), seconds=60):
+        out, _errors = invoking.communicate(timeout=30)
+    assert json.loads(out) is True
 
-        def say(number: int, command: str, **arguments: Any) -> None:
-            said = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
-            stream.write(b"Content-Length: %d\r\n\r\n%s" % (len(said), said))
-            stream.flush()
 
-        def hear(wanted: str) -> dict[str, Any]:
-            while True:
-                length = int(stream.readline().split(b":")[1])
-                stream.readline()
-                found: dict[str, Any] = json.loads(stream.read(length))
-                if wanted in (found.get("event"), found.get("command")):
-                    return found
+def _attached(port: int) -> socket.socket | None:
+    """The connection of an editor that has attached and let the program go on; None where debugpy hung up before."""
+    editor = _connected(port)
+    stream = editor.makefile("rwb")
 
+    def say(number: int, command: str, **arguments: Any) -> None:
+        said = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
+        stream.write(b"Content-Length: %d\r\n\r\n%s" % (len(said), said))
+        stream.flush()
+
+    def hear(wanted: str) -> dict[str, Any]:
+        while head := stream.readline():
+            stream.readline()
+            found: dict[str, Any] = json.loads(stream.read(int(head.split(b":")[1])))
+            if wanted in (found.get("event"), found.get("command")):
+                return found
+        raise EOFError
+
+    try:
         say(1, "initialize", adapterID="test")
         assert hear("initialize")["success"]
         say(2, "attach", justMyCode=False)
         hear("initialized")
-        say(3, "configurationDone")
-        out, _errors = invoking.communicate(timeout=30)
-    assert json.loads(out) is True
+    except (EOFError, ConnectionError):
+        editor.close()
+        return None
+    say(3, "configurationDone")
+    return editor
 
 
 def test_who_may_debug(make: Any, aws: Any) -> None:
