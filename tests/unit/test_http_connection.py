@@ -266,6 +266,19 @@ async def test_whoever_waits_for_the_client_to_go_hears_of_it() -> None:
     assert heard == ["http.disconnect"]
 
 
+class Noted(Wire):
+    """A transport that notes when it is told something, among others."""
+
+    def __init__(self, order: list[str], number: int) -> None:
+        super().__init__()
+        self._order = order
+        self._number = number
+
+    def write(self, data: bytes) -> None:
+        self._order.append(f"sent {self._number}")
+        super().write(data)
+
+
 class Crowd:
     """Connections of one server, and what was done for them in which order."""
 
@@ -273,15 +286,10 @@ class Crowd:
         self.order: list[str] = []
         self.gate = asyncio.Event()
         self.server = HttpServer(self.handle)
-        self.wires = [Wire() for _ in range(count)]
+        self.wires = [Noted(self.order, number) for number in range(count)]
         self.connections = [Connection(self.server) for _ in range(count)]
-        for number, (connection, wire) in enumerate(zip(self.connections, self.wires, strict=True)):
+        for connection, wire in zip(self.connections, self.wires, strict=True):
             connection.connection_made(wire)  # type: ignore[arg-type]  # as far as it is used
-            write = wire.write
-            wire.write = lambda data, number=number, write=write: (  # type: ignore[method-assign, misc]
-                self.order.append(f"sent {number}"),
-                write(data),
-            )
 
     async def handle(self, incoming: Incoming, receive: Arriving) -> HttpAnswer:
         self.order.append(incoming.path[1:])

@@ -116,7 +116,7 @@ def test_debugpy(make: Any, aws: Any, pileus: Any, free_port: int) -> None:
         Runtime=version,
         Timeout=1,
     )
-    # debugpy has let go of an editor that came while its two processes met: editors attach again.
+    # Once debugpy let go of an editor before it had attached, nobody knows why: editors attach again.
     with _debug(pileus, aws, "d", free_port) as invoking, until(lambda: _attached(free_port), seconds=60):
         out, _errors = invoking.communicate(timeout=30)
     assert json.loads(out) is True

@@ -123,14 +123,16 @@ def locate(table: Table, write: Write) -> bytes:
     return key
 
 
-async def perform(ctx: Context, tx: Transaction, table: Table, key: bytes, write: Write, times: int = 1) -> Outcome:
+async def perform(
+    ctx: Context, tx: Transaction, table: Table, key: bytes, found: bytes | None, write: Write, times: int = 1
+) -> Outcome:
     """Do the write, or raise `ConditionalCheckFailedException` or what is wrong with the new item.
 
-    It consumes its units as often as `times` says. Throttled, it is refused before it has changed anything.
+    `found`: what the store has at `key`, as the transaction sees it now. It consumes its units as often as `times`
+    says. Throttled, it is refused before it has changed anything.
     """
     meter = throughput.meter(ctx, table)
     meter.admit_write(ctx, key)
-    found = await tx.get(key)
     old = None if found is None else Stored(found)
     old_item: Item | None = None
     if write.inserts and old is not None:

@@ -107,7 +107,7 @@ async def batch_write_item(ctx: Context, tx: Transaction, request: Request) -> A
         used = Consumed(name)
         for (place, write), part in zip(places, asked[name], strict=True):
             try:
-                outcome = await writes.perform(ctx, tx, table, place, write)
+                outcome = await writes.perform(ctx, tx, table, place, await tx.get(place), write)
             except AWSError as error:
                 if not errors.is_throttled(error):
                     raise

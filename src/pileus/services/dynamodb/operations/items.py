@@ -37,7 +37,8 @@ async def delete_item(ctx: Context, tx: Transaction, request: Request) -> Answer
 async def _write(ctx: Context, tx: Transaction, write: Write) -> Answer:
     request = write.request
     table = await tables.load(ctx, tx, request["TableName"])
-    outcome = await writes.perform(ctx, tx, table, writes.locate(table, write), write)
+    place = writes.locate(table, write)
+    outcome = await writes.perform(ctx, tx, table, place, await tx.get(place), write)
     answer: Answer = {}
     if len(request) == 2:
         return answer

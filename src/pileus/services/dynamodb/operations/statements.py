@@ -155,7 +155,8 @@ async def execute_statement(ctx: Context, request: Request) -> Answer:
 async def _perform(ctx: Context, tx: Transaction, bound: Bound) -> tuple[Write, Outcome]:
     table = await tables.load(ctx, tx, bound.table)
     write = binding.write(table, bound)
-    return write, await writes.perform(ctx, tx, table, writes.locate(table, write), write)
+    place = writes.locate(table, write)
+    return write, await writes.perform(ctx, tx, table, place, await tx.get(place), write)
 
 
 def _add_capacity(answer: Answer, request: Request, write: Write, outcome: Outcome) -> None:

@@ -97,13 +97,13 @@ async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]
         raise canceled(misplaced)
     if len({place for _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
-    # One look for all of them: each write then finds what was got.
-    await tx.get_many([place for _, place, _ in located])
+    # No write changes what another finds: they are of different items.
+    stored = await tx.get_many([place for _, place, _ in located])
     outcomes: list[Outcome | None] = []
     reasons: list[dict[str, Any]] = []
-    for table, place, write in located:
+    for (table, place, write), found in zip(located, stored, strict=True):
         try:
-            outcomes.append(await writes.perform(ctx, tx, table, place, write, times=2))
+            outcomes.append(await writes.perform(ctx, tx, table, place, found, write, times=2))
             reasons.append({"Code": "None"})
         except AWSError as error:
             if error.code not in _REASONS:
