@@ -94,7 +94,12 @@ def test_killed_at_any_moment(tmp_path):
     chance = random.Random(5)
     acknowledged, orphans = set(), 0
     for turn in range(ROUNDS):
-        lines = run_and_kill(lambda report, turn=turn: work(report, tmp_path, turn), after_s=chance.uniform(0, 0.06))
+        # After so many reports, not after so much time: on a busy machine little would be done by then.
+        lines = run_and_kill(
+            lambda report, turn=turn: work(report, tmp_path, turn),
+            after_reports=chance.randrange(1, 24),
+            after_s=chance.uniform(0, 0.004),
+        )
         acknowledged |= {int(line.split()[0]) for line in lines[1:]}
         if turn % 4 == 3:
             before, after = asyncio.run(check(tmp_path, acknowledged))

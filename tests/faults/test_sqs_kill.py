@@ -84,9 +84,11 @@ def test_standard_queues_lose_nothing(tmp_path: Path) -> None:
     deleting: set[str] = set()
     deleted: set[str] = set()
     for life in range(LIVES):
+        # After so many reports, not after so much time: on a busy machine little would be done by then.
         lines = run_and_kill(
             lambda report, life=life: _live_with_standard_queues(report, tmp_path, life),
-            after_s=chance.uniform(0.0, 0.04),
+            after_reports=chance.randrange(1, 40),
+            after_s=chance.uniform(0.0, 0.004),
         )
         for line in lines:
             what, _, body = line.partition(" ")
@@ -205,7 +207,8 @@ def test_fifo_queues_neither_lose_nor_repeat_nor_reorder(tmp_path: Path) -> None
         read(
             run_and_kill(
                 lambda report, life=life, again=again: _live_with_a_fifo_queue(report, tmp_path, life, again),
-                after_s=chance.uniform(0.0, 0.04),
+                after_reports=chance.randrange(1, 40),
+                after_s=chance.uniform(0.0, 0.004),
             )
         )
 
