@@ -77,7 +77,8 @@ def _checked_part(name: str, kind: str, value: Value, *, sort: bool) -> Part:
     found = part(kind, value)
     if not found:
         raise empty_key(name, kind)
-    check_length(kind, found, sort=sort)
+    if len(found) > SORT_KEY_BYTES_MAX // 4:
+        check_length(kind, found, sort=sort)
     return found
 
 
@@ -111,14 +112,18 @@ def empty_key(name: str, kind: str) -> AWSError:
 
 def item_key(prefix: bytes, schema: Schema, item: Item) -> bytes:
     """The store key of an item that is to be put."""
-    for name in schema.names:
-        value = item.get(name)
-        if value is None:
-            raise errors.invalid(f"Missing the key {name} in the item")
-        kind = schema.type_of(name)
-        if kind not in value:
-            raise errors.invalid(f"Type mismatch for key {name} expected: {kind} actual: {values.kind(value)}")
+    _check_attribute(schema.partition, schema.partition_type, item)
+    if schema.sort:
+        _check_attribute(schema.sort, schema.sort_type, item)
     return _store_key(prefix, schema, item)
+
+
+def _check_attribute(name: str, kind: str, item: Item) -> None:
+    value = item.get(name)
+    if value is None:
+        raise errors.invalid(f"Missing the key {name} in the item")
+    if kind not in value:
+        raise errors.invalid(f"Type mismatch for key {name} expected: {kind} actual: {values.kind(value)}")
 
 
 def given_key(prefix: bytes, schema: Schema, key: Item) -> bytes:
@@ -130,10 +135,11 @@ def given_key(prefix: bytes, schema: Schema, key: Item) -> bytes:
 
 
 def check_keys(schema: Schema, item: Item) -> None:
-    """Refuse what lacks an attribute of the key, or has it with another type."""
-    for name in schema.names:
-        if schema.type_of(name) not in item.get(name, ()):
-            raise errors.key_mismatch()
+    """Refuse what lacks an attribute of the table's key, or has it with another type."""
+    if schema.partition_type not in item.get(schema.partition, ()) or (
+        schema.sort and schema.sort_type not in item.get(schema.sort, ())
+    ):
+        raise errors.key_mismatch()
 
 
 def _store_key(prefix: bytes, schema: Schema, item: Item) -> bytes:

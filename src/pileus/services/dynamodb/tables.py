@@ -157,7 +157,8 @@ class Memory:
 
 
 def memory(cloud: Cloud) -> Memory:
-    return cloud.part(Memory)
+    found: Memory = cloud.parts[Memory]
+    return found
 
 
 def at_home(ctx: Context, text: str) -> Context:

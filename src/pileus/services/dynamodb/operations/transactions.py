@@ -6,6 +6,7 @@ works".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pileus.cloud.context import Context
@@ -82,39 +83,39 @@ async def transact_write_items(ctx: Context, tx: Transaction, request: Request) 
 
 async def commit(ctx: Context, tx: Transaction, asked: list[tuple[Table, Write]]) -> list[tuple[Table, Write, Outcome]]:
     """Do all of the writes, or raise `TransactionCanceledException` with the reason of each."""
-    located: list[tuple[Table, bytes, Write]] = []
-    misplaced: list[dict[str, Any]] = []
-    for table, write in asked:
+    places: list[bytes] = []
+    # By the number of the action.
+    reasons: dict[int, dict[str, Any]] = {}
+    for number, (table, write) in enumerate(asked):
         consistent.check_transactions(table)
         try:
-            located.append((table, writes.locate(table, write), write))
-            misplaced.append({"Code": "None"})
+            places.append(writes.locate(table, write))
         except schema.EmptyKey:
             raise
         except AWSError as error:
-            misplaced.append({"Code": "ValidationError", "Message": error.message})
-    if len(located) < len(asked):
-        raise canceled(misplaced)
-    if len({place for _, place, _ in located}) < len(located):
+            reasons[number] = {"Code": "ValidationError", "Message": error.message}
+    if reasons:
+        raise canceled(reasons, len(asked))
+    if len(set(places)) < len(places):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
     # No write changes what another finds: they are of different items.
-    stored = await tx.get_many([place for _, place, _ in located])
-    outcomes: list[Outcome | None] = []
-    reasons: list[dict[str, Any]] = []
-    for (table, place, write), found in zip(located, stored, strict=True):
+    stored = await tx.get_many(places)
+    done: list[tuple[Table, Write, Outcome]] = []
+    size = 0
+    for number, (table, write) in enumerate(asked):
         try:
-            outcomes.append(await writes.perform(ctx, tx, table, place, found, write, times=2))
-            reasons.append({"Code": "None"})
+            outcome = await writes.perform(ctx, tx, table, places[number], stored[number], write, times=2)
         except AWSError as error:
             if error.code not in _REASONS:
                 raise
-            outcomes.append(None)
-            reasons.append(_reason(error))
-    if None in outcomes:
+            reasons[number] = _reason(error)
+        else:
+            done.append((table, write, outcome))
+            size += outcome.written.size
+    if reasons:
         # Takes back everything that the other actions have done.
-        raise canceled(reasons)
-    done = [(table, write, outcome) for (table, _, write), outcome in zip(located, outcomes, strict=True) if outcome]
-    if sum(outcome.written.size for _, _, outcome in done) > BYTES_MAX:
+        raise canceled(reasons, len(asked))
+    if size > BYTES_MAX:
         raise _too_large()
     return done
 
@@ -128,7 +129,9 @@ def _reason(error: AWSError) -> dict[str, Any]:
     return {"Code": _REASONS[error.code], "Message": error.message, **item}
 
 
-def canceled(reasons: list[dict[str, Any]]) -> AWSError:
+def canceled(found: Mapping[int, dict[str, Any]], actions: int) -> AWSError:
+    """For what was found of so many actions, by their numbers."""
+    reasons = [found.get(number) or {"Code": "None"} for number in range(actions)]
     codes = ", ".join(reason["Code"] for reason in reasons)
     return AWSError(
         "TransactionCanceledException",
@@ -172,15 +175,14 @@ def read_units_of(stored: Stored | None) -> float:
 
 def meter_reads(ctx: Context, found: list[tuple[Table, bytes, Stored | None]]) -> None:
     """Have a transaction's reads consume their units, or raise `TransactionCanceledException`."""
-    reasons: list[dict[str, Any]] = []
-    for table, place, stored in found:
+    reasons: dict[int, dict[str, Any]] = {}
+    for number, (table, place, stored) in enumerate(found):
         try:
             throughput.read(ctx, table, place, read_units_of(stored))
-            reasons.append({"Code": "None"})
         except AWSError as error:
-            reasons.append(_reason(error))
-    if any(reason["Code"] != "None" for reason in reasons):
-        raise canceled(reasons)
+            reasons[number] = _reason(error)
+    if reasons:
+        raise canceled(reasons, len(found))
 
 
 async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answer:
@@ -190,19 +192,18 @@ async def transact_get_items(ctx: Context, tx: Reader, request: Request) -> Answ
         get = action["Get"]
         parsed.append((get, parse_projection(get), values.check_item(get["Key"])[0]))
     located = []
-    reasons: list[dict[str, Any]] = []
-    for get, projection, key in parsed:
+    reasons: dict[int, dict[str, Any]] = {}
+    for number, (get, projection, key) in enumerate(parsed):
         table = await tables.load(ctx, tx, get["TableName"])
         consistent.check_transactions(table)
         try:
             place = schema.given_key(table.prefix, table.schema, key)
         except AWSError as error:
-            reasons.append({"Code": "ValidationError", "Message": error.message})
-            continue
-        reasons.append({"Code": "None"})
-        located.append((get["TableName"], table, place, projection))
-    if len(located) < len(parsed):
-        raise canceled(reasons)
+            reasons[number] = {"Code": "ValidationError", "Message": error.message}
+        else:
+            located.append((get["TableName"], table, place, projection))
+    if reasons:
+        raise canceled(reasons, len(parsed))
     if len({place for _, _, place, _ in located}) < len(located):
         raise errors.validation("Transaction request cannot include multiple operations on one item")
     found = [(table, place, await items.read(tx, place)) for _, table, place, _ in located]
