@@ -89,6 +89,8 @@ async def change(
         tx.put(key, raw)
     old_size = 0 if old is None else old.size
     _grow(cloud, tx, table, table.statistics, (new is not None) - (old is not None), new_size - old_size, key)
+    if table.plain:
+        return Written(max(old_size, new_size))
     consumed = []
     if old_item is None and old is not None and (table.indexes or table.stream is not None or table.ttl is not None):
         old_item = old.item()

@@ -88,6 +88,8 @@ class Table(msgspec.Struct, frozen=True, eq=False):
     # What the store keys of its items' versions, and of those of its deleted items, begin with; b"": it is no replica.
     versions: bytes = b""
     deleted: bytes = b""
+    # Whether a change of an item brings nothing with it: no entries, no record in a stream or a history, no expiry.
+    plain: bool = False
 
     @property
     def name(self) -> str:
@@ -293,6 +295,7 @@ def laid_out(account: str, region: str, record: records.Table, raw: bytes) -> Ta
         else None,
         versions=keys.versions(account, region, record.id, record.group) if record.group else b"",
         deleted=keys.deleted(account, region, record.id, record.group) if record.group else b"",
+        plain=not (indexes or record.stream_view or record.ttl_attribute or record.keeps_history or record.strong),
     )
 
 

@@ -170,19 +170,22 @@ class Gauge:
 class Meter:
     """All gauges of a table."""
 
-    __slots__ = ("_gauges", "_indexes", "_own", "_table", "partitions")
+    __slots__ = ("_gauges", "_indexes", "_own", "partitions", "table")
 
     def __init__(self, ctx: Context, table: Table) -> None:
         # Whether partitions have limits.
         self.partitions = ctx.cloud.settings.partition_limits
         self._own = Gauge(ctx, table, "")
+        # Whose throughput it has.
+        self.table = table
         # By the id of the index: one that is made anew under the same name begins anew.
         self._gauges: dict[bytes, Gauge] = {}
         self._indexes: list[tuple[Index, Gauge]] = []
-        self._set(ctx, table)
+        self.follow(ctx, table)
 
-    def _set(self, ctx: Context, table: Table) -> None:
-        self._table = table
+    def follow(self, ctx: Context, table: Table) -> None:
+        """Take over the table's throughput, which has changed."""
+        self.table = table
         self._own.set_rates(table, None)
         self._indexes = []
         for index in table.indexes:
@@ -191,11 +194,6 @@ class Meter:
                 gauge.set_rates(table, index)
                 self._indexes.append((index, gauge))
         self._gauges = {index.record.id: gauge for index, gauge in self._indexes}
-
-    def follow(self, ctx: Context, table: Table) -> None:
-        """Take over the table's throughput where it has changed."""
-        if table is not self._table:
-            self._set(ctx, table)
 
     def _gauge(self, index: Index | None) -> Gauge:
         return self._own if index is None or index.is_local else self._gauges[index.record.id]
@@ -221,7 +219,7 @@ class Meter:
     def partition(self, place: bytes, index: Index | None = None) -> bytes:
         """The partition of a key of the table or of the index; of a local index it is that of the table."""
         if index is None:
-            return keys.partition_of(self._table.prefix, place)
+            return keys.partition_of(self.table.prefix, place)
         return keys.partition_of(index.prefix, place, len(index.schema.hashes))
 
     def admit_write(self, ctx: Context, key: bytes) -> None:
@@ -276,7 +274,7 @@ class Meter:
 
     def _throttled(self, ctx: Context, gauge: Gauge, bucket: Bucket, limit: Limit) -> AWSError:
         """The error, counted."""
-        table = self._table
+        table = self.table
         place = (table.account, table.region)
         metrics = ctx.cloud.metrics
         metrics.add(_THROTTLE_EVENTS[bucket.kind], *place, gauge.dimensions, now=ctx.now)
@@ -300,7 +298,7 @@ def meter(ctx: Context, table: Table) -> Meter:
         if len(meters) >= METERS_MAX:
             del meters[next(iter(meters))]
         found = meters[table.statistics] = Meter(ctx, table)
-    else:
+    elif found.table is not table:
         found.follow(ctx, table)
     return found
 

@@ -57,8 +57,12 @@ class Outcome(msgspec.Struct, eq=False):
 
 
 def parse_put(request: Request) -> Write:
-    if len(request) > 2:
-        check_styles(request, ("ConditionExpression",), ("Expected", "ConditionalOperator"))
+    if len(request) == 2:
+        # A table and an item: nothing else to look at.
+        item, size = values.check_item(request["Item"])
+        items.check_size(size)
+        return Write(request, item, None, size, puts=True)
+    check_styles(request, ("ConditionExpression",), ("Expected", "ConditionalOperator"))
     item, size = values.check_item(request["Item"])
     _check_returns(request)
     items.check_size(size)
