@@ -159,8 +159,7 @@ class Memory:
 
 
 def memory(cloud: Cloud) -> Memory:
-    found: Memory = cloud.parts[Memory]
-    return found
+    return cloud.part(Memory)
 
 
 def at_home(ctx: Context, text: str) -> Context:
