@@ -363,12 +363,12 @@ def test_an_index_looks_at_few_of_ten_thousand_rules(detail: Callable[[int], Any
     event = {"source": "app", "detail": {"k": "k5000", "n": 5000, "a": "10.19.136.7"}}
     calls = 0
 
-    def count(_frame: Any, what: str, _argument: Any) -> None:
+    def note(_frame: Any, what: str, _argument: Any) -> None:
         nonlocal calls
         calls += what == "call"
 
     # Its work, not its time, which may be the collector's: of each rule that is looked at there is a call.
-    sys.setprofile(count)
+    sys.setprofile(note)
     try:
         found = index.match(event)
     finally:

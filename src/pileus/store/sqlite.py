@@ -47,7 +47,8 @@ _PUTS = [
     % ", ".join(["(?, ?)"] * pairs)
     for pairs in range(_PAIRS_MAX + 1)
 ]
-# By the number of keys: several are got by one statement, at half of the cost. (IN would sort them first.)
+# By the number of keys: several are got by one statement, at half of the cost. (IN would sort them first.) Its text
+# is made of question marks alone.
 _GETS = [
     f"SELECT key, value FROM (VALUES {', '.join(['(?)'] * keys)}) CROSS JOIN kv ON key = column1"  # noqa: S608
     for keys in range(_PAIRS_MAX + 1)

@@ -267,9 +267,8 @@ def _digest(data: bytes) -> bytes:
 
 
 def _hash(part: Part) -> bytes:
-    hashed = _MD5.copy()
-    hashed.update(part.encode() if isinstance(part, str) else part)
-    return hashed.digest()[:HASH_BYTES]
+    data = part.encode() if isinstance(part, str) else part
+    return _digest(data)[:HASH_BYTES]
 
 
 def item(prefix: bytes, partition: Part, sort: Part | None) -> bytes:

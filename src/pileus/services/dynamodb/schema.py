@@ -77,8 +77,7 @@ def _checked_part(name: str, kind: str, value: Value, *, sort: bool) -> Part:
     found = part(kind, value)
     if not found:
         raise empty_key(name, kind)
-    if len(found) > SORT_KEY_BYTES_MAX // 4:
-        check_length(kind, found, sort=sort)
+    check_length(kind, found, sort=sort)
     return found
 
 

@@ -88,7 +88,8 @@ class Table(msgspec.Struct, frozen=True, eq=False):
     # What the store keys of its items' versions, and of those of its deleted items, begin with; b"": it is no replica.
     versions: bytes = b""
     deleted: bytes = b""
-    # Whether a change of an item brings nothing with it: no entries, no record in a stream or a history, no expiry.
+    # Whether a change of an item brings nothing with it: no entries, no record in a stream or a history, no expiry, no
+    # change in another region. See `items.change`.
     plain: bool = False
 
     @property

@@ -55,24 +55,18 @@ def check_item(item: Mapping[str, Any]) -> tuple[Item, int]:
     """
     if "" in item:
         raise invalid("An attribute name must have at least one character")
-    # Mostly all of them are texts, or many are: those are looked at together.
-    texts = [value["S"] for value in item.values() if value and "S" in value and len(value) == 1]
-    size = text_size("".join(item)) + text_size("".join(texts))
-    if len(texts) == len(item):
-        return dict(item), size
     checked: Item = {}
+    size = 0
     for name, value in item.items():
-        if value and "S" in value and len(value) == 1:
+        size += len(name) if name.isascii() else len(name.encode())
+        if value and len(value) == 1 and "S" in value:
+            text = value["S"]
+            size += len(text) if text.isascii() else len(text.encode())
             checked[name] = value
         else:
             checked[name], length = check_value(value, 1)
             size += length
     return checked, size
-
-
-def text_size(text: str) -> int:
-    """Its bytes in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def check_value(value: Mapping[str, Any], depth: int = 1) -> tuple[Value, int]:
@@ -87,7 +81,7 @@ def check_value(value: Mapping[str, Any], depth: int = 1) -> tuple[Value, int]:
 
 
 def _check_s(text: str, depth: int) -> tuple[Value, int]:
-    return {"S": text}, text_size(text)
+    return {"S": text}, len(text) if text.isascii() else len(text.encode())
 
 
 def _check_n(text: str, depth: int) -> tuple[Value, int]:
@@ -186,10 +180,14 @@ _CHECKS: dict[str, Callable[[Any, int], tuple[Value, int]]] = {
 
 def item_size(item: Item) -> int:
     """Bytes that an item in its inside form counts for: names and values."""
-    texts = [value["S"] for value in item.values() if "S" in value]
-    size = text_size("".join(item)) + text_size("".join(texts))
-    if len(texts) < len(item):
-        size += sum([value_size(value) for value in item.values() if "S" not in value])
+    size = 0
+    for name, value in item.items():
+        size += len(name) if name.isascii() else len(name.encode())
+        text = value.get("S")
+        if text is None:
+            size += value_size(value)
+        else:
+            size += len(text) if text.isascii() else len(text.encode())
     return size
 
 
@@ -198,7 +196,7 @@ def value_size(value: Value) -> int:
     ((name, content),) = value.items()
     match name:
         case "S":
-            return text_size(content)
+            return len(content) if content.isascii() else len(content.encode())
         case "N":
             return numbers.size(content)
         case "B":

@@ -57,14 +57,13 @@ class Outcome(msgspec.Struct, eq=False):
 
 
 def parse_put(request: Request) -> Write:
-    if len(request) == 2:
-        # A table and an item: nothing else to look at.
-        item, size = values.check_item(request["Item"])
-        items.check_size(size)
-        return Write(request, item, None, size, puts=True)
-    check_styles(request, ("ConditionExpression",), ("Expected", "ConditionalOperator"))
+    # Mostly there is a table and an item, and nothing else to look at.
+    more = len(request) > 2
+    if more:
+        check_styles(request, ("ConditionExpression",), ("Expected", "ConditionalOperator"))
     item, size = values.check_item(request["Item"])
-    _check_returns(request)
+    if more:
+        _check_returns(request)
     items.check_size(size)
     return Write(request, item, _condition(request), size, puts=True)
 

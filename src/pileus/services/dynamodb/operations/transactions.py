@@ -141,10 +141,10 @@ def canceled(found: Mapping[int, dict[str, Any]], actions: int) -> AWSError:
 
 
 def _parse(action: Request) -> Write:
-    if len(action) != 1:
+    given = [name for name in action if name in _PARSERS]
+    if len(given) != 1:
         raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
-    ((name, request),) = action.items()
-    return _PARSERS[name](request)
+    return _PARSERS[given[0]](action[given[0]])
 
 
 def consumed_by(wanted: str, done: list[tuple[Table, Write, Outcome]]) -> list[dict[str, Any]]:
