@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from wire_cases import Maker, models_by_protocol, request_of
 
 from pileus.kernel.errors import AWSError
-from pileus.model import load
-from pileus.wire import constraints
+from pileus.model import Operation, ServiceModel, load
+from pileus.wire import clean, constraints
 from pileus.wire.compression import gunzip
 from pileus.wire.eventstream import decode_message, encode_message
 from pileus.wire.message import HttpRequest
@@ -86,7 +86,11 @@ def survives(service: str, protocol: str, request: HttpRequest, name: str | None
         members = chosen.decode(operation, request, labels)
         assert isinstance(members, dict)
         constraints.check(model, operation, members)
+        if (clean_members := read_clean(model, operation, request, protocol)) is not None:
+            assert same(clean_members, members)
     except AWSError as error:
+        if operation is not None:
+            assert read_clean(model, operation, request, protocol) is None
         answer = chosen.encode_error(operation, error, "id")
         assert 400 <= answer.status < 500
         assert isinstance(answer.body, bytes)
@@ -94,6 +98,27 @@ def survives(service: str, protocol: str, request: HttpRequest, name: str | None
             assert header.isascii()
             assert "\n" not in value
             value.encode("latin-1")
+
+
+def read_clean(model: ServiceModel, operation: Operation, request: HttpRequest, protocol: str) -> Any:
+    """The members as they are read at once; None where they are not, or where they are refused."""
+    if protocol != "json":
+        return None
+    try:
+        return clean.read(model, operation, request.body)
+    except AWSError:
+        return None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal in their types, too, and in their order."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is dict:
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if type(one) is list:
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
 
 
 @st.composite

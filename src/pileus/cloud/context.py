@@ -145,8 +145,6 @@ class HttpInfo(msgspec.Struct, eq=False):
     """What an operation may want to know of the request beyond its members; empty for calls from inside."""
 
     method: str = ""
-    # Scheme and authority as the client wrote them: "http://localhost:4566".
-    origin: str = ""
     path: str = ""
     # As it came, without the "?".
     query: str = ""
@@ -157,8 +155,13 @@ class HttpInfo(msgspec.Struct, eq=False):
     secure: bool = False
     # A program of this machine asks: neither code inside an environment, nor a web page, nor another machine.
     trusted: bool = False
-    # Set when the client goes away while the operation runs; long polls watch it.
+    # Returns when the client goes away while the operation runs; long polls watch it.
     disconnected: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority as the client wrote them: "http://localhost:4566"."""
+        return f"{'https' if self.secure else 'http'}://{self.headers.get('host', '')}" if self.method else ""
 
 
 @dataclass(slots=True, eq=False)

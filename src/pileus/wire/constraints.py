@@ -57,7 +57,7 @@ def check_named(model: ServiceModel, operation: Operation, members: Mapping[str,
 
     There is no path, query or header then that S3's requests are not found without. Raises AWSError.
     """
-    if _style(model).schema and operation.input is not None:
+    if style_of(model).schema and operation.input is not None:
         missing = [name for name in operation.input.required if members.get(name) is None]
         if missing:
             problems = [Problem(name[:1].lower() + name[1:], None, _NOT_NULL) for name in missing]
@@ -65,8 +65,15 @@ def check_named(model: ServiceModel, operation: Operation, members: Mapping[str,
     check(model, operation, members)
 
 
-def _style(model: ServiceModel) -> Style:
+def style_of(model: ServiceModel) -> Style:
+    """How the service words what is wrong, and what it looks at."""
     return STYLES.get(model.name, DEFAULT_STYLE)
+
+
+def traits_of(model: ServiceModel, operation: Operation, shape: Shape) -> Mapping[str, Any]:
+    """A shape's traits as AWS goes by them in that operation."""
+    changed = SHAPES.get((model.name, shape.name)) or SHAPES.get((model.name, f"{operation.name}.{shape.name}"))
+    return shape.traits if changed is None else {**shape.traits, **changed}
 
 
 def _compile(model: ServiceModel, operation: Operation) -> Check | None:
@@ -76,7 +83,7 @@ def _compile(model: ServiceModel, operation: Operation) -> Check | None:
 
 
 def _error(model: ServiceModel, operation: Operation, problems: list[Problem]) -> AWSError:
-    style = _style(model)
+    style = style_of(model)
     if style.schema:
         payload = operation.input.payload if operation.input is not None else None
         return _schema_error(problems[0], payload or "")
@@ -126,15 +133,13 @@ class _Compiler:
     def __init__(self, model: ServiceModel, operation: Operation) -> None:
         self._model = model
         self._operation = operation
-        self._style = _style(model)
+        self._style = style_of(model)
         self._payload = operation.input.payload if operation.input is not None else None
         self._made: dict[str, Check | None] = {}
         self._open: set[str] = set()
 
-    def _traits(self, shape: Shape) -> dict[str, Any]:
-        service = self._model.name
-        changed = SHAPES.get((service, shape.name)) or SHAPES.get((service, f"{self._operation.name}.{shape.name}"))
-        return shape.traits if changed is None else {**shape.traits, **changed}
+    def _traits(self, shape: Shape) -> Mapping[str, Any]:
+        return traits_of(self._model, self._operation, shape)
 
     def value(self, shape: Shape) -> Check | None:
         match shape.type:

@@ -31,10 +31,10 @@ def matcher(pattern: str) -> Callable[[str], bool] | None:
     translated = to_python(pattern)
     if _SIMPLE.fullmatch(translated):
         try:
-            simple = re.compile(translated)
+            simple_one = re.compile(translated)
         except re.error:
             return None
-        return lambda text: simple.fullmatch(text) is not None
+        return lambda text: simple_one.fullmatch(text) is not None
     import regex
 
     try:
@@ -53,6 +53,20 @@ def matcher(pattern: str) -> Callable[[str], bool] | None:
     # The same names come again and again, and this engine takes ten microseconds for each.
     remembered = lru_cache(maxsize=1024)(matches)
     return lambda text: remembered(text) if len(text) <= _REMEMBERED_LENGTH_MAX else matches(text)
+
+
+def simple(pattern: str) -> str | None:
+    """A pattern that the standard library may search for, and that finds what `matcher` matches; None where it is more
+    than one class."""
+    translated = to_python(pattern)
+    if not _SIMPLE.fullmatch(translated):
+        return None
+    whole = rf"\A(?:{translated})\Z"
+    try:
+        re.compile(whole)
+    except re.error:
+        return None
+    return whole
 
 
 def to_python(pattern: str) -> str:

@@ -33,7 +33,7 @@ from pileus.kernel.streams import BytesStream
 from pileus.model import ModelNotFound, ServiceModel, load
 from pileus.model import Operation as OperationModel
 from pileus.store.contract import Reader, StoreUnavailable, Transaction
-from pileus.wire import constraints, hosted
+from pileus.wire import clean, constraints, hosted
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
 from pileus.wire.compression import gunzip
 from pileus.wire.connection import Incoming
@@ -386,8 +386,10 @@ class _HttpCall:
             if name == "s3" and operation.streaming_input is None:
                 check_body(operation.name, request.headers, request.body)
             self._open_body(request, who, limit, streaming=streaming)
-            members = asked.codec.decode(operation, request, asked.labels)
-            constraints.check(asked.model, operation, members)
+            members = clean.read(asked.model, operation, request.body) if asked.codec.protocol == "json" else None
+            if members is None:
+                members = asked.codec.decode(operation, request, asked.labels)
+                constraints.check(asked.model, operation, members)
         except AWSError:
             if service is not None and service.admit is not None and not streaming:
                 await self._admit(ctx, service, asked.labels, family)
@@ -573,17 +575,17 @@ class _HttpCall:
 
     def _http_info(self) -> HttpInfo:
         incoming, headers = self._incoming, self._request.headers
+        # By position, as they stand there: names would cost as much as the rest.
         return HttpInfo(
-            method=self._request.method,
-            origin=f"{'https' if incoming.secure else 'http'}://{headers.get('host', '')}",
-            path=self._request.path,
-            query=self._request.query,
-            headers=headers,
-            source_ip=incoming.client,
-            user_agent=headers.get("user-agent", ""),
-            secure=incoming.secure,
-            trusted=_is_trusted(incoming),
-            disconnected=partial(_disconnected, self._receive),
+            self._request.method,
+            self._request.path,
+            self._request.query,
+            headers,
+            incoming.client,
+            headers.get("user-agent", ""),
+            incoming.secure,
+            _is_trusted(incoming),
+            partial(_disconnected, self._receive),
         )
 
 
