@@ -10,7 +10,7 @@ import pytest
 
 from pileus.wire import answers
 from pileus.wire.bodies import Arriving, read_whole
-from pileus.wire.connection import WRITE_AT_ONCE_BYTES, Connection, Incoming
+from pileus.wire.connection import HEADERS_BYTES_MAX, WRITE_AT_ONCE_BYTES, Connection, Incoming
 from pileus.wire.http import HttpServer
 from pileus.wire.message import HttpAnswer
 
@@ -218,6 +218,43 @@ async def test_who_asks_for_an_older_protocol_or_the_end_gets_it() -> None:
             connection.data_received(GET)
             await settle()
             assert len(wire.sent) == 2
+
+
+LARGE = b"x" * (HEADERS_BYTES_MAX // 2)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        # At once, behind another request, in pieces, in one line that never ends, and under one name.
+        [b"GET / HTTP/1.1\r\nA: " + LARGE + b"\r\nB: " + LARGE + b"\r\n\r\n"],
+        [GET, b"GET / HTTP/1.1\r\nA: " + LARGE + b"\r\nB: " + LARGE + b"\r\nC: "],
+        [b"GET / HTTP/1.1\r\nA: ", LARGE, b"\r\nB: ", LARGE, b"\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nA: ", LARGE, LARGE, b"x"],
+        [b"GET / HTTP/1.1\r\n" + b"a:\r\n" * (HEADERS_BYTES_MAX + 2), b"\r\n"],
+    ],
+)
+async def test_too_large_a_head_is_refused(pieces: list[bytes]) -> None:
+    connection, wire = connected(echo)
+    for piece in pieces:
+        if not wire.closed:
+            connection.data_received(piece)
+        await settle()
+    assert wire.closed
+    assert wire.sent[-1].startswith(b"HTTP/1.1 400 ")
+    assert wire.sent[-1].endswith(b"Your request header section exceeds the maximum allowed size.")
+
+
+async def test_only_heads_are_counted() -> None:
+    body = b"y" * (2 * HEADERS_BYTES_MAX)
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    connection, wire = connected(echo)
+    # The end of one head with its body, and the next head's beginning.
+    for piece in (post[:20], post[20:] + body + GET[:10], GET[10:]):
+        connection.data_received(piece)
+        await settle()
+    assert not wire.closed
+    assert b"".join(wire.sent).count(b"HTTP/1.1 200 ") == 2
 
 
 async def test_no_answer_brings_a_header_line_of_its_own() -> None:

@@ -100,8 +100,11 @@ class Connection(asyncio.Protocol):
         # Of the request whose head is being read.
         self._target = b""
         self._headers: dict[str, str] = {}
-        self._head_bytes = 0
         self._in_head = self._head_timed = False
+        # Bytes of pieces in which nothing else came; whether it began in this piece; whether one that ends in this
+        # piece may be too large.
+        self._head_bytes = 0
+        self._head_began = self._head_unsure = False
         # The body that is arriving, and the requests whose answers are still to come: the first is under way.
         self._arriving: Arriving | None = None
         self._requests: deque[tuple[Incoming, Arriving, bool]] = deque()
@@ -137,11 +140,8 @@ class Connection(asyncio.Protocol):
             self._writable.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEADERS_BYTES_MAX:
-                self._refuse(_HEADERS_TOO_LARGE)
-                return
+        self._head_unsure = self._in_head or len(data) > HEADERS_BYTES_MAX
+        self._head_began = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -154,10 +154,23 @@ class Connection(asyncio.Protocol):
             too_large = isinstance(error.__context__, _TooLarge)
             self._refuse(_HEADERS_TOO_LARGE if too_large else _BROKEN)
         else:
-            # A head that has come in one piece needs no timer.
-            if self._in_head and not self._head_timed:
-                self._head_timed = True
-                self._close_in(HEADERS_S)
+            # One that has come in one piece needs neither timer nor counting.
+            if self._in_head:
+                self._await_head(len(data))
+
+    def _await_head(self, size: int) -> None:
+        """The rest of a head is still to come, of which there was nothing but a part in a piece of `size` bytes, if it
+        did not begin there."""
+        if not self._head_began:
+            self._head_bytes += size
+        if self._head_bytes > HEADERS_BYTES_MAX or self._is_too_large():
+            self._refuse(_HEADERS_TOO_LARGE)
+        elif not self._head_timed:
+            self._head_timed = True
+            self._close_in(HEADERS_S)
+
+    def _is_too_large(self) -> bool:
+        return sum(len(name) + len(value) for name, value in self._headers.items()) > HEADERS_BYTES_MAX
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -170,7 +183,7 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------- the parser's
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_head = self._head_began = True
         self._head_timed = False
         self._head_bytes = 0
         self._target = b""
@@ -180,14 +193,17 @@ class Connection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEADERS_BYTES_MAX:
-            raise _TooLarge
         headers = self._headers
         key, text = _NAMES.get(name) or name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
+        if key in headers:
+            text = f"{headers[key]},{text}"
+            if len(text) > HEADERS_BYTES_MAX:
+                raise _TooLarge
+        headers[key] = text
 
     def on_headers_complete(self) -> None:
+        if self._head_unsure and self._is_too_large():
+            raise _TooLarge
         self._in_head = False
         self._stay()
         headers = self._headers

@@ -295,6 +295,8 @@ class _Asked(msgspec.Struct, frozen=True, eq=False):
     labels: Mapping[str, str]
     # For which names requests may be signed.
     signed_as: tuple[str, ...]
+    # Whether a payload may stream in.
+    streams: bool
 
 
 class _HttpCall:
@@ -338,9 +340,7 @@ class _HttpCall:
 
         # S3's clients say in a header what a payload that streams hashes to; elsewhere the signature needs all of it.
         # A form has been read already: tools send it as the type of whatever they are given (`curl --data-binary`).
-        streaming = (
-            operation.streaming_input is not None and not form and (name == "s3" or "x-amz-content-sha256" in headers)
-        )
+        streaming = asked.streams and not form and (name == "s3" or "x-amz-content-sha256" in headers)
         body_sha256 = ""
         if not streaming and not form:
             request.body = await read_whole(self._receive, headers, limit, operation.name)
@@ -383,9 +383,10 @@ class _HttpCall:
             http=self._http_info(),
         )
         try:
-            if name == "s3" and operation.streaming_input is None:
+            if name == "s3" and not asked.streams:
                 check_body(operation.name, request.headers, request.body)
-            self._open_body(request, who, limit, streaming=streaming)
+            if asked.streams or "content-encoding" in request.headers:
+                self._open_body(request, who, limit, streaming=streaming)
             members = clean.read(asked.model, operation, request.body) if asked.codec.protocol == "json" else None
             if members is None:
                 members = asked.codec.decode(operation, request, asked.labels)
@@ -446,6 +447,7 @@ class _HttpCall:
             operation=operation,
             labels=labels,
             signed_as=_SIGNED_AS.get(model.signing_name) or (model.signing_name,),
+            streams=operation.streaming_input is not None,
         )
         named = request.headers.get("x-amz-target", "")
         if codec.protocol == "json" and names_service(named):

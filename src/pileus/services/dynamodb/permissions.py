@@ -7,6 +7,7 @@ policy conditions for fine-grained access control", "Using IAM with DynamoDB glo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pileus.cloud.context import Context
@@ -67,12 +68,18 @@ def parts(ctx: Context, request: Request) -> Iterator[Part]:
 def items(ctx: Context, request: Request) -> Sequence[Permission]:
     """Of an operation on items: on each table or index that it names."""
     if "TableName" in request and "IndexName" not in request:
-        return (Permission(f"dynamodb:{ctx.operation}", _table_arn(ctx, request["TableName"])),)
+        return (_on_table(f"dynamodb:{ctx.operation}", ctx.region, ctx.account, request["TableName"]),)
     if "TransactItems" in request:
-        actions = [(name, part["TableName"]) for each in request["TransactItems"] for name, part in each.items()]
-        return [Permission(_ACTIONS[name], _table_arn(ctx, table)) for name, table in dict.fromkeys(actions)]
+        actions = {(name, part["TableName"]): None for each in request["TransactItems"] for name, part in each.items()}
+        return [_on_table(_ACTIONS[name], ctx.region, ctx.account, table) for name, table in actions]
     named = dict.fromkeys((part.action, _arn(ctx, part)) for part in parts(ctx, request))
     return [Permission(action, arn) for action, arn in named]
+
+
+@lru_cache(maxsize=4096)
+def _on_table(action: str, region: str, account: str, table: str) -> Permission:
+    """On a table by its name or ARN."""
+    return Permission(action, table if table.startswith("arn:") else table_arn(region, account, table))
 
 
 async def refine(ctx: Context, reader: Reader, request: Request, needed: Sequence[Permission]) -> Sequence[Permission]:
@@ -83,7 +90,7 @@ async def refine(ctx: Context, reader: Reader, request: Request, needed: Sequenc
 
 
 def table(ctx: Context, request: Request) -> Sequence[Permission]:
-    return (Permission(f"dynamodb:{ctx.operation}", _table_arn(ctx, request["TableName"])),)
+    return (_on_table(f"dynamodb:{ctx.operation}", ctx.region, ctx.account, request["TableName"]),)
 
 
 def global_table(ctx: Context, request: Request) -> Sequence[Permission]:
@@ -161,12 +168,8 @@ def _arn(ctx: Context, part: Part) -> str:
 
 def arn_of(ctx: Context, table: str, index: str = "") -> str:
     """The ARN of a table or of one of its indexes."""
-    arn = _table_arn(ctx, table)
+    arn = table if table.startswith("arn:") else table_arn(ctx.region, ctx.account, table)
     return f"{arn}/index/{index}" if index else arn
-
-
-def _table_arn(ctx: Context, name: str) -> str:
-    return name if name.startswith("arn:") else table_arn(ctx.region, ctx.account, name)
 
 
 async def _conditions(ctx: Context, reader: Reader, part: Part) -> dict[str, str | list[str]]:

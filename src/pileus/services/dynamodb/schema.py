@@ -17,6 +17,8 @@ from pileus.services.dynamodb.values import Item, Value
 
 PARTITION_KEY_BYTES_MAX = 2048
 SORT_KEY_BYTES_MAX = 1024
+# Characters that are few enough for any key, whichever they are.
+_SHORT = SORT_KEY_BYTES_MAX // 4
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -74,16 +76,17 @@ def part(kind: str, value: Value) -> Part:
 
 def _checked_part(name: str, kind: str, value: Value, *, sort: bool) -> Part:
     """`part`, refusing what is empty or too long for a key."""
-    found = part(kind, value)
+    found = value["S"] if kind == "S" else part(kind, value)
     if not found:
         raise empty_key(name, kind)
-    check_length(kind, found, sort=sort)
+    if len(found) > _SHORT:
+        check_length(kind, found, sort=sort)
     return found
 
 
 def check_length(kind: str, part: Part, *, sort: bool) -> None:
     """Refuse what is too long for a key."""
-    if len(part) <= (SORT_KEY_BYTES_MAX if sort else PARTITION_KEY_BYTES_MAX) // 4 or kind == "N":
+    if len(part) <= _SHORT or kind == "N":
         return
     size = len(part.encode() if isinstance(part, str) else part)
     if size > PARTITION_KEY_BYTES_MAX and not sort:

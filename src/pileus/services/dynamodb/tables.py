@@ -211,7 +211,7 @@ async def find(ctx: Context, tx: Reader, name: str) -> Table | None:
 
 
 def cached(ctx: Context, name: str) -> Table | None:
-    """What is remembered of a table: a guess, to be compared with what the store has."""
+    """What is remembered of a table: a guess, to be compared with what the store has. Of what is no name: nothing."""
     return memory(ctx.cloud).tables.get(keys.table(ctx.account, ctx.region, name))
 
 
@@ -242,8 +242,10 @@ def _of_raw(cloud: Cloud, account: str, region: str, key: bytes, raw: bytes | No
 
 async def load(ctx: Context, tx: Reader, text: str) -> Table:
     """The table that a TableName member names, for item operations; it may be another account's."""
-    ctx = at_home(ctx, text)
-    table = await find(ctx, tx, table_name(ctx, text))
+    table = cached(ctx, text)
+    if table is None or await tx.get(keys.table(ctx.account, ctx.region, text)) != table.raw:
+        ctx = at_home(ctx, text)
+        table = await find(ctx, tx, table_name(ctx, text))
     if table is None or not table.record.usable:
         raise errors.no_resource()
     return table

@@ -68,14 +68,14 @@ class JsonCodec:
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
+        answer = answer or {}
         try:
             encoder = self._encoders[operation.name]
         except KeyError:
+            if operation.event_output is not None:
+                return self._encode_events(operation, answer, request_id)
             shape = operation.output
             encoder = self._encoders[operation.name] = None if shape is None else self._shapes.encoder(shape)
-        answer = answer or {}
-        if operation.event_output is not None:
-            return self._encode_events(operation, answer, request_id)
         body = b"" if encoder is None else orjson.dumps(encoder(answer))
         return self._answer(status or operation.status, body, request_id, headers)
 

@@ -111,9 +111,7 @@ async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item)
 
     It is one read: the table's record comes along, to see if the remembered one holds.
     """
-    home = tables.at_home(ctx, table_name)
-    name = tables.table_name(home, table_name)
-    table = tables.cached(home, name)
+    table = tables.cached(ctx, table_name)
     if table is not None and not table.record.restoring:
         try:
             place = schema.given_key(table.prefix, table.schema, key)
@@ -121,10 +119,10 @@ async def find_item(ctx: Context, tx: Reader, table_name: str, key: values.Item)
             # What is wrong with the key is said only if the table is still this one.
             place = b""
         if place:
-            table_key = keys.table(home.account, home.region, name)
+            table_key = keys.table(ctx.account, ctx.region, table_name)
             table_raw, raw = await tx.get_many((table_key, place))
             if table_raw == table.raw:
                 return table, place, None if raw is None else Stored(raw)
-    table = await tables.load(home, tx, name)
+    table = await tables.load(ctx, tx, table_name)
     place = schema.given_key(table.prefix, table.schema, key)
     return table, place, await items.read(tx, place)
