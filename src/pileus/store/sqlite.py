@@ -115,15 +115,12 @@ class _Kept(dict[bytes, bytes | None]):
     def many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if len(keys) <= _FEW_KEYS:
             return [self[key] for key in keys]
+        # So many are of items, and not kept: they would push out what is got again.
         there: dict[bytes, bytes] = {}
-        missing = [key for key in keys if key not in self]
-        for start in range(0, len(missing), _PAIRS_MAX):
-            part = missing[start : start + _PAIRS_MAX]
+        for start in range(0, len(keys), _PAIRS_MAX):
+            part = keys[start : start + _PAIRS_MAX]
             there.update(self._cursor.execute(_GETS[len(part)], part))
-        found = [self[key] if key in self else there.get(key) for key in keys]
-        for key in missing:
-            self.keep(key, there.get(key))
-        return found
+        return [there.get(key) for key in keys]
 
     def keep(self, key: bytes, value: bytes | None) -> None:
         if value is None or len(value) <= _KEPT_BYTES_MAX:

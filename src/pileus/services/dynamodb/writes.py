@@ -175,10 +175,11 @@ async def perform(
         ctx.cloud, tx, table, key, now=ctx.now, old=old, new=new, new_size=size, old_item=old_item
     )
     meter.write(ctx, key, written.size, written.indexes, times)
-    sizes = dict(written.indexes) if places else {}
-    for index, at in places:
-        for place, entry_size in zip(at, sizes.get(index, ()), strict=False):
-            meter.write_entry(ctx, index, place, times * capacity.write_units(entry_size))
+    if places:
+        sizes = dict(written.indexes)
+        for index, at in places:
+            for place, entry_size in zip(at, sizes.get(index, ()), strict=False):
+                meter.write_entry(ctx, index, place, times * capacity.write_units(entry_size))
     return Outcome(old, old_item, new, written)
 
 

@@ -141,10 +141,11 @@ def canceled(found: Mapping[int, dict[str, Any]], actions: int) -> AWSError:
 
 
 def _parse(action: Request) -> Write:
-    given = [name for name in action if name in _PARSERS]
-    if len(given) != 1:
-        raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
-    return _PARSERS[given[0]](action[given[0]])
+    if len(action) == 1:
+        for name, given in action.items():
+            if name in _PARSERS:
+                return _PARSERS[name](given)
+    raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
 
 
 def consumed_by(wanted: str, done: list[tuple[Table, Write, Outcome]]) -> list[dict[str, Any]]:
