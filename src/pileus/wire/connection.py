@@ -159,8 +159,8 @@ class Connection(asyncio.Protocol):
                 self._await_head(len(data))
 
     def _await_head(self, size: int) -> None:
-        """The rest of a head is still to come, of which there was nothing but a part in a piece of `size` bytes, if it
-        did not begin there."""
+        """The rest of a head is still to come. `size`: of the piece that came, all of it that head's unless it began
+        there."""
         if not self._head_began:
             self._head_bytes += size
         if self._head_bytes > HEADERS_BYTES_MAX or self._is_too_large():
