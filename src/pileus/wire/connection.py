@@ -101,8 +101,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._in_head = self._head_timed = False
-        # Bytes of pieces in which nothing else came; whether it began in this piece; whether one that ends in this
-        # piece may be too large.
+        # Its bytes, if it came in pieces; whether it began in this piece; whether one that ends here may be too large.
         self._head_bytes = 0
         self._head_began = self._head_unsure = False
         # The body that is arriving, and the requests whose answers are still to come: the first is under way.
@@ -161,16 +160,16 @@ class Connection(asyncio.Protocol):
     def _await_head(self, size: int) -> None:
         """The rest of a head is still to come. `size`: of the piece that came, all of it that head's unless it began
         there."""
-        if not self._head_began:
-            self._head_bytes += size
-        if self._head_bytes > HEADERS_BYTES_MAX or self._is_too_large():
+        self._head_bytes = self._known_bytes() if self._head_began else self._head_bytes + size
+        if self._head_bytes > HEADERS_BYTES_MAX:
             self._refuse(_HEADERS_TOO_LARGE)
         elif not self._head_timed:
             self._head_timed = True
             self._close_in(HEADERS_S)
 
-    def _is_too_large(self) -> bool:
-        return sum(len(name) + len(value) for name, value in self._headers.items()) > HEADERS_BYTES_MAX
+    def _known_bytes(self) -> int:
+        """Of the head's lines so far. To be asked once or twice a head: there may be thousands."""
+        return sum(len(name) + len(value) for name, value in self._headers.items())
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -202,7 +201,7 @@ class Connection(asyncio.Protocol):
         headers[key] = text
 
     def on_headers_complete(self) -> None:
-        if self._head_unsure and self._is_too_large():
+        if self._head_unsure and self._known_bytes() > HEADERS_BYTES_MAX:
             raise _TooLarge
         self._in_head = False
         self._stay()
