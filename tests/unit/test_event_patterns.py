@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import combinations, count, product
 from typing import Any
 
 import pytest
+from steps_kit import within_steps
 
 from pileus.delivery.event_patterns import InvalidPattern, Leaves, RuleIndex, compile_pattern, leaves_of
 
@@ -271,10 +270,8 @@ def test_nesting_is_limited() -> None:
 
 def test_wildcards_take_no_more_than_linear_time() -> None:
     pattern = compile_pattern(json.dumps({"a": [{"wildcard": "*a" * 60 + "*b"}]}))
-    before = time.process_time()
-    assert not pattern.matches({"a": "a" * 200_000})
     # A backtracking matcher would not come back at all.
-    assert time.process_time() - before < 20
+    assert not within_steps(10_000, lambda: pattern.matches({"a": "a" * 200_000}))
 
 
 def test_an_index_finds_what_every_pattern_alone_finds() -> None:
@@ -361,20 +358,7 @@ def test_an_index_looks_at_few_of_ten_thousand_rules(detail: Callable[[int], Any
     for name in range(10_000):
         index.add(name, compile_pattern(json.dumps({"source": ["app"], "detail": detail(name)})))
     event = {"source": "app", "detail": {"k": "k5000", "n": 5000, "a": "10.19.136.7"}}
-    calls = 0
-
-    def note(_frame: Any, what: str, _argument: Any) -> None:
-        nonlocal calls
-        calls += what == "call"
-
-    # Its work, not its time, which may be the collector's: of each rule that is looked at there is a call.
-    sys.setprofile(note)
-    try:
-        found = index.match(event)
-    finally:
-        sys.setprofile(None)
-    assert len(found) == matched
-    assert calls < 2_000
+    assert len(within_steps(20_000, lambda: index.match(event))) == matched
 
 
 def test_many_elements_are_each_looked_at_once() -> None:
@@ -416,10 +400,7 @@ def test_arrays_of_one_path_are_not_held_against_each_other() -> None:
         fields = {name: fields}
     pattern = compile_pattern(json.dumps({"a": fields}))
     leaves = leaves_of({"a": [inner, {}]})
-    before = time.process_time()
-    for _ in range(20):
-        assert pattern.matches(leaves)
-    assert (time.process_time() - before) / 20 < 0.1
+    assert within_steps(200_000, lambda: pattern.matches(leaves))
 
 
 def test_fields_within_arrays_find_their_leaves_together() -> None:
@@ -487,7 +468,5 @@ def test_long_names_match_as_short_ones_do(length: int) -> None:
 def test_a_long_name_stands_in_one_path_only() -> None:
     """An event of a quarter of a megabyte took gigabytes."""
     event = {"k" * 120_000: {str(number): number for number in range(10_000)}, "l" * 120_000: [1] * 10_000}
-    before = time.process_time()
-    leaves = leaves_of(event)
+    leaves = within_steps(1_000_000, lambda: leaves_of(event))
     assert sum(map(len, leaves.values)) < 2_000_000
-    assert time.process_time() - before < 2

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from steps_kit import within_steps
 
 from pileus.access.patterns import ArnPattern, compile_pattern
 
@@ -28,11 +28,9 @@ def test_wildcards_as_a_regular_expression_has_them(pattern: str, text: str) -> 
 
 def test_no_pattern_takes_long() -> None:
     pattern = compile_pattern("*a" * 1000 + "b")
-    began = time.perf_counter()
-    assert not pattern.matches("a" * 100_000, lookup)
+    assert not within_steps(10_000, lambda: pattern.matches("a" * 100_000, lookup))
     pattern = compile_pattern("*a?" * 300 + "b")
-    assert not pattern.matches("a" * 10_000, lookup)
-    assert time.perf_counter() - began < 2
+    assert not within_steps(10_000, lambda: pattern.matches("a" * 10_000, lookup))
 
 
 @pytest.mark.parametrize(
