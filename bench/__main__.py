@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.cases import dynamodb, events, lambda_, large_table, memory, payloads, runtimes, s3, sns, sqs, start
+from bench.cases import dax, dynamodb, events, lambda_, large_table, memory, payloads, runtimes, s3, sns, sqs, start
 from bench.gauge import Figures, running
 from bench.load import generator
 from bench.metrics import METRICS, Metric
@@ -46,6 +46,7 @@ CASES: dict[str, Case] = {
     "payloads": payloads.run,
     "dynamodb": dynamodb.run,
     "large_table": large_table.run,
+    "dax": dax.run,
     "s3": s3.run,
     "sqs": sqs.run,
     "sns": sns.run,

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from pileus.cloud.context import Cloud
-from pileus.cloud.metrics import Metric
+from pileus.cloud.metrics import Metric, Series
 from pileus.cloud.roles import RoleSessions
 from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
@@ -80,6 +80,7 @@ class Proxy:
         # How many writes of an item are under way; items that several wrote at once, of which nobody knows the last.
         self._writing: Counter[bytes] = Counter()
         self._contested: set[bytes] = set()
+        self._series: dict[Metric, Series] = {}
 
     def clear(self) -> None:
         """As after a reboot of all nodes."""
@@ -293,10 +294,13 @@ class Proxy:
         return await self._cloud.call(role, "dynamodb", operation, request, region=cluster.region)
 
     def _count(self, metric: Metric) -> None:
-        cluster, clock = self.cluster, self._cloud.clock
-        self._cloud.metrics.add(
-            metric, cluster.account, cluster.region, (("ClusterId", cluster.name),), now=clock.time()
-        )
+        series = self._series.get(metric)
+        if series is None:
+            cluster = self.cluster
+            dimensions = (("ClusterId", cluster.name),)
+            series = self._cloud.metrics.series(metric, cluster.account, cluster.region, dimensions)
+            self._series[metric] = series
+        series.add(1.0, self._cloud.clock.time())
 
 
 def _actions(operation: str, request: Request) -> Sequence[str]:

@@ -74,54 +74,65 @@ class Session:
         self._names = names
         self._reader = reader
         self._writer = writer
+        self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._at = 0
-        self._caller: Caller | None = None
+        # When something came last, by the loop's time.
+        self._heard = self._loop.time()
+        # What requests are made with, once the client has said who it is.
+        self._exchange: Exchange | None = None
         self._refusal: AWSError | None = None
 
     async def run(self) -> None:
         """Until the client goes or says what is no request."""
+        watch = self._loop.create_task(self._end_when_idle())
         try:
             await self._greet()
             while await self._answer_one():
                 pass
-        except (Malformed, TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
+        except (Malformed, ConnectionError, asyncio.IncompleteReadError) as error:
             log.info("%s: a connection ended: %s", self._proxy.cluster.arn, error or type(error).__name__)
         finally:
+            watch.cancel()
             self._writer.close()
 
+    async def _end_when_idle(self) -> None:
+        """Beside the requests: a time limit for each read costs a request more than reading it."""
+        while (left := self._heard + _IDLE_S - self._loop.time()) > 0:  # noqa: ASYNC110 -- the time is what is waited for
+            await asyncio.sleep(left)
+        # The reader comes to its end.
+        self._writer.close()
+
     async def _greet(self) -> None:
-        if await self._next() != _MAGIC:
+        # Behind it layering, the session, who the client is, and the types it adds: none that would change anything.
+        magic, *_ = await self._values(5)
+        if magic != _MAGIC:
             raise Malformed("no client of DAX")
-        for _ in range(4):
-            # Layering, the session, who the client is, and the types it adds: none that would change anything here.
-            await self._next()
 
     async def _answer_one(self) -> bool:
         try:
-            service = await self._next()
+            service, method = await self._values(2)
         except asyncio.IncompleteReadError:
             return False
-        method = await self._next()
         if service != _SERVICE or type(method) is not int:
             raise Malformed("no request")
         if method == _AUTHORIZE:
             # Not answered: whether it was good is told with the next request.
-            await self._authorize([await self._next() for _ in range(5)])
+            await self._authorize(await self._values(5))
             return True
         known = METHODS.get(method)
         if known is None:
             raise Malformed(f"no method {method}")
-        arguments = [await self._next() for _ in range(known.arguments)]
+        arguments = await self._values(known.arguments)
         self._writer.write(await self._answer(known.function, arguments))
         await self._writer.drain()
         return True
 
     async def _answer(self, function: Callable[[Exchange, list[Any]], Awaitable[bytes]], arguments: list[Any]) -> bytes:
         try:
-            if self._caller is None:
+            if self._exchange is None:
                 raise self._refusal or _unauthenticated("Missing Authentication Token")
-            return _OK + await function(self._exchange(self._caller), arguments)
+            return _OK + await function(self._exchange, arguments)
         except AWSError as error:
             return self._refused(error)
         except Malformed as error:
@@ -129,9 +140,6 @@ class Session:
         except Exception:  # a fault of ours must not take the connection down, nor show its insides
             log.exception("%s failed", self._proxy.cluster.arn)
             return self._refused(AWSError("InternalServerError", "The request processing has failed.", status=500))
-
-    def _exchange(self, caller: Caller) -> Exchange:
-        return Exchange(self._proxy, caller, self._names, self._writer.get_extra_info("sockname")[0])
 
     def _refused(self, error: AWSError) -> bytes:
         unauthenticated = error is self._refusal or error.code == "MissingAuthenticationTokenException"
@@ -145,7 +153,7 @@ class Session:
 
     async def _authorize(self, arguments: list[Any]) -> None:
         access_key_id, signature, to_sign, token, _ = arguments
-        self._caller = None
+        self._exchange = None
         try:
             if not (
                 isinstance(access_key_id, str)
@@ -157,7 +165,8 @@ class Session:
             credential = await self._cloud.gate.credential(access_key_id, token or "")
             self._check(credential.secret, signature, to_sign)
             peer = self._writer.get_extra_info("peername")
-            self._caller = Caller(credential.principal, peer[0] if peer else "")
+            caller = Caller(credential.principal, peer[0] if peer else "")
+            self._exchange = Exchange(self._proxy, caller, self._names, self._writer.get_extra_info("sockname")[0])
             self._refusal = None
         except AWSError as error:
             self._refusal = error
@@ -185,26 +194,32 @@ class Session:
         if scope[1] != self._proxy.cluster.region:
             raise _unauthenticated(f"Credential should be scoped to a valid region, not '{scope[1]}'. ")
 
-    async def _next(self) -> Any:
-        """The next value. Raises `Malformed`, or `IncompleteReadError` where the client has gone."""
-        scanner = Scanner(self._at)
-        while not scanner.scan(self._buffer):
-            if len(self._buffer) - self._at > BYTES_MAX:
-                raise Malformed("too large")
-            async with asyncio.timeout(_IDLE_S):
-                chunk = await self._reader.read(_CHUNK_BYTES)
-            if not chunk:
-                raise asyncio.IncompleteReadError(bytes(self._buffer[self._at :][:16]), None)
-            self._buffer += chunk
-        value = cbor.decode(bytes(memoryview(self._buffer)[self._at : scanner.at]))
-        self._at = scanner.at
+    async def _values(self, count: int) -> list[Any]:
+        """The next values. Raises `Malformed`, or `IncompleteReadError` where the client has gone."""
+        found = []
+        for _ in range(count):
+            scanner = Scanner(self._at)
+            while not scanner.scan(self._buffer):
+                await self._read()
+            found.append(cbor.decode(bytes(memoryview(self._buffer)[self._at : scanner.at])))
+            self._at = scanner.at
         if self._at == len(self._buffer):
             self._buffer.clear()
             self._at = 0
         elif self._at > _CHUNK_BYTES:
             del self._buffer[: self._at]
             self._at = 0
-        return value
+        return found
+
+    async def _read(self) -> None:
+        """More of a value that is not whole."""
+        if len(self._buffer) - self._at > BYTES_MAX:
+            raise Malformed("too large")
+        chunk = await self._reader.read(_CHUNK_BYTES)
+        if not chunk:
+            raise asyncio.IncompleteReadError(bytes(self._buffer[self._at :][:16]), None)
+        self._heard = self._loop.time()
+        self._buffer += chunk
 
 
 def _unauthenticated(message: str) -> AWSError:

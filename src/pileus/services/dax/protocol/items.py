@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pileus.services.dax.protocol import cbor, ordered_number
@@ -27,7 +28,12 @@ class KeySchema(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(name for name, _ in self.attributes)
+        return _names(self.attributes)
+
+
+@lru_cache(maxsize=1024)
+def _names(attributes: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    return frozenset(name for name, _ in attributes)
 
 
 def read_key(data: bytes, schema: KeySchema) -> dict[str, Any]:
@@ -77,7 +83,8 @@ def _bytes(value: str | bytes) -> bytes:
 
 def attribute_names(item: Item, schema: KeySchema) -> tuple[str, ...]:
     """The names that an item's list holds: all but the key's, sorted."""
-    return tuple(sorted(item.keys() - schema.names))
+    keys = schema.names
+    return tuple(sorted([name for name in item if name not in keys]))
 
 
 def read_values(data: bytes) -> tuple[int, list[Any]]:
