@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import cbor2
 import pytest
@@ -67,3 +68,30 @@ def test_expressions_become_text() -> None:
     for broken in ([1, [99, path], []], [1, [0, path, [17, 5]], []], [2, path, []], [1, []], 7):
         with pytest.raises(Malformed):
             Expressions().condition("ConditionExpression", cbor.encode(broken))
+
+
+@given(
+    st.integers(0, 1 << 65)
+    | st.text(max_size=300)
+    | st.binary(max_size=300)
+    | st.integers(max_value=-1)
+    | st.none()
+    | st.lists(st.integers(0, 30), max_size=3)
+)
+@settings(deadline=None)
+def test_a_small_value_is_read_as_the_decoder_reads_it(value: Any) -> None:
+    data = cbor.encode(value)
+    found = cbor.small_at(b"\x00" + data + b"\x00", 1)
+    assert found is None or found == (value, 1 + len(data))
+    if isinstance(value, str | bytes):
+        small = len(value.encode() if isinstance(value, str) else value) < 256
+    else:
+        small = type(value) is int and 0 <= value < 1 << 64
+    assert (found is not None) is small
+    for cut in range(len(data)):
+        assert cbor.small_at(data[:cut], 0) is None
+
+
+def test_a_small_text_that_is_none_is_refused() -> None:
+    with pytest.raises(Malformed):
+        cbor.small_at(b"\x61\xff", 0)

@@ -198,11 +198,16 @@ class Session:
         """The next values. Raises `Malformed`, or `IncompleteReadError` where the client has gone."""
         found = []
         for _ in range(count):
-            scanner = Scanner(self._at)
-            while not scanner.scan(self._buffer):
-                await self._read()
-            found.append(cbor.decode(bytes(memoryview(self._buffer)[self._at : scanner.at])))
-            self._at = scanner.at
+            small = cbor.small_at(self._buffer, self._at)
+            if small is not None:
+                value, self._at = small
+            else:
+                scanner = Scanner(self._at)
+                while not scanner.scan(self._buffer):
+                    await self._read()
+                value = cbor.decode(bytes(memoryview(self._buffer)[self._at : scanner.at]))
+                self._at = scanner.at
+            found.append(value)
         if self._at == len(self._buffer):
             self._buffer.clear()
             self._at = 0

@@ -58,14 +58,16 @@ def check_item(item: Mapping[str, Any]) -> tuple[Item, int]:
     checked: Item = {}
     size = 0
     for name, value in item.items():
-        size += len(name) if name.isascii() else len(name.encode())
         if value and len(value) == 1 and "S" in value:
             text = value["S"]
-            size += len(text) if text.isascii() else len(text.encode())
             checked[name] = value
+            if name.isascii() and text.isascii():
+                size += len(name) + len(text)
+            else:
+                size += len(name.encode()) + len(text.encode())
         else:
             checked[name], length = check_value(value, 1)
-            size += length
+            size += length + len(name.encode())
     return checked, size
 
 
