@@ -355,14 +355,14 @@ def listening(start_pileus, aws):
         policy = allow("sqs:SendMessage", arn, Principal={"Service": "s3.amazonaws.com"})
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
 
-        def take(count):
+        def take(count, *, more=False):
             found, end = [], time.monotonic() + WAIT_S
             while len(found) < count and time.monotonic() < end:
                 for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", ()):
                     body = json.loads(message["Body"])
                     found += body.get("Records") or [body]
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            assert len(found) == count, found
+            assert len(found) == count or (more and len(found) > count), found
             return found
 
         s3.create_bucket(Bucket="told", **settings)
@@ -445,7 +445,8 @@ def test_a_queue_hears_of_every_kind_of_event(listening):
     server.advance(2 * 86_400 + 7200)
     assert sorted(names_of(2)) == ["LifecycleExpiration:DeleteMarkerCreated", "LifecycleTransition"]
     server.advance(2 * 86_400 + 7200)
-    assert names_of(1) == ["LifecycleExpiration:Delete"]
+    # The day after, the marker that then stands alone goes, too: its event may be there already.
+    assert take(1, more=True)[0]["eventName"] == "LifecycleExpiration:Delete"
 
 
 def test_events_of_a_key_come_in_their_order(listening):
