@@ -79,13 +79,14 @@ class Session:
         self._at = 0
         # When something came last, by the loop's time.
         self._heard = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
         # What requests are made with, once the client has said who it is.
         self._exchange: Exchange | None = None
         self._refusal: AWSError | None = None
 
     async def run(self) -> None:
         """Until the client goes or says what is no request."""
-        watch = self._loop.create_task(self._end_when_idle())
+        self._end_when_idle()
         try:
             await self._greet()
             while await self._answer_one():
@@ -93,15 +94,18 @@ class Session:
         except (Malformed, ConnectionError, asyncio.IncompleteReadError) as error:
             log.info("%s: a connection ended: %s", self._proxy.cluster.arn, error or type(error).__name__)
         finally:
-            watch.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             self._writer.close()
 
-    async def _end_when_idle(self) -> None:
-        """Beside the requests: a time limit for each read costs a request more than reading it."""
-        while (left := self._heard + _IDLE_S - self._loop.time()) > 0:  # noqa: ASYNC110 -- the time is what is waited for
-            await asyncio.sleep(left)
-        # The reader comes to its end.
-        self._writer.close()
+    def _end_when_idle(self) -> None:
+        """Look now, and when it may be so next: a time limit for each read costs a request more than reading it."""
+        left = self._heard + _IDLE_S - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._end_when_idle)
+        else:
+            # The reader comes to its end.
+            self._writer.close()
 
     async def _greet(self) -> None:
         # Behind it layering, the session, who the client is, and the types it adds: none that would change anything.
