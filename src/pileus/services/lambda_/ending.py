@@ -66,7 +66,7 @@ async def shut_down(env: Environment, reason: str) -> None:
     env.drain()
     env.telemetry.flush()
     until = begin + whole_s
-    deadline_ms = round((_SYSTEM.time() + until - env.loop.time()) * 1000)
+    deadline_ms = int((_SYSTEM.time() + until - env.loop.time()) * 1000)
     env.extensions.send("SHUTDOWN", {"shutdownReason": reason, "deadlineMs": deadline_ms})
     if leaving := env.guests.leaving():
         await asyncio.wait(leaving, timeout=max(0.0, until - env.loop.time()))

@@ -88,8 +88,9 @@ async def invoke(env: Environment, invocation: Invocation) -> InvokeResult:
 
 def _deliver(env: Environment, run: Run) -> None:
     env.sandbox.thaw()
-    # The function compares it with the machine's own clock.
-    deadline_ms = round((_SYSTEM.time() + run.left_s()) * 1000)
+    # The function compares it with the machine's own clock. Rounded down, as functions round the time: else they would
+    # be told of a millisecond more than their timeout.
+    deadline_ms = int((_SYSTEM.time() + run.left_s()) * 1000)
     if env.extensions.engaged:
         env.telemetry.resume()
         env.extensions.send("INVOKE", run.extension_event(deadline_ms))
