@@ -11,9 +11,10 @@ from bench.load import Requests
 from bench.servers import Cannot, Server
 
 TABLE = "bench"
-# Transactions go to either in turn: what one table may write in a second, four puts at a time reach at 5,000.
-OTHER = "bench-other"
-SORTED = "bench-sorted"
+# Transactions go to each in turn: what one table may write in a second, four puts at a time reach at 5,000.
+TABLES = ("bench-0", TABLE, "bench-2", "bench-3")
+# Queries, too: what one may read in a second, 50 items at a time reach at 16,000.
+SORTED = ("bench-sorted-0", "bench-sorted-1")
 ITEMS = 4000
 ITEM_BYTES = 400
 # Items that a query finds, and writes of a transaction.
@@ -50,13 +51,15 @@ def create_table(server: Server, name: str, *key: str) -> None:
 
 
 def run(server: Server, quick: bool) -> Figures:
-    create_table(server, TABLE, "pk")
-    create_table(server, OTHER, "pk")
-    create_table(server, SORTED, "pk", "sk")
+    for table in TABLES:
+        create_table(server, table, "pk")
+    for table in SORTED:
+        create_table(server, table, "pk", "sk")
     items = [item(number) for number in range(ITEMS)]
     # So that a get finds every item, however slowly the measured puts go.
     expect(ask_all(server, [dynamodb(server, "PutItem", _body(TABLE, Item=each)) for each in items], 16))
-    expect(ask_all(server, [put_batch(server, SORTED, first) for first in range(0, ITEMS, BATCH)], 4))
+    batches = [put_batch(server, table, first) for table in SORTED for first in range(0, ITEMS, BATCH)]
+    expect(ask_all(server, batches, 4))
     seconds = 1 if quick else 2
     bodies = _bodies(items)
     # Transactions last: not every server has them, and what comes after an error is not measured.
@@ -113,13 +116,13 @@ def _bodies(items: list[Item]) -> dict[str, tuple[str, list[bytes]]]:
         "put": ("PutItem", [_body(TABLE, Item=each) for each in items]),
         "get": ("GetItem", [_body(TABLE, Key={"pk": each["pk"]}) for each in items]),
         "update": ("UpdateItem", [_body(TABLE, Key={"pk": each["pk"]}, **update) for each in items]),
-        "query": ("Query", [query_body(SORTED, partition) for partition in range(ITEMS // QUERIED)]),
+        "query": ("Query", [query_body(table, at) for at in range(ITEMS // QUERIED) for table in SORTED]),
         "transact": ("TransactWriteItems", [_transaction(number, group) for number, group in enumerate(groups)]),
     }
 
 
 def _transaction(number: int, group: list[Item]) -> bytes:
-    table = (OTHER, TABLE)[number % 2]
+    table = TABLES[number % len(TABLES)]
     return json.dumps({"TransactItems": [{"Put": {"TableName": table, "Item": each}} for each in group]}).encode()
 
 

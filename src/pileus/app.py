@@ -168,7 +168,7 @@ async def start(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         sessions=sessions,
         internal=Internal(cloud, services, partial(_status, cloud, loops, deliverer, clock.monotonic())),
     )
-    http = HttpServer(pipeline.handle)
+    http = HttpServer(pipeline.handle, pipeline.cohort)
     cloud.call = pipeline.call
     cloud.documents = Documents(pipeline.model)
     cloud.gate = Gate(cloud, pipeline.keyring)

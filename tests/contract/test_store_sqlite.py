@@ -1,15 +1,17 @@
 """What is SQLite's own: files, durability, loops that stop, disks that fail."""
 
 import asyncio
+import functools
 import os
 import resource
 import subprocess
 import sys
+import threading
 
 import apsw
 import pytest
 
-from pileus.store import sqlite_files
+from pileus.store import sqlite, sqlite_files
 from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
 
@@ -161,8 +163,9 @@ from pathlib import Path
 from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
 
-async def main(folder, durability):
+async def main(folder, durability, apart):
     store = open_store(folder, durability)
+    store._apart = apart
     async def put(key):
         async def fn(tx):
             tx.put(key, b"v" * 3000)
@@ -190,16 +193,16 @@ async def main(folder, durability):
     assert found == done | {b"last"}, found ^ done
     await store.close()
 
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
 """
 
 
-def test_a_full_disk_is_told_to_all_it_concerns_and_survived(tmp_path, durability):
+@pytest.mark.parametrize("apart", ["0", "1000000"], ids=["in place", "in the thread"])
+def test_a_full_disk_is_told_to_all_it_concerns_and_survived(tmp_path, durability, apart):
     """A limit on the size of files stands for the full disk; nothing is acknowledged that is not there later."""
     assert hasattr(resource, "RLIMIT_FSIZE")
-    ran = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, tmp_path, durability], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [sys.executable, "-c", FULL_DISK, tmp_path, durability, apart]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
@@ -216,6 +219,102 @@ async def test_a_function_that_swallows_a_broken_transaction_commits_nothing(tmp
     assert isinstance(results[0], StoreUnavailable)
     await put(store, b"b")
     assert await store.read(lambda reader: reader.scan(b"", b"z", limit=9)) == [(b"b", b"1")]
+    await store.close()
+
+
+class Disk:
+    """How long commits seem to take, in seconds, and in which thread each was done."""
+
+    def __init__(self, store, monkeypatch):
+        self.commit_s = 0.0
+        self.threads = []
+        self._now = 0.0
+        monkeypatch.setattr(sqlite, "perf_counter", lambda: self._now)
+        self._commit = store._commit_now
+        monkeypatch.setattr(store, "_commit_now", self._noted)
+
+    def _noted(self, group):
+        self.threads.append(threading.current_thread().name)
+        self._commit(group)
+        self._now += self.commit_s
+
+
+async def test_commits_go_to_a_thread_while_the_disk_is_slow(tmp_path, monkeypatch):
+    store = open_store(tmp_path, "full")
+    disk = Disk(store, monkeypatch)
+    here, apart = threading.current_thread().name, "pileus-store-commit"
+    for number in range(3):
+        await put(store, b"%d" % number)
+    assert disk.threads == [here] * 3
+    # Ten times as long as a quick one: for about a thousand commits, so that one of them is a hundredth of their time.
+    disk.commit_s = 10 * sqlite._QUICK_SYNC_S
+    await put(store, b"slow")
+    disk.commit_s = 0.0
+    disk.threads.clear()
+    while here not in disk.threads:
+        await put(store, b"after it")
+    assert set(disk.threads[:-1]) == {apart}
+    assert 900 < len(disk.threads) <= 1001
+    await store.close()
+
+
+async def test_many_bytes_are_committed_in_a_thread(tmp_path, monkeypatch):
+    """Nobody else is kept waiting for what takes long however quick the disk is."""
+    store = open_store(tmp_path, "full")
+    disk = Disk(store, monkeypatch)
+    await put(store, b"large", bytes(sqlite._IN_PLACE_BYTES_MAX + 1))
+    await put(store, b"small")
+    assert disk.threads == ["pileus-store-commit", threading.current_thread().name]
+    await store.close()
+
+
+async def test_a_group_of_any_size_is_whole(tmp_path, durability):
+    """However its writes are cut into statements; whoever of it looks sees those before him, failed ones left out."""
+    store = open_store(tmp_path, durability)
+    seen, expected = {}, {}
+
+    async def one(n, tx):
+        tx.put(b"%03d" % n, b"%d" % n)
+        if n % 3 == 0:
+            tx.delete(b"%03d" % (n - 1))
+        if n % 50 == 49:
+            got = await tx.get_many([b"%03d" % at for at in (n - 2, n - 1, n)])
+            seen[n] = got, await tx.scan(b"0", b"9", limit=999)
+        if n % 50 == 25:
+            raise LookupError
+
+    for size in (1, 15, 16, 17, 31, 33, 63, 64, 65, 100, 263):
+        model = {}
+        for n in range(size):
+            if n % 50 != 25:
+                model[b"%03d" % n] = b"%d" % n
+                if n % 3 == 0:
+                    model.pop(b"%03d" % (n - 1), None)
+            if n % 50 == 49:
+                expected[n] = [model.get(b"%03d" % at) for at in (n - 2, n - 1, n)], sorted(model.items())
+        await asyncio.gather(*(store.write(functools.partial(one, n)) for n in range(size)), return_exceptions=True)
+        assert seen == expected
+        assert dict(await store.read(lambda reader: reader.scan(b"0", b"9", limit=999))) == model
+
+        async def clear(tx):
+            tx.delete_range(b"0", b"9")
+
+        await store.write(clear)
+    await store.close()
+
+
+async def test_a_group_keeps_so_much_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "_GROUP_BYTES_MAX", 1000)
+    store = open_store(tmp_path, "full")
+    kept = []
+
+    async def one(n, tx):
+        kept.append(tx._before.size)
+        tx.put(b"%d" % n, bytes(400))
+
+    await asyncio.gather(*(store.write(functools.partial(one, n)) for n in range(7)))
+    assert kept == [0, 400, 800, 0, 400, 800, 0]
+    assert len(await store.read(lambda reader: reader.scan(b"", b"z", limit=9))) == 7
     await store.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pileus.wire import answers
+from pileus.wire import cohort
 from pileus.wire.bodies import Arriving, read_whole
 from pileus.wire.connection import HEADERS_BYTES_MAX, WRITE_AT_ONCE_BYTES, Connection, Incoming
 from pileus.wire.http import HttpServer
@@ -306,7 +306,7 @@ async def test_whoever_waits_for_the_client_to_go_hears_of_it() -> None:
 @pytest.fixture(autouse=True)
 def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a millisecond, for which answers may be held, is over before the next line has run."""
-    monkeypatch.setattr(answers, "monotonic", lambda: 10.0)
+    monkeypatch.setattr(cohort, "monotonic", lambda: 10.0)
 
 
 class Noted(Wire):
@@ -338,6 +338,9 @@ class Crowd:
         self.order.append(incoming.path[1:])
         if incoming.path == "/waits":
             await self.gate.wait()
+        if incoming.path.startswith("/staged"):
+            await self.server.cohort
+            self.order.append(f"{incoming.path[1:]}, second stage")
         if incoming.path == "/streams":
             return HttpAnswer(200, [], self._stream())
         return HttpAnswer(200, [], incoming.path.encode())
@@ -361,6 +364,43 @@ async def test_answers_to_requests_that_came_together_leave_together() -> None:
     assert crowd.order[6:] == ["alone", "sent 1"]
 
 
+async def test_requests_that_came_together_go_through_the_stages_together() -> None:
+    crowd = Crowd(3)
+    for number in range(3):
+        crowd.ask(number, b"staged%d" % number)
+    await settle()
+    assert crowd.order == [
+        *("staged0", "staged1", "staged2"),
+        *(f"staged{number}, second stage" for number in range(3)),
+        *("sent 0", "sent 1", "sent 2"),
+    ]
+    assert crowd.server.cohort.ready == 0
+    # One that is alone waits for nobody.
+    crowd.ask(1, b"staged")
+    await asyncio.sleep(0)
+    assert crowd.order[9:] == ["staged", "staged, second stage", "sent 1"]
+
+
+async def test_a_stage_is_not_waited_for_by_those_who_wait_for_something_else() -> None:
+    crowd = Crowd(3)
+    crowd.ask(0, b"staged")
+    crowd.ask(1, b"waits")
+    await settle()
+    assert crowd.order == ["staged", "waits", "staged, second stage", "sent 0"]
+    # Who is ended between two stages is not counted any more.
+    crowd.ask(0, b"staged")
+    crowd.ask(2, b"staged")
+    await asyncio.sleep(0)
+    ended = crowd.connections[0].stop()
+    assert ended is not None
+    ended.cancel()
+    await settle()
+    assert crowd.wires[0].closed
+    assert crowd.server.cohort.ready == 0
+    crowd.gate.set()
+    await settle()
+
+
 async def test_an_answer_is_not_held_for_one_that_has_to_wait() -> None:
     crowd = Crowd(2)
     crowd.ask(0, b"quick")
@@ -375,7 +415,7 @@ async def test_an_answer_is_not_held_for_one_that_has_to_wait() -> None:
 async def test_an_answer_is_held_for_a_millisecond_only(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = Crowd(4)
     clock = iter([10.0, 10.0005, 10.0011])
-    monkeypatch.setattr(answers, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(cohort, "monotonic", lambda: next(clock))
     for number in range(4):
         crowd.ask(number, b"%d" % number)
     await settle()

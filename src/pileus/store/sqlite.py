@@ -2,9 +2,12 @@
 
 Everything runs on one event loop's thread except what waits for the disk. The transactions of all callers that are
 ready at the same time form a group: each runs on its caller's task, one after the other, in one SQLite transaction; at
-the end of the loop's turn a thread commits it, with one sync for all of them; then all callers are told. Callers that
-come while a commit is under way form the next group. With durability `relaxed` nothing waits for the disk, so the
-commit needs no thread; in `memory` there is nothing to gain by groups.
+the end of the loop's turn it is committed, with one sync for all of them; then all callers are told. What a group
+writes is kept until then, or until one of it has to see it in the database: SQLite takes it in few statements.
+
+A disk that syncs in less time than it takes to hand a commit to a thread and to hear of its end is waited for; a slower
+one by a thread, and callers that come meanwhile form the next group. With durability `relaxed` nothing waits for the
+disk; in `memory` there is nothing to gain by groups.
 
 Reads have a connection and so a snapshot of their own; it is renewed before the callers of a commit are told of it.
 """
@@ -19,6 +22,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 import apsw
@@ -40,13 +44,15 @@ _log = logging.getLogger(__name__)
 _GET = "SELECT value FROM kv WHERE key = ?"
 _SCAN = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
 _SCAN_BACK = "SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?"
-# By the number of pairs: a transaction's are put in one statement, as far as it goes, at two thirds of the cost.
+# By the number of pairs: those of a transaction or group are put in one statement, as far as it goes, at two thirds of
+# the cost. The larger ones are prepared for some numbers only.
 _PAIRS_MAX = 16
-_PUTS = [
-    "INSERT INTO kv (key, value) VALUES %s ON CONFLICT (key) DO UPDATE SET value = excluded.value"  # noqa: S608, UP031
+_MORE_PAIRS = (64, 32)
+_PUTS = {
+    pairs: "INSERT INTO kv (key, value) VALUES %s ON CONFLICT (key) DO UPDATE SET value = excluded.value"  # noqa: S608, UP031
     % ", ".join(["(?, ?)"] * pairs)
-    for pairs in range(_PAIRS_MAX + 1)
-]
+    for pairs in (*range(1, _PAIRS_MAX + 1), *_MORE_PAIRS)
+}
 # By the number of keys: several are got by one statement, at half of the cost. (IN would sort them first.) Its text
 # is made of question marks alone.
 _GETS = [
@@ -56,6 +62,15 @@ _GETS = [
 # So many are got one by one: mostly they are known.
 _FEW_KEYS = 2
 _DELETE = "DELETE FROM kv WHERE key = ?"
+# What a group keeps at most before it is handed to the database.
+_GROUP_BYTES_MAX = 4 * 1024 * 1024
+# A commit is done on the loop's thread if it is of no more bytes, and the last one that was took no longer than a quick
+# sync and what writing a row, and a byte, take at most. If it did, commits go to a thread for a hundred times as long.
+_IN_PLACE_BYTES_MAX = 256 * 1024
+_QUICK_SYNC_S = 300e-6
+_ROW_S = 10e-6
+_BYTE_S = 2e-9
+_APART = 100
 # So many pages looked at between two calls of `rest` are little: a node's own loops look at a hundred in five minutes.
 _LITTLE_PAGES = 1_000
 # What readers of a snapshot keep: at most this many values, of at most so many bytes.
@@ -148,18 +163,20 @@ class _SnapshotReader(_Reader):
 
 
 class _Transaction(_Reader):
-    """Writes are kept here until something has to see them in the database.
+    """Writes are kept here until something has to see them in the database, or until the end: then the group has them.
 
     Most transactions get and put single keys, and so need no savepoint: when they fail, nothing is there to undo.
     """
 
-    __slots__ = ("_kept", "_over", "_savepoint", "_writes", "callbacks")
+    __slots__ = ("_before", "_kept", "_over", "_savepoint", "_writes", "callbacks")
 
-    def __init__(self, cursor: apsw.Cursor, kept: _Kept) -> None:
-        """`kept`: of the transactions before this one, which nobody else can have changed since."""
+    def __init__(self, cursor: apsw.Cursor, kept: _Kept, before: _Writes) -> None:
+        """`kept`: of the transactions before this one, which nobody else can have changed since. `before`: what those
+        of the same group have written, and the database has not yet; nothing once there is a savepoint."""
         self._cursor = cursor
         self._kept = kept
-        self._writes: dict[bytes, bytes | None] = {}
+        self._before = before
+        self._writes = _Writes()
         self._savepoint = False
         self._over = False
         self.callbacks: list[Callable[[], None]] = []
@@ -167,15 +184,21 @@ class _Transaction(_Reader):
     async def get(self, key: bytes) -> bytes | None:
         if key in self._writes:
             return self._writes[key]
+        if key in self._before:
+            return self._before[key]
         # After a savepoint the database may have what this transaction has written, and others must not see.
         return await super().get(key) if self._savepoint else self._kept[key]
 
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return await super().get_many(keys) if self._writes or self._savepoint else self._kept.many(keys)
+        if self._writes or self._savepoint or not self._before.keys().isdisjoint(keys):
+            return await super().get_many(keys)
+        return self._kept.many(keys)
 
     async def scan(self, start: bytes, end: bytes, *, limit: int, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         if self._writes and any(start <= key < end for key in self._writes):
             self._flush()
+        elif self._before:
+            self._before.apply(self._cursor)
         return await super().scan(start, end, limit=limit, reverse=reverse)
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -211,46 +234,68 @@ class _Transaction(_Reader):
 
     def _flush(self) -> None:
         if not self._savepoint:
+            # It must not be undone with this one.
+            self._before.apply(self._cursor)
             self._cursor.execute("SAVEPOINT caller")
             self._savepoint = True
-        self._apply()
-
-    def _apply(self) -> None:
-        # Each key is there once, so their order does not count.
-        gone: list[tuple[bytes]] = []
-        puts: list[bytes] = []
-        for key, value in self._writes.items():
-            if value is None:
-                gone.append((key,))
-            else:
-                puts += (key, value)
-        if gone:
-            self._cursor.executemany(_DELETE, gone)
-        for start in range(0, len(puts), 2 * _PAIRS_MAX):
-            part = puts[start : start + 2 * _PAIRS_MAX]
-            self._cursor.execute(_PUTS[len(part) // 2], part)
-        self._writes.clear()
+        self._writes.apply(self._cursor)
 
     def end(self) -> None:
-        """Hand the writes to the database."""
+        """Hand the writes to the group."""
         self._over = True
         if self._savepoint:
             # What was written before is not told here by key.
             self._kept.clear()
-        kept = self._kept
+            self._writes.apply(self._cursor)
+            self._cursor.execute("RELEASE caller")
+            return
+        kept, before = self._kept, self._before
         for key, value in self._writes.items():
+            before[key] = value
+            if value is not None:
+                before.size += len(value)
             # What nobody has got so far may never be: it would only push out what is.
             if key in kept:
                 kept.keep(key, value)
-        self._apply()
-        if self._savepoint:
-            self._cursor.execute("RELEASE caller")
+        if before.size > _GROUP_BYTES_MAX:
+            before.apply(self._cursor)
 
     def undo(self) -> None:
         self._over = True
         if self._savepoint:
             self._cursor.execute("ROLLBACK TO caller")
             self._cursor.execute("RELEASE caller")
+
+
+class _Writes(dict[bytes, bytes | None]):
+    """What is to be written: the value of each key, None where it goes."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the values, in bytes; a group's own are counted.
+        self.size = 0
+
+    def apply(self, cursor: apsw.Cursor) -> None:
+        """Write it to the database, and be empty again."""
+        # Each key is there once, so their order does not count.
+        gone: list[tuple[bytes]] = []
+        puts: list[bytes] = []
+        for key, value in self.items():
+            if value is None:
+                gone.append((key,))
+            else:
+                puts += (key, value)
+        if gone:
+            cursor.executemany(_DELETE, gone)
+        start, left = 0, len(puts) // 2
+        while left:
+            pairs = next((more for more in _MORE_PAIRS if more <= left), min(left, _PAIRS_MAX))
+            cursor.execute(_PUTS[pairs], puts[start : start + 2 * pairs])
+            start, left = start + 2 * pairs, left - pairs
+        self.clear()
+        self.size = 0
 
 
 class _Caller:
@@ -268,10 +313,12 @@ class _Caller:
 class _Group:
     """The transactions of one commit."""
 
-    __slots__ = ("callbacks", "callers", "changes_before", "failure")
+    __slots__ = ("callbacks", "callers", "changes_before", "failure", "writes")
 
     def __init__(self, changes_before: int) -> None:
         self.changes_before = changes_before
+        # What the database does not have yet.
+        self.writes = _Writes()
         self.callers: list[_Caller] = []
         self.callbacks: list[Callable[[], None]] = []
         self.failure: StoreUnavailable | None = None
@@ -294,6 +341,8 @@ class SqliteStore:
         # Of all transactions: there is one at a time.
         self._cursor = self._db.cursor()
         self._committer = Worker("pileus-store-commit") if durability == "full" else None
+        # How many commits go to the thread before one is tried in place again.
+        self._apart = 0
         self._grouped = folder is not None
         self._snapshot_reader = _SnapshotReader(self._read_db.cursor())
         self._reader = self._snapshot_reader if self._grouped else _Reader(self._read_db.cursor())
@@ -428,7 +477,7 @@ class SqliteStore:
 
     def _run(self, fn: Callable[[Transaction], Awaitable[T]], group: _Group) -> tuple[T | None, BaseException | None]:
         """Run `fn` in the group's transaction; returns its result or what it raised."""
-        tx = _Transaction(self._cursor, self._kept)
+        tx = _Transaction(self._cursor, self._kept, group.writes)
         result: T | None = None
         failure: BaseException | None = None
         try:
@@ -504,11 +553,16 @@ class SqliteStore:
         self._group = None
         loop = self._loop
         assert loop is not None
-        if self._committer is None or self._db.total_changes() == group.changes_before:
+        if self._committer is None or not (group.writes or self._db.total_changes() != group.changes_before):
             # Nothing waits for the disk: conditions that failed, for example, have changed nothing.
             self._commit_now(group)
             self._finish(group, loop)
             return
+        if not self._apart and group.writes.size <= _IN_PLACE_BYTES_MAX:
+            self._commit_in_place(group)
+            self._finish(group, loop)
+            return
+        self._apart = max(0, self._apart - 1)
 
         def in_thread() -> None:
             self._commit_now(group)
@@ -519,9 +573,18 @@ class SqliteStore:
 
     def _commit_now(self, group: _Group) -> None:
         try:
+            group.writes.apply(self._cursor)
             self._db.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 -- the thread goes on, and the callers are told
             self._break(group, error)
+
+    def _commit_in_place(self, group: _Group) -> None:
+        quick_s = _QUICK_SYNC_S + len(group.writes) * _ROW_S + group.writes.size * _BYTE_S
+        began = perf_counter()
+        self._commit_now(group)
+        took = (perf_counter() - began) / quick_s
+        if took > 1:
+            self._apart = int(took * _APART)
 
     def _finish(self, group: _Group, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:

@@ -17,8 +17,8 @@ from typing import Protocol, cast
 
 import httptools
 
-from pileus.wire.answers import Answers
 from pileus.wire.bodies import Arriving
+from pileus.wire.cohort import Cohort
 from pileus.wire.message import HttpAnswer
 
 log = logging.getLogger("pileus.http")
@@ -83,7 +83,7 @@ class Owner(Protocol):
     """What a connection knows of its server."""
 
     handle: Handle
-    answers: Answers
+    cohort: Cohort
     connections: set[Connection]
     stopping: bool
 
@@ -236,12 +236,12 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _begin(self) -> None:
-        self._owner.answers.beginning += 1
+        self._owner.cohort.ready += 1
         self._task = self._loop.create_task(self._serve(*self._requests[0]))
 
     async def _serve(self, incoming: Incoming, arriving: Arriving, persistent: bool) -> None:
         started = False
-        self._owner.answers.beginning -= 1
+        self._owner.cohort.ready -= 1
         try:
             answer = await self._owner.handle(incoming, arriving)
             # What is left of the body would be taken for the next request.
@@ -294,9 +294,9 @@ class Connection(asyncio.Protocol):
             body = b""
         at_once = len(body) < WRITE_AT_ONCE_BYTES
         if at_once and not close:
-            self._owner.answers.send(self._transport, head + body)
+            self._owner.cohort.send(self._transport, head + body)
             return
-        self._owner.answers.flush()
+        self._owner.cohort.flush()
         self._transport.write(head + body if at_once else head)
         if not at_once:
             self._transport.write(body)
@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
         head = _head(answer, length=None, close=close or not (framed or _length(answer.headers) is not None))
         if framed:
             head = head[:-2] + b"transfer-encoding: chunked\r\n\r\n"
-        self._owner.answers.flush()
+        self._owner.cohort.flush()
         try:
             if not self._transport.is_closing():
                 self._transport.write(head)
@@ -386,7 +386,7 @@ class Connection(asyncio.Protocol):
     def stop(self) -> asyncio.Task[None] | None:
         """Close when nothing is under way; the task that is, which closes at its end."""
         if not self._requests:
-            self._owner.answers.flush()
+            self._owner.cohort.flush()
             self._transport.close()
         return self._task
 

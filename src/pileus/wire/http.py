@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 
 from pileus.kernel.sockets import BACKLOG
-from pileus.wire.answers import Answers
+from pileus.wire.cohort import Cohort
 from pileus.wire.connection import Connection, Handle
 
 # Requests in flight may take this long to end after SIGTERM.
@@ -20,9 +20,10 @@ GRACE_S = 5
 class HttpServer:
     """Serves `handle` on any number of listening sockets, which may come and go while it runs."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, cohort: Cohort | None = None) -> None:
+        """`cohort`: the one that `handle` awaits between its stages, if it has any."""
         self.handle = handle
-        self.answers = Answers()
+        self.cohort = cohort or Cohort()
         self.connections: set[Connection] = set()
         self.stopping = False
         self._server: asyncio.Server | None = None

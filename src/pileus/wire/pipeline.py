@@ -35,6 +35,7 @@ from pileus.model import Operation as OperationModel
 from pileus.store.contract import Reader, StoreUnavailable, Transaction
 from pileus.wire import clean, constraints, hosted
 from pileus.wire.bodies import PayloadStream, Receive, read_whole
+from pileus.wire.cohort import Cohort
 from pileus.wire.compression import gunzip
 from pileus.wire.connection import Incoming
 from pileus.wire.integrity import check_body
@@ -76,6 +77,8 @@ class Pipeline:
     ) -> None:
         self.cloud = cloud
         self.services = services
+        # Of the requests from outside, which it takes through its stages.
+        self.cohort = Cohort()
         self.hosts = Hosts(cloud.settings.domains)
         self.keyring = Keyring(identities, sessions, cloud.settings)
         # For code inside an environment, and for web pages of other sites in a browser of this machine, the loopback's
@@ -399,7 +402,10 @@ class _HttpCall:
         if service is not None and service.resolve is not None:
             instead = await service.resolve(ctx, members)
             built = built if instead is None else service.alternatives[instead]
+        cohort = self._pipeline.cohort
+        await cohort
         answer = await self._pipeline.run(ctx, built, members, family)
+        await cohort
         return asked.codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
