@@ -22,6 +22,8 @@ TEN = 10
 WAKES = 17
 # More messages than these are laid into no queue, for however many requests are made.
 MOST = 1_000_000
+# Of which a queue has at most so many: AWS lets 120,000 be in flight.
+IN_ONE_QUEUE = 100_000
 
 
 def run(server: Server, quick: bool) -> Figures:
@@ -81,7 +83,7 @@ def _consume(server: Server, each: int, quick: bool) -> list[Round[tuple[Load, L
 
 
 class _Consuming:
-    """Rounds of receiving, or of deleting, a second long, each in a queue of its own that has enough for it.
+    """Rounds of receiving, or of deleting, a second long, each in queues of its own that have enough for it.
 
     A queue's depth is what the speed of some servers depends on, so it has no more than is needed: it grows until a
     round no longer comes to its end, and a round that did is made anew.
@@ -94,35 +96,44 @@ class _Consuming:
 
     def one(self) -> Round[Load]:
         while self._calls * self._each <= MOST:
-            url = self._queue()
-            requests = Requests(self._requests(url))
+            urls = self._fresh_queues()
+            requests = Requests(self._requests(urls))
             try:
                 load, speed = during(requests.run, self._server, CONNECTIONS, 1, self._calls)
             except Spent as spent:
                 # Whole tens, which is how queues are filled.
                 self._calls = round(self._calls / TEN * min(4.0, max(2.0, 1.5 * spent.calls / self._calls))) * TEN
                 continue
-            self._check(url, load)
+            self._check(urls, load)
             return load, speed
         raise Cannot(f"it answered whatever was asked: in a second more than {MOST} messages")
 
-    def _queue(self) -> str:
+    def _fresh_queues(self) -> list[str]:
+        """Their addresses; each has its share of the messages, in whole tens of calls."""
         what = "delete" if self._deletes else "receive"
-        url = _queue(self._server, f"consume-{what}-{self._each}-{next(self._queues)}")
-        _fill(self._server, url, self._calls * self._each)
-        return url
+        queues = -(-self._calls * self._each // IN_ONE_QUEUE)
+        self._calls = -(-self._calls // (queues * TEN)) * queues * TEN
+        urls = [_queue(self._server, f"consume-{what}-{self._each}-{next(self._queues)}") for _ in range(queues)]
+        for url in urls:
+            _fill(self._server, url, self._calls // queues * self._each)
+        return urls
 
-    def _requests(self, url: str) -> list[bytes]:
+    def _requests(self, urls: list[str]) -> list[bytes]:
+        """Of one queue after the other, again and again."""
         if not self._deletes:
-            return [_receive(self._server, url, self._each)]
-        handles, each = _handles(self._server, url, self._calls * self._each), self._each
-        return [_delete(self._server, url, handles[at : at + each]) for at in range(0, len(handles), each)]
+            return [_receive(self._server, url, self._each) for url in urls]
+        each, share = self._each, self._calls // len(urls) * self._each
+        handles = {url: _handles(self._server, url, share) for url in urls}
+        return [
+            _delete(self._server, url, handles[url][at : at + each]) for at in range(0, share, each) for url in urls
+        ]
 
-    def _check(self, url: str, load: Load) -> None:
-        """What these requests leave is in the queue; those that were cut off at the end may have been done or not."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        found = aws(self._server, "sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
-        visible, hidden = (int(found[name]) for name in names)
+    def _check(self, urls: list[str], load: Load) -> None:
+        """What these requests leave is in the queues; those that were cut off at the end may have been done or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        client = aws(self._server, "sqs")
+        told = [client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"] for url in urls]
+        visible, hidden = (sum(int(of_queue[name]) for of_queue in told) for name in names)
         sent, least = self._calls * self._each, load.requests * self._each
         most = least + CONNECTIONS * self._each
         taken = sent - visible - hidden if self._deletes else hidden
