@@ -381,6 +381,37 @@ async def test_requests_that_came_together_go_through_the_stages_together() -> N
     assert crowd.order[9:] == ["staged", "staged, second stage", "sent 1"]
 
 
+async def test_after_a_long_read_nobody_waits_for_others_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many long reads at once: each answer leaves when it is there, and small ones need not wait for all of them."""
+    together = cohort.Cohort()
+    now = 0.0
+    monkeypatch.setattr(cohort, "monotonic", lambda: now)
+    order: list[str] = []
+
+    async def read(name: str, took: float) -> None:
+        nonlocal now
+        await together
+        began, now = now, now + took
+        order.append(f"{name} has read")
+        await together.has_read(began)
+        order.append(f"{name} goes on")
+
+    async def all_of(**took: float) -> list[str]:
+        # As a connection does for a request that has come and waits for its turn.
+        order.clear()
+        together.ready = 1
+        await asyncio.gather(*(read(name, seconds) for name, seconds in took.items()))
+        return order
+
+    apart = ["a has read", "a goes on", "b has read", "b goes on"]
+    assert await all_of(a=0.0001, b=0.0001) == ["a has read", "b has read", "a goes on", "b goes on"]
+    assert await all_of(a=0.02, b=0.0001) == apart
+    for _ in range(49):
+        assert await all_of(a=0.0001, b=0.0001) == apart
+    assert await all_of(a=0.0001, b=0.0001) == ["a has read", "a goes on", "b has read", "b goes on"]
+    assert await all_of(a=0.0001, b=0.0001) == ["a has read", "b has read", "a goes on", "b goes on"]
+
+
 async def test_a_stage_is_not_waited_for_by_those_who_wait_for_something_else() -> None:
     crowd = Crowd(3)
     crowd.ask(0, b"staged")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -404,8 +405,11 @@ class _HttpCall:
             built = built if instead is None else service.alternatives[instead]
         cohort = self._pipeline.cohort
         await cohort
+        began = monotonic()
         answer = await self._pipeline.run(ctx, built, members, family)
-        await cohort
+        # Those that have written are told together: a commit is of all who were ready.
+        if built.kind is Kind.READING:
+            await cohort.has_read(began)
         return asked.codec.encode(
             operation, answer, self._request_id, status=ctx.status, headers=ctx.response_headers or None
         )
