@@ -104,7 +104,7 @@ def _scan_per_s(server: Server, table: str, seconds: float = 3.0) -> float:
         while time.perf_counter() - begun < seconds:
             status, answer = connection.ask(dynamodb(server, "Scan", json.dumps(body).encode()))
             if status == 400 and b"TableReadAccountLimitExceeded" in answer:
-                # More than 40,000 units, which are 320 MB, in a second: as AWS's clients do.
+                # A table gives 40,000 units, 320 MB, in a second: AWS's clients wait, too, and their time counts.
                 time.sleep(0.01)
                 continue
             expect([(status, answer)])

@@ -11,7 +11,7 @@ import threading
 import apsw
 import pytest
 
-from pileus.store import sqlite, sqlite_files
+from pileus.store import sqlite, sqlite_files, sqlite_transactions
 from pileus.store.contract import StoreUnavailable
 from pileus.store.sqlite import open_store
 
@@ -262,9 +262,18 @@ async def test_many_bytes_are_committed_in_a_thread(tmp_path, monkeypatch):
     """Nobody else is kept waiting for what takes long however quick the disk is."""
     store = open_store(tmp_path, "full")
     disk = Disk(store, monkeypatch)
+    here, apart = threading.current_thread().name, "pileus-store-commit"
     await put(store, b"large", bytes(sqlite._IN_PLACE_BYTES_MAX + 1))
     await put(store, b"small")
-    assert disk.threads == ["pileus-store-commit", threading.current_thread().name]
+    assert disk.threads == [apart, here]
+
+    async def seen(tx):
+        tx.put(b"large", bytes(sqlite._IN_PLACE_BYTES_MAX + 1))
+        assert len(await tx.scan(b"a", b"z", limit=9)) == 2
+
+    # What the database has before the commit is as much to sync.
+    await store.write(seen)
+    assert disk.threads[2:] == [apart]
     await store.close()
 
 
@@ -304,16 +313,16 @@ async def test_a_group_of_any_size_is_whole(tmp_path, durability):
 
 
 async def test_a_group_keeps_so_much_and_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite, "_GROUP_BYTES_MAX", 1000)
+    monkeypatch.setattr(sqlite_transactions, "_GROUP_BYTES_MAX", 1000)
     store = open_store(tmp_path, "full")
     kept = []
 
     async def one(n, tx):
-        kept.append(tx._before.size)
+        kept.append(len(tx._before))
         tx.put(b"%d" % n, bytes(400))
 
     await asyncio.gather(*(store.write(functools.partial(one, n)) for n in range(7)))
-    assert kept == [0, 400, 800, 0, 400, 800, 0]
+    assert kept == [0, 1, 2, 0, 0, 0, 0]
     assert len(await store.read(lambda reader: reader.scan(b"", b"z", limit=9))) == 7
     await store.close()
 

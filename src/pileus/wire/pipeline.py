@@ -405,6 +405,7 @@ class _HttpCall:
             built = built if instead is None else service.alternatives[instead]
         cohort = self._pipeline.cohort
         await cohort
+        # By the world's clock: it is about what the processor does.
         began = monotonic()
         answer = await self._pipeline.run(ctx, built, members, family)
         # Those that have written are told together: a commit is of all who were ready.
