@@ -20,10 +20,12 @@ async def test_who_says_nothing_for_long_is_forgotten(said: bytes, monkeypatch: 
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(said)
-        reader, writer = await asyncio.open_connection(sock=ours)
+        theirs.setblocking(False)
+        loop = asyncio.get_running_loop()
         proxy: Any = SimpleNamespace(cluster=SimpleNamespace(arn="arn"))
         nothing: Any = None
-        await Session(nothing, proxy, nothing, reader, writer).run()
-        assert writer.is_closing()
-        await writer.wait_closed()
-        assert theirs.recv(1) == b""
+        sessions: set[Session] = set()
+        await loop.create_connection(lambda: Session(nothing, proxy, nothing, sessions), sock=ours)
+        assert len(sessions) == 1
+        assert await loop.sock_recv(theirs, 1) == b""
+        assert not sessions

@@ -64,6 +64,10 @@ class Documents(Protocol):
         """What `Caller` takes, from a parsed document. Raises `AWSError` where it does not fit the model."""
         ...
 
+    def read(self, service: str, operation: str, body: bytes) -> dict[str, Any]:
+        """The same from a document's text, of a service whose own protocol is JSON."""
+        ...
+
     def answer(self, service: str, operation: str, members: Mapping[str, Any], *, text_blobs: bool = False) -> Any:
         """A document (for `orjson.dumps`) from what `Caller` answers."""
         ...

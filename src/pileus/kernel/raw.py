@@ -26,6 +26,10 @@ class RawJson(Mapping[str, Any]):
             self._members = self._decode(self.json)
         return self._members
 
+    def members(self) -> Mapping[str, Any]:
+        """What it is decoded, for one who looks at all of it once: it is not kept here for the next."""
+        return self._decode(self.json) if self._members is None else self._members
+
     def __getitem__(self, name: str) -> Any:
         return self._decoded()[name]
 

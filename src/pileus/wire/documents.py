@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from pileus.kernel.errors import AWSError
 from pileus.kernel.streams import BytesStream
 from pileus.model import ModelNotFound, Operation, ServiceModel
-from pileus.wire import constraints
+from pileus.wire import clean, constraints
 from pileus.wire.protocols import faults
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ class Documents:
             raise faults.wrong_type(service, "structure", document)
         constraints.check_named(model, found, members)
         return members
+
+    def read(self, service: str, operation: str, body: bytes) -> dict[str, Any]:
+        members = clean.read(*self._find(service, operation), body)
+        if members is not None:
+            return members
+        try:
+            document = orjson.loads(body)
+        except ValueError:
+            raise faults.serialization() from None
+        return self.request(service, operation, document)
 
     def answer(self, service: str, operation: str, members: Mapping[str, Any], *, text_blobs: bool = False) -> Any:
         _, found = self._find(service, operation)

@@ -15,6 +15,7 @@ from pileus.kernel.errors import AWSError
 from pileus.kernel.principal import Principal
 from pileus.store.contract import StoreUnavailable
 from pileus.wire.bodies import Receive, read_whole
+from pileus.wire.cohort import Cohort
 from pileus.wire.gate import Gate
 from pileus.wire.message import HttpAnswer, HttpRequest
 from pileus.wire.route import HostedName
@@ -26,9 +27,17 @@ class _Access:
     """See `cloud.hosted.HostedAccess`."""
 
     def __init__(
-        self, cloud: Cloud, keyring: Keyring, request: HttpRequest, receive: Receive, region: str, http: HttpInfo
+        self,
+        cloud: Cloud,
+        cohort: Cohort,
+        keyring: Keyring,
+        request: HttpRequest,
+        receive: Receive,
+        region: str,
+        http: HttpInfo,
     ) -> None:
         self._cloud = cloud
+        self._cohort = cohort
         self._keyring = keyring
         self._request = request
         self._receive = receive
@@ -54,6 +63,7 @@ class _Access:
             services=(service,),
             here=self._region,
         )
+        await self._cohort
         return who.principal
 
     async def allow(
@@ -87,6 +97,7 @@ async def serve(
     receive: Receive,
     *,
     http: HttpInfo,
+    cohort: Cohort,
     keyring: Keyring,
     trusted: bool,
 ) -> HttpAnswer:
@@ -100,7 +111,7 @@ async def serve(
         request_id=cloud.ids.uuid(),
         now=cloud.clock.time(),
         http=http,
-        access=_Access(cloud, keyring, request, receive, named.region, http),
+        access=_Access(cloud, cohort, keyring, request, receive, named.region, http),
         trusted=trusted,
     )
     try:

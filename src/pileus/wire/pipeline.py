@@ -528,6 +528,7 @@ class _HttpCall:
             self._request,
             self._receive,
             http=self._http_info(),
+            cohort=pipeline.cohort,
             keyring=await self._keyring(service),
             trusted=_is_trusted(self._incoming),
         )

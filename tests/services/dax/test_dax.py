@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from dax_kit import World, key, refused
 
 
@@ -132,6 +137,44 @@ def test_denied(world: World) -> None:
     assert code.startswith("AccessDenied")
     assert "dax:GetItem" in message
     assert refused(world.through.list_tables)[0] == "UnknownOperationException"
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "message"),
+    [
+        (b"", "SerializationException", ""),
+        (b'{"TableName": "things", "Key": ', "SerializationException", ""),
+        (b"[]", "SerializationException", "Start of list found where not expected"),
+        (b'{"TableName": 1}', "SerializationException", "NUMBER_VALUE cannot be converted to String"),
+        (b'{"TableName": "things"}', "ValidationException", "1 validation error detected"),
+        (b'{"TableName": "things", "Key": {"p": {"S": "a"}}}', "ValidationException", "The provided key element"),
+        # Not ASCII, and larger than what is read in one go by most.
+        (json.dumps({"TableName": "things", "Key": key(7), "x": "é" * 9000}, ensure_ascii=False).encode(), "", ""),
+    ],
+)
+def test_bodies_by_http(world: World, body: bytes, error: str, message: str) -> None:
+    status, headers, answer = post(world, "GetItem", body)
+    assert headers["content-type"] == "application/x-amz-json-1.0"
+    assert len(headers.get_all("x-amzn-requestid")) == 1
+    if not error:
+        assert (status, answer) == (200, {})
+        return
+    assert status == 400
+    assert answer["__type"] == f"com.amazonaws.dynamodb.v20120810#{error}"
+    assert message in answer["message"]
+
+
+def post(world: World, operation: str, body: bytes) -> tuple[int, Any, Any]:
+    account = world.account
+    headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    request = AWSRequest("POST", f"{account.endpoint}/_aws/dax-clusters/front", headers=headers, data=body)
+    SigV4Auth(Credentials(account.account, "test"), "dynamodb", account.region).add_auth(request)
+    asked = urllib.request.Request(request.url, data=body, headers=dict(request.headers.items()), method="POST")
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return answer.status, answer.headers, json.loads(answer.read())
+    except urllib.error.HTTPError as answered:
+        return answered.code, answered.headers, json.loads(answered.read())
 
 
 def test_events_have_pages_of_what_is_asked_for(world: World) -> None:

@@ -32,7 +32,7 @@ async def serve(cloud: Cloud, request: HostedRequest) -> HostedAnswer:
     if request.http.method == "GET" and request.path == CERTIFICATE_PATH:
         kept = await certificates.load(cloud)
         return HostedAnswer(200, [("Content-Type", "application/x-pem-file")], kept.certificate)
-    headers = [("x-amzn-RequestId", request.request_id), ("Content-Type", "application/x-amz-json-1.0")]
+    headers = [("Content-Type", "application/x-amz-json-1.0")]
     try:
         return HostedAnswer(200, headers, await _answer(cloud, request))
     except AWSError as error:
@@ -59,11 +59,7 @@ async def _answer(cloud: Cloud, request: HostedRequest) -> bytes:
     proxy = cloud.part(Nodes).proxy((principal.account, region, request.name))
     if proxy is None:
         raise errors.cluster_not_found()
-    try:
-        document = orjson.loads(body)
-    except ValueError:
-        raise AWSError("SerializationException", "") from None
-    members = cloud.documents.request("dynamodb", operation, document)
+    members = cloud.documents.read("dynamodb", operation, body)
     answer = await proxy.execute(Caller(principal, request.http.source_ip), operation, members)
     return orjson.dumps(cloud.documents.answer("dynamodb", operation, answer), default=_plain)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pileus.cloud.context import Cloud
 from pileus.kernel.sockets import listen
@@ -31,7 +31,7 @@ DEFAULT_GROUP = "default.dax1.0"
 class Open:
     proxy: Proxy
     server: asyncio.Server
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    sessions: set[Session]
 
 
 def place_of(cluster: Cluster) -> Place:
@@ -61,20 +61,7 @@ class Nodes:
         names = self._names.setdefault(
             (cluster.account, cluster.region), NameLists(self._cloud, cluster.account, cluster.region)
         )
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                await Session(self._cloud, proxy, names, reader, writer).run()
-            except asyncio.CancelledError:
-                # The cluster is gone.
-                writer.close()
-            finally:
-                tasks.discard(task)
-
+        sessions: set[Session] = set()
         secured = certificates.context(await certificates.load(self._cloud)) if cluster.tls else None
         first = [cluster.port] if cluster.port else []
         lowest = TLS_PORT_FIRST if cluster.tls else PORT_FIRST
@@ -85,9 +72,11 @@ class Nodes:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            server = await asyncio.start_server(serve, sock=sock, ssl=secured)
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Session(self._cloud, proxy, names, sessions), sock=sock, ssl=secured
+            )
             cluster.port = port
-            return Open(proxy, server, tasks)
+            return Open(proxy, server, sessions)
         raise errors.no_port()
 
     def serve(self, opened: Open) -> None:
@@ -95,8 +84,8 @@ class Nodes:
 
     def close(self, opened: Open) -> None:
         opened.server.close()
-        for task in list(opened.tasks):
-            task.cancel()
+        for session in list(opened.sessions):
+            session.close()
 
     def forget(self, place: Place) -> None:
         opened = self._open.pop(place, None)

@@ -64,6 +64,20 @@ class Caller:
     source_ip: str = ""
 
 
+class Kept(dict[str, Any]):
+    """The answer about an item that the cache holds, and what it is as clients of the table with this key read it."""
+
+    __slots__ = ("written",)
+
+    written: tuple[KeySchema, bytes] | None
+
+    def __init__(self, item: Any) -> None:
+        """None: there is no such item."""
+        if item is not None:
+            self["Item"] = item
+        self.written = None
+
+
 class Proxy:
     """One cluster. Its caches are this node's memory, and empty after a start."""
 
@@ -156,8 +170,9 @@ class Proxy:
 
     def _keep_item(self, group: bytes, key: str, item: Any, now: float) -> None:
         """Keep an item, or that there is none."""
-        kept = {} if item is None else {"Item": item}
-        self._items.put(group, key, kept, size=_size(item) + len(group), now=now, ttl_s=self.item_ttl_s)
+        # Twice: what is written of it for clients is about as large.
+        size = 2 * _size(item) + len(group)
+        self._items.put(group, key, Kept(item), size=size, now=now, ttl_s=self.item_ttl_s)
 
     async def _batch_get(self, request: Request) -> Answer:
         now = self._cloud.clock.monotonic()

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pileus.kernel.errors import AWSError
+from pileus.kernel.raw import RawJson
 from pileus.services.dax.names import BYTES_MAX, NameLists
 from pileus.services.dax.protocol import cbor, items
 from pileus.services.dax.protocol.cbor import Malformed
 from pileus.services.dax.protocol.expressions import Expressions
 from pileus.services.dax.protocol.items import KeySchema
-from pileus.services.dax.proxy import Caller, Proxy
+from pileus.services.dax.proxy import Caller, Kept, Proxy
 
 Paths = list[tuple[str | int, ...]]
 
@@ -56,8 +57,9 @@ class Exchange:
         return await self.proxy.execute(self.caller, operation, request)
 
     async def values(self, item: Mapping[str, Any], schema: KeySchema) -> bytes:
-        names = items.attribute_names(item, schema)
-        return items.write_values(item, names, await self.names.number(names))
+        members = item.members() if isinstance(item, RawJson) else item
+        names = items.attribute_names(members, schema)
+        return items.write_values(members, names, await self.names.number(names))
 
     async def item(self, data: Any, key: dict[str, Any]) -> dict[str, Any]:
         number, values = items.read_values(_bytes(data))
@@ -205,11 +207,17 @@ async def _get_item(exchange: Exchange, arguments: list[Any]) -> bytes:
     expressions = Expressions()
     request = {"TableName": table, "Key": items.read_key(_bytes(arguments[1]), schema)}
     answer = await exchange.execute("GetItem", {**request, **_members(arguments[2], schema, expressions)})
+    paths = expressions.projection
+    kept = answer if isinstance(answer, Kept) and not paths else None
+    if kept is not None and kept.written is not None and kept.written[0] == schema:
+        return kept.written[1]
     found = _common(answer)
     if (item := answer.get("Item")) is not None:
-        paths = expressions.projection
         found[_ITEM] = items.write_projection(item, paths) if paths else await exchange.values(item, schema)
-    return cbor.encode(found)
+    written = cbor.encode(found)
+    if kept is not None:
+        kept.written = schema, written
+    return written
 
 
 async def _written(
