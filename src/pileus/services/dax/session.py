@@ -135,6 +135,9 @@ class Session(asyncio.Protocol):
         left = self._heard + _IDLE_S - self._loop.time()
         if left <= 0 and self._task is None:
             self._transport.close()
+        elif left <= 0 and not self._writable.is_set():
+            # Nobody reads what was asked for.
+            self._transport.abort()
         else:
             self._timer = self._loop.call_later(left if left > 0 else _IDLE_S, self._end_when_idle)
 
