@@ -57,7 +57,8 @@ def install(peer: str) -> None:
     """The peer at its pinned version, in an environment of its own; nothing is done when it is there already."""
     pins = _pins(peer)
     home = HOME / pins.stem
-    ready, digest = home / ".ready", hashlib.sha256(pins.read_bytes()).hexdigest()
+    # Its programs name the folder that they were installed in.
+    ready, digest = home / ".ready", hashlib.sha256(pins.read_bytes() + bytes(home)).hexdigest()
     if ready.exists() and ready.read_text() == digest:
         return
     shutil.rmtree(home, ignore_errors=True)
